@@ -1,0 +1,9 @@
+"""Errors that a user can mend: one line with the place, what was expected, and what to do."""
+
+
+class UserError(Exception):
+    """A mistake in what the user gave (config, file, option); the command line exits with 2."""
+
+
+class PhysicsError(Exception):
+    """A simulation that cannot be trusted; the message names the state point."""

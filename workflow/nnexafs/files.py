@@ -1,0 +1,100 @@
+"""Whole files or none: everything is written under a temporary name and renamed."""
+
+import hashlib
+import json
+import os
+import shutil
+import tempfile
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+import xarray as xr
+
+from nnexafs.errors import UserError
+
+
+@contextmanager
+def replacing(path: Path) -> Iterator[Path]:
+    """Yield a temporary path beside `path`; rename it to `path` only if the block succeeds."""
+    path = Path(path)
+    path.parent.mkdir(parents=True, exist_ok=True)
+    handle, name = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.", suffix=path.suffix)
+    os.close(handle)
+    temporary = Path(name)
+    try:
+        yield temporary
+        temporary.chmod(0o644)
+        temporary.replace(path)
+    finally:
+        temporary.unlink(missing_ok=True)
+
+
+@contextmanager
+def replacing_folder(path: Path) -> Iterator[Path]:
+    """Yield a temporary folder beside `path`; it takes the place of `path` only on success."""
+    path = Path(path)
+    path.parent.mkdir(parents=True, exist_ok=True)
+    temporary = Path(tempfile.mkdtemp(dir=path.parent, prefix=f".{path.name}."))
+    try:
+        yield temporary
+        temporary.chmod(0o755)
+        if path.exists():
+            shutil.rmtree(path)
+        temporary.replace(path)
+    finally:
+        shutil.rmtree(temporary, ignore_errors=True)
+
+
+def write_text(path: Path, text: str) -> None:
+    """Write `text` to `path` whole or not at all."""
+    with replacing(path) as temporary:
+        temporary.write_text(text, encoding="utf-8")
+
+
+def write_json(path: Path, value: object) -> None:
+    """Write `value` as indented JSON (no NaN: a missing number is null)."""
+    write_text(path, json.dumps(value, indent=2, allow_nan=False) + "\n")
+
+
+def write_dataset(path: Path, dataset: xr.Dataset) -> None:
+    """Write a labelled dataset as NetCDF (HDF5), compressed."""
+    compression = {
+        name: {"zlib": True, "complevel": 4}
+        for name, variable in dataset.data_vars.items()
+        if variable.ndim and variable.dtype.kind in "fi"
+    }
+    with replacing(path) as temporary:
+        dataset.to_netcdf(temporary, engine="h5netcdf", encoding=compression)
+
+
+def read_dataset(path: Path, *, what: str) -> xr.Dataset:
+    """Load a NetCDF file into memory; `what` names it in the error ("trajectory", "dataset")."""
+    if not Path(path).is_file():
+        raise UserError(f"{path}: no such {what} file")
+    try:
+        with xr.open_dataset(path, engine="h5netcdf") as dataset:
+            return dataset.load()
+    except (OSError, ValueError, KeyError) as error:
+        raise UserError(f"{path}: not a readable {what} (NetCDF) file: {error}") from error
+
+
+def read_json(path: Path, *, what: str) -> dict:
+    """Load a JSON object; `what` names it in the error."""
+    try:
+        value = json.loads(Path(path).read_text(encoding="utf-8"))
+    except FileNotFoundError as error:
+        raise UserError(f"{path}: no such {what} file") from error
+    except (OSError, ValueError) as error:
+        raise UserError(f"{path}: not a readable {what} (JSON) file: {error}") from error
+    if not isinstance(value, dict):
+        raise UserError(f"{path}: expected a JSON object as {what}")
+    return value
+
+
+def sha256_of_files(paths: list[Path]) -> str:
+    """Hash of the contents of `paths`, in the order given."""
+    digest = hashlib.sha256()
+    for path in paths:
+        digest.update(Path(path).read_bytes())
+    return digest.hexdigest()

@@ -1,0 +1,61 @@
+"""State points: phase, temperature, lattice scale and replica, each with one string id and a seed."""
+
+import hashlib
+from dataclasses import dataclass
+
+from nnexafs.config import CampaignConfig, Grid, PhaseName
+from nnexafs.errors import UserError
+
+
+@dataclass(frozen=True)
+class StatePoint:
+    """One molecular-dynamics run."""
+
+    phase: PhaseName
+    temperature_kelvin: float
+    lattice_scale: float
+    replica: int
+
+    @property
+    def id(self) -> str:
+        """Name of the run's folders, such as `fcc_T0300_x1.0000_r0`."""
+        temperature = f"{self.temperature_kelvin:07.2f}".removesuffix(".00")
+        return f"{self.phase}_T{temperature}_x{self.lattice_scale:.4f}_r{self.replica}"
+
+
+def seed_of(campaign_seed: int, *parts: object) -> int:
+    """A seed in 1 to 2^31 - 1 that depends on nothing but the campaign's seed and the names given."""
+    text = "/".join(map(str, (campaign_seed, *parts)))
+    return int.from_bytes(hashlib.sha256(text.encode()).digest()[:4], "big") % (2**31 - 1) + 1
+
+
+def of_phase(phase: PhaseName, grid: Grid) -> list[StatePoint]:
+    """The state points of one phase."""
+    return [
+        StatePoint(phase, temperature, scale, replica)
+        for temperature in grid.temperatures_kelvin
+        for scale in grid.lattice_scales
+        for replica in range(grid.replicas)
+    ]
+
+
+def of_campaign(config: CampaignConfig) -> dict[str, StatePoint]:
+    """Every state point of the campaign, by id."""
+    points = [
+        point for phase, grid in config.phases.present().items() for point in of_phase(phase, grid)
+    ]
+    by_id = {point.id: point for point in points}
+    if len(by_id) < len(points):
+        raise UserError(
+            "phases: two state points share an id; temperatures must differ by 0.01 K, scales by 0.0001"
+        )
+    return by_id
+
+
+def find(config: CampaignConfig, state_point_id: str) -> StatePoint:
+    """The state point of that id; UserError names the nearest ones there are."""
+    points = of_campaign(config)
+    if state_point_id not in points:
+        some = ", ".join(list(points)[:3])
+        raise UserError(f"no state point '{state_point_id}' in this campaign (it has {some}, ...)")
+    return points[state_point_id]
