@@ -103,12 +103,8 @@ class Phases(Model):
     """Which phases the campaign simulates; null leaves a phase out."""
 
     fcc: Crystal | None = key(Crystal(), "face-centred cubic")
-    hcp: Crystal | None = key(
-        Crystal(lattice_angstrom=2.489, cells=(4, 3, 3)), "hexagonal close-packed"
-    )
-    bcc: Crystal | None = key(
-        Crystal(lattice_angstrom=2.794, cells=(4, 4, 4)), "body-centred cubic"
-    )
+    hcp: Crystal | None = key(Crystal(lattice_angstrom=2.489, cells=(4, 3, 3)), "hexagonal close-packed")
+    bcc: Crystal | None = key(Crystal(lattice_angstrom=2.794, cells=(4, 4, 4)), "body-centred cubic")
     diamond: Crystal | None = key(None, "diamond (few potentials keep it)")
     liquid: Liquid | None = key(
         Liquid(
@@ -153,9 +149,7 @@ class SuttonChenPotential(Model):
     )
 
 
-Potential = Annotated[
-    MeamPotential | EamPotential | SuttonChenPotential, Field(discriminator="style")
-]
+Potential = Annotated[MeamPotential | EamPotential | SuttonChenPotential, Field(discriminator="style")]
 
 
 class DynamicsChecks(Model):
@@ -195,17 +189,17 @@ class Feff(Model):
     )
     legs: int = key(4, "NLEG: largest number of legs of a path", ge=2, le=8)
     curved_wave_criterion: float = key(
-        4.0, "CRITERIA: curved-wave amplitude (percent of the largest) below which a path is left out",
-        ge=0, lt=100,
+        4.0,
+        "CRITERIA: curved-wave amplitude (percent of the largest) below which a path is left out",
+        ge=0,
+        lt=100,
     )
     plane_wave_criterion: float = key(
         2.5, "CRITERIA: plane-wave estimate (percent) below which a path is left out", ge=0, lt=100
     )
     scf: bool = key(False, "self-consistent potentials (once a campaign, about a minute)")
     exchange: Literal[0, 1, 2, 3, 5] = key(0, "EXCHANGE: 0 is Hedin-Lundqvist")
-    k_max_per_angstrom: float = key(
-        18.0, "end of the k grid of FEFF's chi, per angstrom", ge=5, le=20
-    )
+    k_max_per_angstrom: float = key(18.0, "end of the k grid of FEFF's chi, per angstrom", ge=5, le=20)
     timeout_seconds: Positive = key(300.0, "longest run of one FEFF stage, s")
 
 
@@ -228,9 +222,7 @@ class Distributions(Model):
     r_min_angstrom: Positive = key(1.6, "start of the r grid, angstrom")
     r_max_angstrom: Positive = key(5.5, "end of the r grid, angstrom (at most the path length)")
     r_step_angstrom: Positive = key(0.02, "bin of the r grid, angstrom")
-    angle_cutoff_angstrom: Positive = key(
-        3.05, "neighbours closer than this make bond angles, angstrom"
-    )
+    angle_cutoff_angstrom: Positive = key(3.05, "neighbours closer than this make bond angles, angstrom")
     angle_step_degree: Positive = key(2.0, "bin of the angle grid (0 to 180), degree", le=30)
 
     @model_validator(mode="after")
@@ -270,12 +262,8 @@ class Augmentation(Model):
 
     e0_shift_ev: Range = key((-5.0, 10.0), "shift of E0 (a true shift of the k axis), eV")
     s02: Range = key((0.7, 1.0), "amplitude factor S0^2")
-    noise: float = key(
-        0.0005, "standard deviation of white noise on chi at k = 10 per angstrom", ge=0
-    )
-    noise_power: float = key(
-        1.0, "noise grows as (k / 10)^power before k weighting", ge=0, le=4
-    )
+    noise: float = key(0.0005, "standard deviation of white noise on chi at k = 10 per angstrom", ge=0)
+    noise_power: float = key(1.0, "noise grows as (k / 10)^power before k weighting", ge=0, le=4)
     mixture_fraction: float = key(
         0.5, "fraction of training samples that are mixtures of several", ge=0, le=1
     )
@@ -460,8 +448,8 @@ def merge(base: dict, overlay: dict) -> dict:
 
 
 def load(*paths: Path) -> CampaignConfig:
-    """Read a config file and overlays on top of it; without any, the default campaign."""
-    mapping: dict = {}
+    """Read config files, each on top of the one before, all on top of the default campaign."""
+    mapping: dict = CampaignConfig().model_dump(mode="json")
     for path in paths:
         try:
             content = yaml.safe_load(Path(path).read_text(encoding="utf-8")) or {}

@@ -41,9 +41,7 @@ def of_phase(phase: PhaseName, grid: Grid) -> list[StatePoint]:
 
 def of_campaign(config: CampaignConfig) -> dict[str, StatePoint]:
     """Every state point of the campaign, by id."""
-    points = [
-        point for phase, grid in config.phases.present().items() for point in of_phase(phase, grid)
-    ]
+    points = [point for phase, grid in config.phases.present().items() for point in of_phase(phase, grid)]
     by_id = {point.id: point for point in points}
     if len(by_id) < len(points):
         raise UserError(

@@ -1,0 +1,49 @@
+# make run   the default campaign (CONFIG=overlay.yaml for another, CORES=n to use fewer cores)
+# make test  every test
+# make lint  style of code and workflow
+# Both set up .venv first, from the pins in pyproject.toml and envs/constraints.txt.
+
+PYTHON ?= $(shell command -v python3.11 || command -v python3)
+CORES ?= all
+CONFIG ?=
+VENV := .venv
+BIN := $(VENV)/bin
+export OMP_NUM_THREADS ?= 1
+
+.PHONY: run test lint environment constraints clean-environment
+
+run: environment
+	$(BIN)/nnexafs plan $(CONFIG)
+	$(BIN)/snakemake --cores $(CORES) $(if $(CONFIG),--configfile $(CONFIG))
+
+test: environment
+	$(BIN)/python -m pytest
+
+lint: environment
+	$(BIN)/ruff check workflow tests benchmarks
+	$(BIN)/ruff format --check workflow tests benchmarks
+	$(BIN)/snakefmt --check Snakefile workflow/rules
+	$(BIN)/snakemake --lint
+
+environment: $(VENV)/.installed
+
+$(VENV)/.installed: pyproject.toml envs/constraints.txt
+	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info[:2] < (3, 11))' || \
+	  { echo "nnexafs needs Python 3.11 or newer; set PYTHON=/path/to/python3.11"; exit 2; }
+	@$(PYTHON) -c 'import ensurepip, venv' 2>/dev/null || \
+	  { echo "Python's venv module is missing; on Debian: apt install python3-venv"; exit 2; }
+	@echo "setting up $(VENV): about 1.5 GB, a few minutes, once"
+	$(PYTHON) -m venv --clear $(VENV)
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check \
+	  --constraint envs/constraints.txt --editable '.[test]'
+	touch $@
+
+# After a change of the pins: resolves anew in a fresh environment and writes the whole set.
+constraints:
+	rm -rf $(VENV)
+	$(PYTHON) -m venv $(VENV)
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check --editable '.[test]'
+	$(BIN)/python -m pip freeze --exclude-editable | sed 's/+cpu$$//' > envs/constraints.txt
+
+clean-environment:
+	rm -rf $(VENV)

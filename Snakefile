@@ -1,0 +1,61 @@
+"""nnexafs: from a config file to the structure behind a measured X-ray absorption spectrum."""
+
+import sys
+from pathlib import Path
+
+from snakemake.exceptions import WorkflowError
+from snakemake.utils import min_version
+
+from nnexafs import leaves, plan, provenance, statepoints
+from nnexafs.config import validate
+from nnexafs.errors import UserError
+
+min_version("9.27")
+
+
+configfile: "config/config.yaml"
+
+
+try:
+    campaign = validate(config)
+    state_points = statepoints.of_campaign(campaign)
+except UserError as error:
+    raise WorkflowError(str(error)) from None
+
+RESULTS = f"results/{campaign.campaign}"
+LOGS = f"{RESULTS}/logs"
+BENCHMARKS = f"{RESULTS}/benchmarks"
+FOLDS = range(campaign.dataset.folds)
+
+# The package runs from the checkout in the environment of the snakemake command, or of the rule with --sdm conda.
+PREFIX = f"export PYTHONPATH='{workflow.basedir}/workflow' OMP_NUM_THREADS=1 OPENBLAS_NUM_THREADS=1 MKL_NUM_THREADS=1; "
+if not workflow.deployment_settings.deployment_method:
+    PREFIX += f"export PATH='{Path(sys.executable).parent}':\"$PATH\"; "
+shell.prefix(f"set -euo pipefail; {PREFIX}")
+
+
+wildcard_constraints:
+    state_point="|".join(state_points),
+    fold=r"\d+",
+    measurement=r"|".join(campaign.measurements) or "none",
+
+
+include: "workflow/rules/config.smk"
+include: "workflow/rules/md.smk"
+include: "workflow/rules/exafs.smk"
+include: "workflow/rules/dataset.smk"
+include: "workflow/rules/training.smk"
+include: "workflow/rules/evaluation.smk"
+include: "workflow/rules/inversion.smk"
+include: "workflow/rules/report.smk"
+
+
+onstart:
+    print(plan.summary(campaign), file=sys.stderr)
+
+
+rule all:
+    """The campaign's report, and with it everything else."""
+    default_target: True
+    input:
+        f"{RESULTS}/report.html",

@@ -1,0 +1,5 @@
+"""`python -m nnexafs` is the `nnexafs` command."""
+
+from nnexafs.cli import main
+
+main()

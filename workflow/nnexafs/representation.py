@@ -1,0 +1,102 @@
+"""What the network sees of chi(k): a fixed linear operator (window, Fourier filter) in larch's conventions."""
+
+import numpy as np
+
+from nnexafs.config import Representation
+from nnexafs.errors import UserError
+
+K_SILL_PER_ANGSTROM = 1.0
+"""Width of the Hanning sills of the k window; half of each lies outside `k_range_per_angstrom`."""
+
+R_SILL_ANGSTROM = 0.5
+"""Width of the sills in R: narrow, so that little is let through beyond the longest simulated path."""
+
+FOURIER_POINTS = 2048
+
+
+def hanning_window(x: np.ndarray, low: float, high: float, *, sill: float) -> np.ndarray:
+    """Window with sin^2 sills of width `sill` centred on `low` and `high` (ifeffit's and larch's Hanning)."""
+    rise = np.clip((x - (low - sill / 2)) / sill, 0, 1)
+    fall = np.clip(((high + sill / 2) - x) / sill, 0, 1)
+    return np.sin(np.pi / 2 * rise) ** 2 * np.sin(np.pi / 2 * fall) ** 2
+
+
+def window_grid(settings: Representation) -> np.ndarray:
+    """The k points (multiples of the step, per angstrom) where the k window is not zero, sills included."""
+    low, high = settings.k_range_per_angstrom
+    step = settings.k_step_per_angstrom
+    first = max(0, np.ceil((low - K_SILL_PER_ANGSTROM / 2) / step - 1e-6))
+    last = np.floor((high + K_SILL_PER_ANGSTROM / 2) / step + 1e-6)
+    return step * np.arange(int(first), int(last) + 1)
+
+
+def interpolation_matrix(x: np.ndarray, target: np.ndarray) -> np.ndarray:
+    """Matrix (target, x) of four-point Lagrange interpolation from a uniform or uneven grid `x`.
+
+    UserError when `target` reaches outside `x` by more than a hundredth of a step.
+    """
+    slack = 0.01 * (x[-1] - x[0]) / (len(x) - 1)
+    if target[0] < x[0] - slack or target[-1] > x[-1] + slack:
+        raise UserError(
+            f"spectrum covers k = {x[0]:.2f} to {x[-1]:.2f} per angstrom, but the network needs "
+            f"{target[0]:.2f} to {target[-1]:.2f}; give a longer spectrum or train with a shorter k range"
+        )
+    first = np.clip(np.searchsorted(x, target, side="right") - 2, 0, len(x) - 4)
+    nodes = first[:, None] + np.arange(4)
+    matrix = np.zeros((len(target), len(x)))
+    for i in range(4):
+        others = [j for j in range(4) if j != i]
+        ratio = (target[:, None] - x[nodes[:, others]]) / (x[nodes[:, [i]]] - x[nodes[:, others]])
+        matrix[np.arange(len(target)), nodes[:, i]] = ratio.prod(axis=1)
+    return matrix
+
+
+def r_grid(settings: Representation) -> np.ndarray:
+    """The R points of the Fourier transform inside `r_range_angstrom` (space "r")."""
+    r = np.pi / (settings.k_step_per_angstrom * FOURIER_POINTS) * np.arange(FOURIER_POINTS // 2)
+    low, high = settings.r_range_angstrom
+    return r[(r >= low) & (r <= high)]
+
+
+def feature_axis(settings: Representation) -> np.ndarray:
+    """The axis of the features: k of the window (space "k"), or R of the real, then the imaginary parts."""
+    if settings.space == "r":
+        return np.tile(r_grid(settings), 2)
+    low, high = settings.k_range_per_angstrom
+    k = window_grid(settings)
+    return k[(k >= low - 1e-9) & (k <= high + 1e-9)]
+
+
+def operator(k: np.ndarray, settings: Representation) -> np.ndarray:
+    """Matrix (features, K) that turns chi on the grid `k` (K,) into the network's input, `matrix @ chi`.
+
+    Space "k": real part of k^w chi(k), windowed, Fourier transformed, windowed in R and transformed back.
+    The simulated spectra hold only paths up to a length; the window in R removes what lies beyond it from
+    the measured ones too. Space "r": real and imaginary parts of chi(R) inside the R range.
+    Same conventions as `xftf` and `xftr` of larch (Hanning windows).
+    """
+    grid = window_grid(settings)
+    to_r = _forward(grid, settings) @ interpolation_matrix(np.asarray(k, dtype=float), grid)
+    r = np.pi / (settings.k_step_per_angstrom * FOURIER_POINTS) * np.arange(FOURIER_POINTS // 2)
+    if settings.space == "r":
+        inside = np.isin(r, r_grid(settings))
+        return np.concatenate([to_r[inside].real, to_r[inside].imag])
+    filtered = to_r * hanning_window(r, *settings.r_range_angstrom, sill=R_SILL_ANGSTROM)[:, None]
+    return _backward(feature_axis(settings), r, settings) @ filtered.real - (
+        _backward(feature_axis(settings), r, settings, imaginary=True) @ filtered.imag
+    )
+
+
+def _forward(grid: np.ndarray, settings: Representation) -> np.ndarray:
+    """Matrix (R, grid) of the weighted, windowed forward transform (complex)."""
+    step = settings.k_step_per_angstrom
+    window = hanning_window(grid, *settings.k_range_per_angstrom, sill=K_SILL_PER_ANGSTROM)
+    r = np.pi / (step * FOURIER_POINTS) * np.arange(FOURIER_POINTS // 2)
+    return step / np.sqrt(np.pi) * np.exp(-2j * np.outer(r, grid)) * window * grid**settings.k_weight
+
+
+def _backward(q: np.ndarray, r: np.ndarray, settings: Representation, *, imaginary: bool = False) -> np.ndarray:
+    """Matrix (q, R): real or imaginary part of the back transform's kernel."""
+    step = settings.k_step_per_angstrom
+    phase = 2 * np.outer(q, r)
+    return 2 * np.sqrt(np.pi) / step / FOURIER_POINTS * (np.sin(phase) if imaginary else np.cos(phase))

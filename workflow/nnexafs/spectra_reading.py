@@ -1,0 +1,228 @@
+"""Reading of measured spectra: plain columns, XDI and Athena projects, all through larch.
+
+Whatever is wrong with a file becomes one UserError; larch's prints and warnings stay inside.
+"""
+
+import contextlib
+import io
+import warnings
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+
+from nnexafs.config import Measurement
+from nnexafs.errors import UserError
+from nnexafs.spectra_checks import Kind, check_numbers, ordered_points
+
+ENERGY_LABELS = ("energy", "energy_ev", "e", "ev", "en")
+MU_LABELS = ("mu", "xmu", "mud_tr", "mutrans", "mu_trans", "mud", "mux", "norm", "flat", "mufluor", "mud_fl")
+CHI_LABELS = ("chi", "chi_k", "chik0")
+INCIDENT_LABELS = ("i0",)
+TRANSMITTED_LABELS = ("itrans", "itr", "it", "i1")
+
+
+@dataclass(frozen=True)
+class Scan:
+    """One scan: mu against energy in eV, or chi against k per angstrom, x rising, all finite."""
+
+    kind: Kind
+    x: np.ndarray
+    y: np.ndarray
+    file: Path
+
+
+@dataclass(frozen=True)
+class Table:
+    """The columns of a file, `data` of shape (column, row), and their lower-case labels."""
+
+    labels: list[str]
+    data: np.ndarray
+
+    def describe(self) -> str:
+        """The columns as `0 pointind, 1 energy, ...`, for error messages."""
+        return ", ".join(f"{number} {label}" for number, label in enumerate(self.labels))
+
+
+@contextlib.contextmanager
+def quiet_larch() -> Iterator[None]:
+    """Keep larch's warnings and prints from the user: what matters is checked on its results."""
+    with warnings.catch_warnings(), contextlib.redirect_stdout(io.StringIO()):
+        warnings.simplefilter("ignore")
+        yield
+
+
+def read_scan(path: Path, measurement: Measurement) -> Scan:
+    """Read one file as the measurement says; any flaw is a UserError that names the file."""
+    path = Path(path)
+    _refuse_unreadable(path)
+    if _is_athena_project(path):
+        kind, x, y = _athena_arrays(path, measurement)
+    else:
+        kind, x, y = _column_arrays(_read_table(path), path, measurement)
+    check_numbers(x, y, kind=kind, path=path)
+    return Scan(kind, *ordered_points(x, y, kind=kind, path=path), path)
+
+
+def _refuse_unreadable(path: Path) -> None:
+    if not path.is_file():
+        raise UserError(f"{path}: no such spectrum file")
+    try:
+        with path.open("rb") as stream:
+            head = stream.read(65536)
+    except OSError as error:
+        raise UserError(f"{path}: cannot read the spectrum: {error.strerror}") from error
+    if not head.strip():
+        raise UserError(f"{path}: the file is empty; expected columns of mu(E) or chi(k)")
+    gzipped = head.startswith(b"\x1f\x8b")
+    if b"\0" in head and not gzipped:
+        raise UserError(f"{path}: a binary file; expected text columns, XDI or an Athena project")
+
+
+# --- Athena projects ---------------------------------------------------------------------------
+
+
+def _is_athena_project(path: Path) -> bool:
+    from larch.io.athena_project import is_athena_project
+
+    with quiet_larch():
+        return bool(is_athena_project(str(path)))
+
+
+def _athena_arrays(path: Path, measurement: Measurement) -> tuple[Kind, np.ndarray, np.ndarray]:
+    group = _athena_group(path, measurement.group)
+    if hasattr(group, "chi"):
+        return "chi", np.asarray(group.k, float), np.asarray(group.chi, float)
+    # Athena stores energies as measured and its calibration beside them.
+    shift = float(getattr(group, "energy_shift", 0.0) or 0.0)
+    return "mu", np.asarray(group.energy, float) + shift, np.asarray(group.mu, float)
+
+
+def _athena_group(path: Path, wanted: str | None) -> object:
+    from larch.io.athena_project import AthenaProject
+
+    project = AthenaProject()
+    try:
+        with quiet_larch():
+            project.read(str(path), do_preedge=False)
+    except Exception as error:  # larch raises whatever its parser stumbles over
+        raise UserError(f"{path}: not a readable Athena project: {_one_line(error)}") from error
+    names = dict(project.groups)
+    names |= {str(group.label): group for group in project.groups.values() if hasattr(group, "label")}
+    listed = ", ".join(project.groups) or "none"
+    if wanted is None and len(project.groups) == 1:
+        return next(iter(project.groups.values()))
+    if wanted is None:
+        raise UserError(f"{path}: several groups in this Athena project; choose a group of: {listed}")
+    if wanted not in names:
+        raise UserError(f"{path}: no group '{wanted}' in this Athena project; it has: {listed}")
+    return names[wanted]
+
+
+# --- columns -----------------------------------------------------------------------------------
+
+
+def _read_table(path: Path) -> Table:
+    from larch.io import read_ascii, read_xdi
+
+    reader = read_xdi if path.read_bytes()[:64].lstrip(b"# ").startswith(b"XDI/") else read_ascii
+    try:
+        with quiet_larch():
+            group = reader(str(path))
+            data = np.atleast_2d(np.asarray(group.data, dtype=float))
+            labels = [str(label).lower() for label in group.array_labels]
+    except Exception as error:  # larch raises whatever its parser stumbles over
+        raise UserError(f"{path}: not a readable table of numbers: {_one_line(error)}") from error
+    if data.size == 0:
+        raise UserError(f"{path}: no rows of numbers; expected columns of mu(E) or chi(k)")
+    if len(data) < 2:
+        raise UserError(f"{path}: only one column of numbers; expected energy and mu, or k and chi")
+    _refuse_interrupted(getattr(group, "header", []), len(data), path)
+    return Table(labels, data)
+
+
+def _refuse_interrupted(header: Sequence[str], columns: int, path: Path) -> None:
+    """Larch takes everything above a line of text for header, numbers too."""
+    for line in header:
+        words = line.replace(",", " ").split()
+        if len(words) == columns and all(_is_number(word) for word in words):
+            raise UserError(f"{path}: a line that is not numbers interrupts the table; remove or mend it")
+
+
+def _is_number(word: str) -> bool:
+    try:
+        float(word)
+    except ValueError:
+        return False
+    return True
+
+
+def _one_line(error: Exception) -> str:
+    text = " ".join(str(error).split()) or type(error).__name__
+    return text[:200]
+
+
+def _column_arrays(table: Table, path: Path, measurement: Measurement) -> tuple[Kind, np.ndarray, np.ndarray]:
+    kind = _kind_of(table, measurement)
+    x_number = _numbered(table, measurement.energy_column, "energy_column", path)
+    y_number = _numbered(table, measurement.signal_column, "signal_column", path)
+    if x_number is None:
+        x_number = _labelled(table, ENERGY_LABELS if kind == "mu" else ("k",))
+    if y_number is None:
+        y_number = _labelled(table, MU_LABELS if kind == "mu" else CHI_LABELS)
+    absorption = _absorption(table) if kind == "mu" and y_number is None else None
+    if x_number is not None and absorption is not None:
+        return kind, table.data[x_number], absorption
+    if x_number is None and y_number is None and len(table.data) == 2:
+        x_number, y_number = 0, 1
+    if x_number is None or y_number is None:
+        missing = ("energy" if kind == "mu" else "k") if x_number is None else kind
+        raise UserError(
+            f"{path}: no column labelled {missing}; give energy_column and signal_column "
+            f"(columns: {table.describe()})"
+        )
+    if x_number == y_number:
+        raise UserError(f"{path}: energy_column and signal_column are both {x_number}")
+    return kind, table.data[x_number], table.data[y_number]
+
+
+def _kind_of(table: Table, measurement: Measurement) -> Kind:
+    if measurement.kind != "auto":
+        return measurement.kind
+    if "k" in table.labels and _labelled(table, CHI_LABELS) is not None:
+        return "chi"
+    x_number = measurement.energy_column
+    if x_number is None:
+        x_number = _labelled(table, ENERGY_LABELS)
+        x_number = 0 if x_number is None and len(table.data) == 2 else x_number
+    if x_number is None or not 0 <= x_number < len(table.data):
+        return "mu"
+    x = table.data[x_number]
+    # No edge of interest lies below 1 keV, and keV energies start well above k = 2 per angstrom.
+    return "chi" if np.nanmax(x, initial=0.0) < 40 and np.nanmin(x, initial=40.0) < 2 else "mu"
+
+
+def _numbered(table: Table, number: int | None, option: str, path: Path) -> int | None:
+    if number is not None and not 0 <= number < len(table.data):
+        raise UserError(
+            f"{path}: {option} {number} does not exist; columns are numbered from 0: {table.describe()}"
+        )
+    return number
+
+
+def _labelled(table: Table, wanted: Sequence[str]) -> int | None:
+    for label in wanted:
+        if label in table.labels:
+            return table.labels.index(label)
+    partial = [i for i, label in enumerate(table.labels) if wanted[0] == "energy" and "energy" in label]
+    return partial[0] if len(partial) == 1 else None
+
+
+def _absorption(table: Table) -> np.ndarray | None:
+    """mu = ln(I0 / I) where a file holds only the intensities."""
+    incident, transmitted = _labelled(table, INCIDENT_LABELS), _labelled(table, TRANSMITTED_LABELS)
+    if incident is None or transmitted is None:
+        return None
+    with np.errstate(all="ignore"):
+        return np.log(table.data[incident] / table.data[transmitted])

@@ -1,0 +1,26 @@
+# in:  exafs/<state point>/spectra.nc of every state point
+# out: dataset/dataset.nc
+
+
+rule dataset:
+    """Every spectrum with its targets in one file, split by trajectory.
+
+    A fifth of each phase's trajectories is the test set; the rest makes the folds, each once the validation set.
+    No trajectory is on two sides, so that near-identical snapshots cannot flatter the error.
+    """
+    input:
+        config=ancient(CONFIG),
+        spectra=expand(rules.exafs.output, state_point=state_points),
+    output:
+        f"{RESULTS}/dataset/dataset.nc",
+    log:
+        f"{LOGS}/dataset.log",
+    benchmark:
+        f"{BENCHMARKS}/dataset.tsv"
+    conda:
+        "../../envs/training.yaml"
+    params:
+        settings=leaves.dataset(campaign),
+        code=provenance.code_hash("dataset"),
+    shell:
+        "python -m nnexafs dataset {input.spectra} --config {input.config} --out {output} > {log} 2>&1"

@@ -1,0 +1,31 @@
+# in:  dataset/dataset.nc, ensemble/
+# out: evaluation/evaluation.nc, evaluation/metrics.json
+
+
+rule evaluate:
+    """Errors on held-out trajectories, beside two predictors that learn nothing.
+
+    The nearest training spectrum and the mean of the training targets show what the network adds. The metrics
+    go to the MLflow parent run, and the ensemble is registered as a model there.
+    """
+    input:
+        config=ancient(CONFIG),
+        dataset=rules.dataset.output,
+        ensemble=rules.ensemble.output.manifest,
+        run=rules.track.output,
+    output:
+        evaluation=f"{RESULTS}/evaluation/evaluation.nc",
+        metrics=f"{RESULTS}/evaluation/metrics.json",
+    log:
+        f"{LOGS}/evaluate.log",
+    benchmark:
+        f"{BENCHMARKS}/evaluate.tsv"
+    conda:
+        "../../envs/training.yaml"
+    params:
+        code=provenance.code_hash("evaluation", "predictor"),
+        ensemble=lambda wildcards, input: Path(input.ensemble).parent,
+        folder=lambda wildcards, output: Path(output.metrics).parent,
+    shell:
+        "python -m nnexafs evaluate {input.dataset} --ensemble {params.ensemble} --config {input.config}"
+        " --run {input.run} --out {params.folder} > {log} 2>&1"

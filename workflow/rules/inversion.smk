@@ -1,0 +1,67 @@
+# in:  measured files (config: measurements), ensemble/
+# out: spectra/<name>/chi.nc, spectra/<name>/fit.json, inversion/<name>/
+
+
+rule spectrum:
+    """Background of a measured spectrum (larch autobk), chi(k) on the campaign's grid."""
+    input:
+        config=ancient(CONFIG),
+        files=lambda wildcards: campaign.measurements[wildcards.measurement].files,
+    output:
+        f"{RESULTS}/spectra/{{measurement}}/chi.nc",
+    log:
+        f"{LOGS}/spectrum/{{measurement}}.log",
+    benchmark:
+        f"{BENCHMARKS}/spectrum/{{measurement}}.tsv"
+    conda:
+        "../../envs/spectra.yaml"
+    params:
+        settings=lambda wildcards: leaves.measurement(campaign, wildcards.measurement),
+        code=provenance.code_hash("spectra"),
+    shell:
+        "python -m nnexafs spectrum --config {input.config} --measurement {wildcards.measurement}"
+        " --out {output} > {log} 2>&1"
+
+
+rule fit:
+    """First-shell fit of the measured spectrum (larch, one FEFF path): what the network is compared with."""
+    input:
+        config=ancient(CONFIG),
+        chi=rules.spectrum.output,
+    output:
+        f"{RESULTS}/spectra/{{measurement}}/fit.json",
+    log:
+        f"{LOGS}/fit/{{measurement}}.log",
+    benchmark:
+        f"{BENCHMARKS}/fit/{{measurement}}.tsv"
+    conda:
+        "../../envs/spectra.yaml"
+    params:
+        settings=leaves.scattering(campaign),
+        code=provenance.code_hash("first_shell_fit"),
+    shell:
+        "python -m nnexafs fit {input.chi} --config {input.config} --out {output} > {log} 2>&1"
+
+
+rule predict:
+    """Structure behind a measured spectrum: mean of the networks, their spread as error."""
+    input:
+        chi=rules.spectrum.output,
+        ensemble=rules.ensemble.output.manifest,
+    output:
+        rdf=f"{RESULTS}/inversion/{{measurement}}/rdf.csv",
+        angles=f"{RESULTS}/inversion/{{measurement}}/angles.csv",
+        shells=f"{RESULTS}/inversion/{{measurement}}/shells.json",
+        figure=f"{RESULTS}/inversion/{{measurement}}/prediction.png",
+    log:
+        f"{LOGS}/predict/{{measurement}}.log",
+    benchmark:
+        f"{BENCHMARKS}/predict/{{measurement}}.tsv"
+    conda:
+        "../../envs/spectra.yaml"
+    params:
+        code=provenance.code_hash("inversion", "predictor"),
+        ensemble=lambda wildcards, input: Path(input.ensemble).parent,
+        folder=lambda wildcards, output: Path(output.rdf).parent,
+    shell:
+        "python -m nnexafs predict {input.chi} --ensemble {params.ensemble} --out {params.folder} > {log} 2>&1"

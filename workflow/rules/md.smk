@@ -1,0 +1,27 @@
+# in:  config
+# out: md/<state point>/trajectory.nc
+
+
+rule md:
+    """Molecular dynamics of one state point (LAMMPS, NVT).
+
+    Crystals start with velocities of twice the temperature, half of which equipartition turns into potential
+    energy; liquids are melted far above melting and cooled to their temperature. The phase that the run ended
+    in is measured by common-neighbour analysis of the quenched last snapshot, and stored.
+    """
+    input:
+        config=ancient(CONFIG),
+    output:
+        f"{RESULTS}/md/{{state_point}}/trajectory.nc",
+    log:
+        f"{LOGS}/md/{{state_point}}.log",
+    benchmark:
+        f"{BENCHMARKS}/md/{{state_point}}.tsv"
+    conda:
+        "../../envs/md.yaml"
+    params:
+        settings=lambda wildcards: leaves.dynamics(campaign, wildcards.state_point),
+        code=provenance.code_hash("dynamics.lammps"),
+    shell:
+        "python -m nnexafs md --config {input.config} --state-point {wildcards.state_point}"
+        " --out {output} > {log} 2>&1"

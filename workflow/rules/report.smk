@@ -1,0 +1,33 @@
+# in:  everything above
+# out: report.html
+
+
+rule report:
+    """One page that opens without a network: the campaign, its errors, the measured spectra, what was flagged."""
+    input:
+        config=ancient(CONFIG),
+        dataset=rules.dataset.output,
+        trajectories=expand(rules.md.output, state_point=state_points),
+        folds=expand(rules.train.output.metrics, fold=FOLDS),
+        run=rules.track.output,
+        ensemble=rules.ensemble.output.manifest,
+        evaluation=rules.evaluate.output,
+        spectra=expand(rules.spectrum.output, measurement=campaign.measurements),
+        fits=expand(rules.fit.output, measurement=campaign.measurements),
+        inversions=expand(
+            rules.predict.output.shells, measurement=campaign.measurements
+        ),
+    output:
+        f"{RESULTS}/report.html",
+    log:
+        f"{LOGS}/report.log",
+    benchmark:
+        f"{BENCHMARKS}/report.tsv"
+    conda:
+        "../../envs/report.yaml"
+    params:
+        settings=leaves.strings(measurements=leaves.comparisons(campaign)),
+        code=provenance.code_hash("report"),
+        folder=RESULTS,
+    shell:
+        "python -m nnexafs report {params.folder} --out {output} > {log} 2>&1"
