@@ -367,8 +367,15 @@ class CampaignConfig(Model):
                 compare_with="fcc_T0300_x1.0000_r0",
             )
         },
-        "measured spectra to invert, by a name of your choice",
+        "measured spectra to invert, by a name of your choice; null drops one of the default campaign",
     )
+
+    @field_validator("measurements", mode="before")
+    @classmethod
+    def without_dropped(cls, measurements: object) -> object:
+        if not isinstance(measurements, dict):
+            return measurements
+        return {name: value for name, value in measurements.items() if value is not None}
 
     @field_validator("element")
     @classmethod

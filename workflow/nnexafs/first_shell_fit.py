@@ -12,8 +12,9 @@ from ase.geometry import get_distances
 from nnexafs.errors import UserError
 from nnexafs.spectra_reading import quiet_larch
 
-STAGES = ("rdinp", "pot", "xsph", "pathfinder", "genfmt")
+STAGES = ("rdinp", "pot", "xsph", "pathfinder", "genfmt", "ff2x")
 CLUSTER_ANGSTROM = 6.0
+SAME_SHELL_ANGSTROM = 0.08  # pi / (2 * 14 per angstrom) is 0.11
 HOLES = {"K": 1, "L3": 4}
 
 
@@ -45,7 +46,7 @@ def first_shell_fit(
         )
     with tempfile.TemporaryDirectory(prefix="nnexafs-feff-") as folder:
         run_feff(reference, Path(folder), edge=edge, scf=scf, timeout_seconds=timeout_seconds)
-        paths = [_path(Path(folder), number) for number in range(1, shells + 1)]
+        paths = _shells(Path(folder), shells)
     return _fit(paths, k, chi, k_range=k_range, r_range=r_range, k_weight=k_weight)
 
 
@@ -109,21 +110,24 @@ def _cluster(reference: Atoms) -> np.ndarray:
     return vectors[order][distances[order] < CLUSTER_ANGSTROM]
 
 
-def _path(folder: Path, number: int) -> object:
+def _shells(folder: Path, wanted: int) -> list[list]:
+    """Larch paths of the nearest shells; distances closer than a fit can tell apart make one shell."""
     from larch.xafs import feffpath
 
-    file = folder / f"feff{number:04d}.dat"
-    if not file.is_file():
-        raise UserError(f"first-shell fit: FEFF found only {number - 1} shells; ask for fewer")
     with quiet_larch():
-        path = feffpath(str(file))
-    path.s02, path.e0 = "s02", "e0"
-    path.deltar, path.sigma2 = f"deltar{number}", f"sigma2_{number}"
-    return path
+        paths = [feffpath(str(file)) for file in sorted(folder.glob("feff[0-9][0-9][0-9][0-9].dat"))]
+    shells: list[list] = []
+    for path in sorted(paths, key=lambda path: path.reff):
+        if not shells or path.reff - shells[-1][0].reff > SAME_SHELL_ANGSTROM:
+            shells.append([])
+        shells[-1].append(path)
+    if len(shells) < wanted:
+        raise UserError(f"first-shell fit: FEFF found only {len(shells)} shells; ask for fewer")
+    return shells[:wanted]
 
 
 def _fit(
-    paths: list,
+    shells: list[list],
     k: np.ndarray,
     chi: np.ndarray,
     *,
@@ -136,39 +140,44 @@ def _fit(
     from larch.xafs import feffit, feffit_dataset, feffit_transform
 
     start = {"s02": param(0.85, vary=True), "e0": param(1.0, vary=True)}
-    for number in range(1, len(paths) + 1):
-        start[f"deltar{number}"] = param(0.001, vary=True)
+    for number, shell in enumerate(shells, start=1):
+        start[f"deltar_{number}"] = param(0.001, vary=True)
         start[f"sigma2_{number}"] = param(0.006, vary=True)
-    transform = feffit_transform(
-        kmin=k_range[0], kmax=k_range[1], kweight=k_weight, dk=1, window="hanning",
-        rmin=r_range[0], rmax=r_range[1],
-    )  # fmt: skip
+        for path in shell:
+            path.s02, path.e0 = "s02", "e0"
+            path.deltar, path.sigma2 = f"deltar_{number}", f"sigma2_{number}"
+    limits = {"kmin": k_range[0], "kmax": k_range[1], "rmin": r_range[0], "rmax": r_range[1]}
+    transform = feffit_transform(**limits, kweight=k_weight, dk=1, window="hanning")
     with quiet_larch():
+        paths = [path for shell in shells for path in shell]
         data = feffit_dataset(data=Group(k=k, chi=chi), paths=paths, transform=transform)
         result = feffit(param_group(**start), data)
-    return _summary(result, paths)
+    return _summary(result, shells)
 
 
-def _summary(result: object, paths: list) -> dict:
+def _summary(result: object, shells: list[list]) -> dict:
     fitted = result.params
-    if any(fitted[name].stderr is None for name in fitted):
+    if any(one.vary and one.stderr is None for one in fitted.values()):
         raise UserError("first-shell fit: the fit did not converge; check the spectrum and the ranges")
-    shells = [
-        {
-            "N": float(path.degen),
-            "R_angstrom": float(path.reff + fitted[f"deltar{number}"].value),
-            "R_std": float(fitted[f"deltar{number}"].stderr),
-            "R_reference_angstrom": float(path.reff),
-            "sigma2_angstrom2": float(fitted[f"sigma2_{number}"].value),
-            "sigma2_std": float(fitted[f"sigma2_{number}"].stderr),
-        }
-        for number, path in enumerate(paths, start=1)
-    ]
     return {
         "s02": float(fitted["s02"].value),
         "s02_std": float(fitted["s02"].stderr),
         "e0_shift_ev": float(fitted["e0"].value),
         "e0_shift_std": float(fitted["e0"].stderr),
         "r_factor": float(result.rfactor),
-        "shells": shells,
+        "shells": [_shell_summary(fitted, number, shell) for number, shell in enumerate(shells, start=1)],
+    }
+
+
+def _shell_summary(fitted: dict, number: int, shell: list) -> dict[str, float]:
+    deltar, sigma2 = fitted[f"deltar_{number}"], fitted[f"sigma2_{number}"]
+    neighbours = [path.degen for path in shell]
+    reference = float(np.average([path.reff for path in shell], weights=neighbours))
+    return {
+        "N": float(sum(neighbours)),
+        "R_angstrom": reference + float(deltar.value),
+        "R_std": float(deltar.stderr),
+        "R_reference_angstrom": reference,
+        "sigma2_angstrom2": float(sigma2.value),
+        "sigma2_std": float(sigma2.stderr),
     }

@@ -56,7 +56,9 @@ def plan(config: CampaignConfig) -> Plan:
     folds, measurements = config.dataset.folds, len(config.measurements)
     jobs = {"md": len(points), "exafs": len(points), "train": folds, "predict": 3 * measurements, "other": 8}
     samples = len(points) * config.exafs.snapshots
-    coordinates = sum(3 * config.dynamics.snapshots * atoms_of(config, point.phase) for point in points.values())
+    coordinates = sum(
+        3 * config.dynamics.snapshots * atoms_of(config, point.phase) for point in points.values()
+    )
     disk = (
         coordinates * BYTES_PER_COORDINATE
         + 3 * samples * curve_points(config) * BYTES_PER_CURVE_POINT  # spectra, dataset, evaluation

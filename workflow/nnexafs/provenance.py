@@ -72,6 +72,9 @@ def modules_behind(name: str) -> set[str]:
 
 def code_hash(*names: str) -> str:
     """Hash of what the modules `nnexafs.<name>` do, with all they import from nnexafs."""
+    for name in names:
+        if module_file(name) is None:
+            raise ValueError(f"no module nnexafs.{name}")
     modules = sorted(set().union(*(modules_behind(name) for name in names)))
     digest = hashlib.sha256()
     for module in modules:

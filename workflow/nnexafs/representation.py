@@ -51,9 +51,13 @@ def interpolation_matrix(x: np.ndarray, target: np.ndarray) -> np.ndarray:
     return matrix
 
 
+def _all_r(settings: Representation) -> np.ndarray:
+    return np.pi / (settings.k_step_per_angstrom * FOURIER_POINTS) * np.arange(FOURIER_POINTS // 2)
+
+
 def r_grid(settings: Representation) -> np.ndarray:
     """The R points of the Fourier transform inside `r_range_angstrom` (space "r")."""
-    r = np.pi / (settings.k_step_per_angstrom * FOURIER_POINTS) * np.arange(FOURIER_POINTS // 2)
+    r = _all_r(settings)
     low, high = settings.r_range_angstrom
     return r[(r >= low) & (r <= high)]
 
@@ -77,26 +81,19 @@ def operator(k: np.ndarray, settings: Representation) -> np.ndarray:
     """
     grid = window_grid(settings)
     to_r = _forward(grid, settings) @ interpolation_matrix(np.asarray(k, dtype=float), grid)
-    r = np.pi / (settings.k_step_per_angstrom * FOURIER_POINTS) * np.arange(FOURIER_POINTS // 2)
+    r = _all_r(settings)
     if settings.space == "r":
         inside = np.isin(r, r_grid(settings))
         return np.concatenate([to_r[inside].real, to_r[inside].imag])
     filtered = to_r * hanning_window(r, *settings.r_range_angstrom, sill=R_SILL_ANGSTROM)[:, None]
-    return _backward(feature_axis(settings), r, settings) @ filtered.real - (
-        _backward(feature_axis(settings), r, settings, imaginary=True) @ filtered.imag
-    )
+    back = np.exp(2j * np.outer(feature_axis(settings), r))
+    norm = 2 * np.sqrt(np.pi) / (settings.k_step_per_angstrom * FOURIER_POINTS)
+    return norm * (back @ filtered).real
 
 
 def _forward(grid: np.ndarray, settings: Representation) -> np.ndarray:
     """Matrix (R, grid) of the weighted, windowed forward transform (complex)."""
     step = settings.k_step_per_angstrom
     window = hanning_window(grid, *settings.k_range_per_angstrom, sill=K_SILL_PER_ANGSTROM)
-    r = np.pi / (step * FOURIER_POINTS) * np.arange(FOURIER_POINTS // 2)
+    r = _all_r(settings)
     return step / np.sqrt(np.pi) * np.exp(-2j * np.outer(r, grid)) * window * grid**settings.k_weight
-
-
-def _backward(q: np.ndarray, r: np.ndarray, settings: Representation, *, imaginary: bool = False) -> np.ndarray:
-    """Matrix (q, R): real or imaginary part of the back transform's kernel."""
-    step = settings.k_step_per_angstrom
-    phase = 2 * np.outer(q, r)
-    return 2 * np.sqrt(np.pi) / step / FOURIER_POINTS * (np.sin(phase) if imaginary else np.cos(phase))

@@ -48,7 +48,9 @@ class Table:
 @contextlib.contextmanager
 def quiet_larch() -> Iterator[None]:
     """Keep larch's warnings and prints from the user: what matters is checked on its results."""
-    with warnings.catch_warnings(), contextlib.redirect_stdout(io.StringIO()):
+    # A StringIO has no encoding, which larch asks of sys.stdout.
+    sink = io.TextIOWrapper(io.BytesIO(), encoding="utf-8")
+    with warnings.catch_warnings(), contextlib.redirect_stdout(sink):
         warnings.simplefilter("ignore")
         yield
 

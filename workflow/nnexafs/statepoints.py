@@ -47,7 +47,17 @@ def of_campaign(config: CampaignConfig) -> dict[str, StatePoint]:
         raise UserError(
             "phases: two state points share an id; temperatures must differ by 0.01 K, scales by 0.0001"
         )
+    _check_comparisons(config, by_id)
     return by_id
+
+
+def _check_comparisons(config: CampaignConfig, by_id: dict[str, StatePoint]) -> None:
+    for name, measured in config.measurements.items():
+        if measured.compare_with is not None and measured.compare_with not in by_id:
+            raise UserError(
+                f"measurements.{name}.compare_with: '{measured.compare_with}' is not a state point of this "
+                f"campaign; give one such as {next(iter(by_id))}, or null"
+            )
 
 
 def find(config: CampaignConfig, state_point_id: str) -> StatePoint:

@@ -1,0 +1,97 @@
+"""The config: what is refused, where the message points, and that the generated files have not drifted."""
+
+from pathlib import Path
+
+import pytest
+import yaml
+
+from nnexafs import config_files
+from nnexafs.config import CampaignConfig, canonical, load, validate
+from nnexafs.errors import UserError
+
+CONFIG_FOLDER = Path(__file__).parents[2] / "config"
+
+
+def refused(mapping: dict) -> str:
+    with pytest.raises(UserError) as caught:
+        validate(mapping)
+    message = str(caught.value)
+    assert "\n" not in message
+    return message
+
+
+@pytest.mark.parametrize("path", config_files.files(CONFIG_FOLDER), ids=lambda path: path.name)
+def test_generated_files_have_not_drifted(path: Path):
+    assert path.read_text() == config_files.files(CONFIG_FOLDER)[path], "run: nnexafs config write"
+
+
+def test_the_default_file_is_the_default_campaign():
+    assert load(CONFIG_FOLDER / "config.yaml") == CampaignConfig()
+
+
+def test_a_written_config_reads_back(tmp_path: Path):
+    changed = validate({"campaign": "warm", "phases": {"liquid": None}, "measurements": {}})
+    path = tmp_path / "config.yaml"
+    path.write_text(config_files.default_yaml(changed))
+    assert validate(yaml.safe_load(path.read_text())) == changed
+
+
+@pytest.mark.parametrize(
+    ("mapping", "place"),
+    [
+        ({"exfs": {}}, "exfs: unknown key"),
+        ({"phases": {"fcc": {"temperature": [300]}}}, "phases.fcc.temperature: unknown key"),
+        ({"phases": {"fcc": {"temperatures_kelvin": [-5]}}}, "phases.fcc.temperatures_kelvin.0"),
+        ({"phases": {"fcc": {"temperatures_kelvin": []}}}, "phases.fcc.temperatures_kelvin"),
+        ({"phases": {"fcc": {"temperatures_kelvin": [300, 300.0]}}}, "appears twice"),
+        ({"phases": {"fcc": {"lattice_scales": [2.0]}}}, "0.8 to 1.2"),
+        ({"phases": {"fcc": {"potential": "nope"}}}, "'nope' is not one of: meam"),
+        ({"phases": dict.fromkeys(("fcc", "hcp", "bcc", "liquid"))}, "every phase is null"),
+        ({"element": "Xx"}, "'Xx' is not a chemical symbol"),
+        ({"element": "X"}, "'X' is not a chemical symbol"),
+        ({"campaign": "../escape"}, "campaign"),
+        ({"representation": {"k_range_per_angstrom": [12, 3]}}, "low < high"),
+        ({"representation": {"k_range_per_angstrom": [3, 18]}}, "keep it at least 0.5 below"),
+        ({"exafs": {"feff": {"k_max_per_angstrom": 30}}}, "less than or equal to 20"),
+        ({"distributions": {"r_max_angstrom": 9}}, "the spectrum knows nothing there"),
+        ({"dynamics": {"snapshots": 2}}, "more than dynamics.snapshots"),
+        ({"training": {"learning_rate": "fast"}}, "training.learning_rate"),
+        ({"training": {"learning_rate": float("nan")}}, "training.learning_rate"),
+        ({"potentials": {"meam": {"style": "reaxff"}}}, "potentials.meam"),
+        ({"measurements": {"foil": {"files": []}}}, "measurements.foil.files"),
+    ],
+)
+def test_mistakes_are_named(mapping: dict, place: str):
+    assert place in refused(mapping)
+
+
+def test_a_measurement_of_the_default_campaign_can_be_dropped():
+    assert validate({"measurements": {"ni_foil": None}}).measurements == {}
+
+
+@pytest.mark.parametrize("content", ["a: [1", "- 1\n- 2\n", "\x00\x01", "campaign: [x]\n"])
+def test_unreadable_files_are_named(tmp_path: Path, content: str):
+    path = tmp_path / "bad.yaml"
+    path.write_text(content)
+    with pytest.raises(UserError, match=r"bad\.yaml"):
+        load(path)
+
+
+def test_an_overlay_changes_only_what_it_names(tmp_path: Path):
+    overlay = tmp_path / "overlay.yaml"
+    overlay.write_text("phases:\n  hcp: {temperatures_kelvin: [300]}\n  liquid: null\n")
+    config, default = load(overlay), CampaignConfig()
+    assert config.phases.hcp.lattice_angstrom == default.phases.hcp.lattice_angstrom
+    assert config.phases.hcp.temperatures_kelvin == [300.0]
+    assert config.phases.liquid is None
+    assert config.phases.bcc == default.phases.bcc
+
+
+def test_one_meaning_has_one_canonical_string():
+    first = validate(
+        {"phases": {"fcc": {"temperatures_kelvin": [300], "lattice_scales": [1]}}, "measurements": {}}
+    )
+    second = validate(
+        {"measurements": {}, "phases": {"fcc": {"lattice_scales": [1.0], "temperatures_kelvin": [300.0]}}}
+    )
+    assert canonical(first) == canonical(second)

@@ -1,0 +1,105 @@
+"""The workflow: style, environments, dry runs of every shipped config, and what makes a job run again."""
+
+import re
+import subprocess
+import sys
+import tomllib
+from pathlib import Path
+
+import pytest
+import yaml
+
+from nnexafs import plan
+from nnexafs.config import load
+
+CHECKOUT = Path(__file__).parents[2]
+OVERLAYS = sorted((CHECKOUT / "config" / "campaigns").glob("*.yaml"))
+BIN = Path(sys.executable).parent
+
+
+def run(*command: str, cwd: Path = CHECKOUT) -> subprocess.CompletedProcess[str]:
+    return subprocess.run([str(BIN / command[0]), *command[1:]], cwd=cwd, capture_output=True, text=True)
+
+
+def dry_run(folder: Path, *options: str) -> str:
+    done = run("snakemake", "-n", "--directory", str(folder), *options)
+    assert done.returncode == 0, done.stderr[-3000:]
+    return done.stdout + done.stderr
+
+
+def job_counts(text: str) -> dict[str, int]:
+    return {name: int(count) for name, count in re.findall(r"^(\w+)\s+(\d+)$", text, flags=re.MULTILINE)}
+
+
+@pytest.fixture
+def folder(tmp_path: Path) -> Path:
+    for name in ("config", "resources"):
+        (tmp_path / name).symlink_to(CHECKOUT / name)
+    return tmp_path
+
+
+def test_lint_is_clean():
+    done = run("snakemake", "--lint")
+    assert done.returncode == 0, done.stdout + done.stderr
+
+
+def test_format_is_clean():
+    done = run("snakefmt", "--check", "Snakefile", "workflow/rules")
+    assert done.returncode == 0, done.stderr
+
+
+@pytest.mark.parametrize("overlay", [None, *OVERLAYS], ids=lambda path: path.stem if path else "default")
+def test_every_config_plans_its_jobs(folder: Path, overlay: Path | None):
+    config = load(*([overlay] if overlay else []))
+    counts = job_counts(dry_run(folder, *(["--configfile", str(overlay)] if overlay else [])))
+    planned = plan.plan(config).jobs
+    assert counts["md"] == counts["exafs"] == planned["md"]
+    assert counts["train"] == config.dataset.folds
+    assert counts["total"] == sum(planned.values())
+
+
+def test_a_mistake_in_the_config_is_one_line(folder: Path):
+    overlay = folder / "bad.yaml"
+    overlay.write_text("exafs: {engine: magic}\n")
+    done = run("snakemake", "-n", "--directory", str(folder), "--configfile", str(overlay))
+    assert done.returncode != 0
+    assert "exafs.engine: Input should be 'feff'" in done.stderr
+    assert "Traceback" not in done.stderr
+
+
+def test_every_rule_names_log_benchmark_conda_and_science():
+    for path in (CHECKOUT / "workflow" / "rules").glob("*.smk"):
+        for body in re.split(r"^rule \w+:$", path.read_text(), flags=re.MULTILINE)[1:]:
+            assert body.strip().startswith('"""'), path
+            assert all(word in body for word in ("log:", "benchmark:", "conda:")), path
+
+
+def pins(requirements: list[str]) -> dict[str, str]:
+    return {re.split(r"[\[=<>]", text)[0].lower(): text.partition("==")[2] for text in requirements}
+
+
+def test_environments_carry_the_pins_of_the_project():
+    project = tomllib.loads((CHECKOUT / "pyproject.toml").read_text())["project"]
+    wanted = pins(project["dependencies"])
+    for path in (CHECKOUT / "envs").glob("*.yaml"):
+        environment = yaml.safe_load(path.read_text())
+        listed = pins(next(entry["pip"] for entry in environment["dependencies"] if isinstance(entry, dict)))
+        assert listed and all(wanted[name] == version for name, version in listed.items()), path
+
+
+def test_the_constraints_carry_the_pins_of_the_project():
+    project = tomllib.loads((CHECKOUT / "pyproject.toml").read_text())["project"]
+    lines = (CHECKOUT / "envs" / "constraints.txt").read_text().split()
+    constrained = pins([line.replace("_", "-") for line in lines])
+    for name, version in pins(project["dependencies"] + project["optional-dependencies"]["test"]).items():
+        assert constrained[name.replace("_", "-")], name
+        if version and "*" not in version:
+            assert constrained[name.replace("_", "-")] == version
+
+
+def test_no_file_names_a_registry():
+    listed = subprocess.run(["git", "ls-files"], cwd=CHECKOUT, capture_output=True, text=True).stdout.split("\n")
+    address = re.compile(r"https?://[\w./-]*(pypi|simple|npmjs|debian\.org|anaconda)", re.IGNORECASE)
+    for name in filter(None, listed):
+        text = (CHECKOUT / name).read_bytes().decode("utf-8", errors="replace")
+        assert not address.search(text) or name.startswith("tests/"), name

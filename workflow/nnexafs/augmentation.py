@@ -1,0 +1,107 @@
+"""Random changes of training spectra that a measurement makes too: E0, amplitude, noise, mixtures."""
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from nnexafs.config import Augmentation
+from nnexafs.errors import UserError
+
+K2_PER_EV = 0.2624682843
+"""2 m_e / hbar^2 in per square angstrom and eV (CODATA): k^2 = K2_PER_EV (E - E0)."""
+
+
+class Augmenter:
+    """Draws augmented spectra on the grid `window_k` from spectra on the uniform grid `k`.
+
+    Everything is vectorised over the batch and happens on the device of the tensors given.
+
+    `window_k` lies inside `k` far enough for the largest shift of E0, else UserError.
+    """
+
+    def __init__(
+        self, k: np.ndarray, window_k: np.ndarray, settings: Augmentation, *, device: torch.device | str = "cpu"
+    ) -> None:
+        _check_reach(k, window_k, settings)
+        self.settings = settings
+        self.k_first, self.k_step = float(k[0]), float(k[1] - k[0])
+        self.window_k = torch.as_tensor(window_k, dtype=torch.float32, device=device)
+        self.sigma = settings.noise * (self.window_k / 10.0) ** settings.noise_power
+
+    def shifted(self, chi: Tensor, shift_ev: Tensor) -> Tensor:
+        """chi (B, K) as seen with E0 placed `shift_ev` (B,) eV ABOVE its true place, on `window_k` (B, W).
+
+        With E - E0' = k^2 / c, the true wave number is k_true^2 = k^2 + c shift, so the value found at k is
+        chi(sqrt(k^2 + c shift)): a positive shift moves every oscillation to lower k. Four-point Lagrange
+        interpolation; at R = 5.5 angstrom on a grid of 0.05 per angstrom it errs by less than 0.4 % of the
+        amplitude.
+        """
+        squared = self.window_k**2 + K2_PER_EV * shift_ev[:, None]
+        position = (squared.clamp(min=0.0).sqrt() - self.k_first) / self.k_step
+        first = (position.floor().long() - 1).clamp(0, chi.shape[1] - 4)
+        t = position - first
+        weights = (
+            -(t - 1) * (t - 2) * (t - 3) / 6,
+            t * (t - 2) * (t - 3) / 2,
+            -t * (t - 1) * (t - 3) / 2,
+            t * (t - 1) * (t - 2) / 6,
+        )
+        return sum(weight * chi.gather(1, first + i) for i, weight in enumerate(weights))
+
+    def measured(self, chi: Tensor, *, generator: torch.Generator, shift_ev: Tensor | None = None) -> Tensor:
+        """Spectra (B, W) with random E0 (unless `shift_ev` (B,) is given), amplitude S0^2 and noise."""
+        settings, count = self.settings, len(chi)
+        if shift_ev is None:
+            shift_ev = _uniform(settings.e0_shift_ev, count, generator, chi.device)
+        s02 = _uniform(settings.s02, count, generator, chi.device)
+        changed = s02[:, None] * self.shifted(chi, shift_ev)
+        noise = torch.randn(changed.shape, generator=generator, device=chi.device)
+        return changed + self.sigma * noise
+
+    def draw(
+        self, chi: Tensor, targets: tuple[Tensor, ...], count: int, *, generator: torch.Generator
+    ) -> tuple[Tensor, tuple[Tensor, ...]]:
+        """`count` augmented samples of the training set: spectra (count, W) and their targets.
+
+        A fraction `mixture_fraction` are mixtures of 2 to `mixture_samples` samples with Dirichlet weights
+        (uniform on the simplex); spectra and targets are averages over absorbers, so the same weights hold
+        for both.
+        """
+        index, weights = self._mixtures(len(chi), count, generator, chi.device)
+        mixed = [(weights[:, :, None] * tensor[index]).sum(dim=1) for tensor in (chi, *targets)]
+        return self.measured(mixed[0], generator=generator), tuple(mixed[1:])
+
+    def _mixtures(
+        self, samples: int, count: int, generator: torch.Generator, device: torch.device
+    ) -> tuple[Tensor, Tensor]:
+        """Members (count, M) and weights (count, M) of `count` mixtures; a pure sample has one weight of 1."""
+        most, options = self.settings.mixture_samples, {"generator": generator, "device": device}
+        members = torch.randint(2, most + 1, (count,), **options)
+        pure = torch.rand(count, **options) >= self.settings.mixture_fraction
+        members = torch.where(pure, 1, members)
+        index = torch.randint(samples, (count, most), **options)
+        # Exponential draws, normalised, are Dirichlet(1, ..., 1).
+        draws = torch.empty((count, most), device=device).exponential_(generator=generator)
+        draws = draws * (torch.arange(most, device=device) < members[:, None])
+        return index, draws / draws.sum(dim=1, keepdim=True)
+
+
+def _uniform(low_high: tuple[float, float], count: int, generator: torch.Generator, device: torch.device) -> Tensor:
+    low, high = low_high
+    return low + (high - low) * torch.rand(count, generator=generator, device=device)
+
+
+def _check_reach(k: np.ndarray, window_k: np.ndarray, settings: Augmentation) -> None:
+    steps = np.diff(k)
+    if len(k) < 4 or not np.allclose(steps, steps[0], rtol=1e-6, atol=0):
+        raise UserError("dataset: the k grid is not uniform; rerun the exafs stage")
+    ends = [
+        np.sqrt(max(0.0, edge**2 + K2_PER_EV * shift))
+        for edge, shift in zip(window_k[[0, -1]], settings.e0_shift_ev, strict=True)
+    ]
+    if ends[0] < k[0] - 1e-6 or ends[1] > k[-1] + 1e-6:
+        raise UserError(
+            f"augmentation.e0_shift_ev: with these shifts the window needs chi from k = {ends[0]:.2f} to "
+            f"{ends[1]:.2f}, but the spectra cover {k[0]:.2f} to {k[-1]:.2f} per angstrom; narrow the shift or "
+            "representation.k_range_per_angstrom"
+        )

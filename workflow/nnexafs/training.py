@@ -1,0 +1,290 @@
+"""Training of one fold's network with Lightning: Adam, early stopping, best weights."""
+
+import logging
+import time
+import warnings
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Protocol
+
+import lightning.pytorch as pl
+import numpy as np
+import pandas as pd
+import torch
+import xarray as xr
+from lightning.pytorch.callbacks import Callback, EarlyStopping
+from torch import Tensor
+
+from nnexafs import config
+from nnexafs.augmentation import Augmenter
+from nnexafs.dataset import TEST
+from nnexafs.errors import UserError
+from nnexafs.files import replacing_folder, write_json
+from nnexafs.network import StructureNetwork
+from nnexafs.representation import operator, window_grid
+from nnexafs.statepoints import seed_of
+
+VALIDATION_SHIFTS = 4
+"""Each validation spectrum is seen at this many fixed E0 shifts, evenly over the trained range."""
+
+NORMALISATION_SAMPLES = 4096
+REPORT_SECONDS = 5.0
+
+Samples = tuple[Tensor, Tensor, Tensor]
+
+
+class Tracker(Protocol):
+    """What training needs of an experiment tracker (see `tracking.FoldTracker`)."""
+
+    def record(self, folder: Path, metrics: dict, history: pd.DataFrame) -> str:
+        """Record a finished fold (its files are in `folder`) and return the run's id."""
+
+
+@dataclass(frozen=True)
+class Settings:
+    """The config's sections that a training depends on."""
+
+    representation: config.Representation
+    augmentation: config.Augmentation
+    network: config.Network
+    training: config.Training
+
+
+def train_fold(
+    dataset: xr.Dataset,
+    *,
+    fold: int,
+    representation: config.Representation,
+    augmentation: config.Augmentation,
+    network: config.Network,
+    training: config.Training,
+    seed: int,
+    folder: Path,
+    tracker: Tracker | None = None,
+    report: Callable[[str], None] = print,
+) -> dict:
+    """Train the network whose validation data is `fold` and write its folder; returns its metrics.
+
+    `folder` gets `network.pt` (state dict with the normalisation, loadable with `weights_only`),
+    `history.csv` (epoch, train_loss, validation_loss) and `metrics.json`; it appears only when complete.
+    The same dataset, settings and seed give the same weights on a CPU. UserError when the fold is empty or
+    a GPU is asked for and there is none.
+    """
+    settings = Settings(representation, augmentation, network, training)
+    device = choose_device(training.accelerator)
+    started = time.time()
+    threads = torch.get_num_threads()
+    torch.set_num_threads(training.threads)
+    try:
+        with torch.random.fork_rng(devices=[]):
+            torch.manual_seed(seed_of(seed, "fold", fold))
+            data = FoldData(dataset, fold, settings, device=device, seed=seed)
+            module, history = _fit(data, settings, report)
+            metrics = _metrics(module, data, history, fold=fold, started=started)
+    finally:
+        torch.set_num_threads(threads)
+    report(f"fold {fold}: {metrics['epochs']} epochs, best validation loss {metrics['validation_loss']:.4f}")
+    _write(Path(folder), module.network, history, metrics, tracker)
+    return metrics
+
+
+def choose_device(accelerator: str) -> torch.device:
+    """The CPU, or the GPU when it is asked for or there (`auto`)."""
+    available = torch.cuda.is_available()
+    if accelerator == "gpu" and not available:
+        raise UserError("training.accelerator: gpu, but torch finds none; use auto or cpu")
+    return torch.device("cuda" if available and accelerator != "cpu" else "cpu")
+
+
+def samples_of(dataset: xr.Dataset, device: torch.device | str = "cpu") -> Samples:
+    """chi, n(r) and angles of a dataset as tensors (samples, ...)."""
+    names = ("chi", "pair_distribution", "angle_distribution")
+    return tuple(torch.as_tensor(dataset[name].values, dtype=torch.float32, device=device) for name in names)
+
+
+class FoldData:
+    """A fold's samples in memory: draws augmented batches, holds fixed validation features."""
+
+    def __init__(
+        self, dataset: xr.Dataset, fold: int, settings: Settings, *, device: torch.device, seed: int
+    ) -> None:
+        split = dataset["split"].values
+        if not (split == fold).any() or not ((split != fold) & (split != TEST)).any():
+            raise UserError(f"dataset: fold {fold} has no validation or no training samples")
+        grid = window_grid(settings.representation)
+        matrix = operator(grid, settings.representation)
+        self.matrix = torch.as_tensor(matrix.T, dtype=torch.float32, device=device)
+        self.augmenter = Augmenter(dataset["k"].values, grid, settings.augmentation, device=device)
+        self.generator = torch.Generator(device).manual_seed(seed_of(seed, "augmentation", fold))
+        self.fold, self.training = fold, settings.training
+        self.train = samples_of(dataset.isel(sample=(split != fold) & (split != TEST)), device)
+        self.validation = samples_of(dataset.isel(sample=split == fold), device)
+        self.test = samples_of(dataset.isel(sample=split == TEST), device)
+        self.fixed_validation = self._fixed_validation(seed_of(seed, "validation", fold), device)
+
+    def draw(self, count: int) -> Samples:
+        """Features and targets of `count` augmented training samples."""
+        chi, *targets = self.train
+        spectra, (pair, angle) = self.augmenter.draw(chi, tuple(targets), count, generator=self.generator)
+        return spectra @ self.matrix, pair, angle
+
+    def simulated(self, samples: Samples) -> Samples:
+        """Features and targets of samples as they were simulated: no shift, S0^2 = 1, no noise."""
+        chi, pair, angle = samples
+        return self.augmenter.shifted(chi, torch.zeros(len(chi), device=chi.device)) @ self.matrix, pair, angle
+
+    def _fixed_validation(self, seed: int, device: torch.device) -> Samples:
+        chi, pair, angle = (tensor.repeat(VALIDATION_SHIFTS, 1) for tensor in self.validation)
+        low, high = self.augmenter.settings.e0_shift_ev
+        shifts = torch.linspace(low, high, VALIDATION_SHIFTS, device=device)
+        shifts = shifts.repeat_interleave(len(self.validation[0]))
+        generator = torch.Generator(device).manual_seed(seed)
+        return self.augmenter.measured(chi, generator=generator, shift_ev=shifts) @ self.matrix, pair, angle
+
+
+class Batches:
+    """An epoch of `count` batches that `draw` makes; an iterable Lightning takes in place of a loader."""
+
+    def __init__(self, draw: Callable[[], Samples], count: int) -> None:
+        self.draw, self.count = draw, count
+
+    def __len__(self) -> int:
+        return self.count
+
+    def __iter__(self) -> Iterator[Samples]:
+        return (self.draw() for _ in range(self.count))
+
+
+class Regression(pl.LightningModule):
+    """Both heads' mean squared error, Adam."""
+
+    def __init__(self, network: StructureNetwork, settings: Settings) -> None:
+        super().__init__()
+        self.network, self.settings = network, settings
+        self.train_losses: list[Tensor] = []
+
+    def loss(self, samples: Samples) -> Tensor:
+        """The loss of features and targets."""
+        return self.network.loss(*samples, angle_weight=self.settings.network.angle_loss_weight)
+
+    def training_step(self, samples: Samples, batch_idx: int) -> Tensor:
+        loss = self.loss(samples)
+        self.train_losses.append(loss.detach())
+        return loss
+
+    def validation_step(self, samples: Samples, batch_idx: int) -> None:
+        self.log("validation_loss", self.loss(samples), batch_size=len(samples[0]))
+
+    def configure_optimizers(self) -> torch.optim.Optimizer:
+        training = self.settings.training
+        return torch.optim.Adam(
+            self.parameters(), lr=training.learning_rate, weight_decay=training.weight_decay, fused=True
+        )
+
+
+class History(Callback):
+    """Keeps the losses of every epoch and, in memory, the weights of the best one."""
+
+    def __init__(self, fold: int, report: Callable[[str], None]) -> None:
+        self.fold, self.report = fold, report
+        self.rows: list[dict] = []
+        self.best: dict = {"epoch": -1, "validation_loss": float("inf"), "weights": None}
+        self.reported = time.monotonic()
+
+    def on_validation_epoch_end(self, trainer: pl.Trainer, pl_module: Regression) -> None:
+        train = float(torch.stack(pl_module.train_losses).mean())
+        pl_module.train_losses.clear()
+        loss = float(trainer.callback_metrics["validation_loss"])
+        self.rows.append({"epoch": trainer.current_epoch, "train_loss": train, "validation_loss": loss})
+        if loss < self.best["validation_loss"]:
+            weights = {name: value.detach().clone() for name, value in pl_module.network.state_dict().items()}
+            self.best = {"epoch": trainer.current_epoch, "validation_loss": loss, "weights": weights}
+        if time.monotonic() - self.reported >= REPORT_SECONDS:
+            self.reported = time.monotonic()
+            best = f"best {self.best['validation_loss']:.4f} at {self.best['epoch']}"
+            self.report(f"fold {self.fold}: epoch {trainer.current_epoch}, validation loss {loss:.4f} ({best})")
+
+
+def _fit(
+    data: FoldData, settings: Settings, report: Callable[[str], None]
+) -> tuple[Regression, History]:
+    features, pair, angle = data.draw(NORMALISATION_SAMPLES)
+    network = StructureNetwork(
+        features=features.shape[1],
+        r_bins=pair.shape[1],
+        angle_bins=angle.shape[1],
+        hidden_sizes=settings.network.hidden_sizes,
+    ).to(features.device)
+    network.set_normalisation(features, pair, angle)
+    module, history = Regression(network, settings), History(data.fold, report)
+    stopping = EarlyStopping("validation_loss", patience=settings.training.patience, check_finite=True)
+    size, epoch = settings.training.batch_size, settings.training.samples_per_epoch
+    train = Batches(lambda: data.draw(size), -(-epoch // size))
+    validation = Batches(lambda: data.fixed_validation, 1)
+    trainer = _trainer(features.device, settings.training, [history, stopping])
+    with warnings.catch_warnings():
+        # Lightning 2.6 still uses a pytree call that torch 2.13 deprecates.
+        warnings.filterwarnings("ignore", message=".*LeafSpec.*", category=FutureWarning)
+        trainer.fit(module, train_dataloaders=train, val_dataloaders=validation)
+    if history.best["weights"] is None:
+        raise UserError(f"fold {data.fold}: the loss is not finite; lower training.learning_rate")
+    network.load_state_dict(history.best["weights"])
+    return module.to(features.device).eval(), history
+
+
+def _trainer(device: torch.device, training: config.Training, callbacks: list[Callback]) -> pl.Trainer:
+    # Lightning announces the devices it does not use; the campaign's own lines say what matters.
+    logging.getLogger("lightning.pytorch").setLevel(logging.WARNING)
+    return pl.Trainer(
+        accelerator="gpu" if device.type == "cuda" else "cpu",
+        devices=1,
+        max_epochs=training.max_epochs,
+        callbacks=callbacks,
+        num_sanity_val_steps=0,
+        logger=False,
+        enable_checkpointing=False,
+        enable_progress_bar=False,
+        enable_model_summary=False,
+    )
+
+
+def errors(network: StructureNetwork, samples: Samples) -> dict[str, float]:
+    """Root-mean-square and relative L2 errors of both targets over features and targets given."""
+    features, *truths = samples
+    found: dict[str, float] = {}
+    for name, prediction, truth in zip(("pair", "angle"), network.predict(features), truths, strict=True):
+        difference = prediction - truth
+        found[f"{name}_rmse"] = float(difference.square().mean().sqrt())
+        found[f"{name}_relative_l2"] = float(difference.norm() / truth.norm())
+    return found
+
+
+def _metrics(module: Regression, data: FoldData, history: History, *, fold: int, started: float) -> dict:
+    network = module.network
+    return {
+        "fold": fold,
+        "run_id": None,
+        "best_epoch": history.best["epoch"],
+        "epochs": len(history.rows),
+        "validation_loss": history.best["validation_loss"],
+        "validation": errors(network, data.fixed_validation),
+        "test": errors(network, data.simulated(data.test)),
+        "training_samples": len(data.train[0]),
+        "device": str(next(network.parameters()).device),
+        "started": started,
+        "seconds": time.time() - started,
+    }
+
+
+def _write(
+    folder: Path, network: StructureNetwork, history: History, metrics: dict, tracker: Tracker | None
+) -> None:
+    table = pd.DataFrame(history.rows)
+    with replacing_folder(folder) as temporary:
+        state = {name: value.cpu() for name, value in network.state_dict().items()}
+        torch.save(state, temporary / "network.pt")
+        table.to_csv(temporary / "history.csv", index=False)
+        if tracker is not None:
+            metrics["run_id"] = tracker.record(temporary, metrics, table)
+        write_json(temporary / "metrics.json", metrics)
