@@ -4,13 +4,21 @@ Single scattering, chi(k) = sum_r n(r) dr f(k) exp(-2 r / lambda) sin(2 k r + ph
 backscattering amplitude and phase that resemble nickel's. Shells of three structures with thermal widths.
 """
 
+import atexit
 import json
+import shutil
+import tempfile
+from dataclasses import dataclass
+from functools import cache
 from pathlib import Path
 
 import numpy as np
 import xarray as xr
 
+from nnexafs.config import CampaignConfig, DatasetSettings, Network, Training
+from nnexafs.dataset import combine
 from nnexafs.files import write_dataset
+from nnexafs.predictor import assemble_ensemble
 
 K = 0.05 * np.arange(361)
 R = np.arange(1.61, 5.5, 0.02)
@@ -64,7 +72,13 @@ def fake_structure(
 
 
 def fake_spectra(
-    phase: str, temperature_kelvin: float, scale: float, *, snapshots: int = 4, seed: int = 0, **attributes: object
+    phase: str,
+    temperature_kelvin: float,
+    scale: float,
+    *,
+    snapshots: int = 4,
+    seed: int = 0,
+    **attributes: object,
 ) -> xr.Dataset:
     """One trajectory's spectra.nc by the contract; `attributes` replace the usual ones."""
     name = f"{phase}_T{temperature_kelvin:04.0f}_x{scale:.4f}_r0"
@@ -72,10 +86,19 @@ def fake_spectra(
     structures = [fake_structure(phase, temperature_kelvin, scale, generator) for _ in range(snapshots)]
     n, angle = (np.array(part) for part in zip(*structures, strict=True))
     usual = {
-        "state_point": name, "phase_start": phase, "phase_end": phase, "phase_lost": 0, "flags": json.dumps([]),
-        "temperature_kelvin": temperature_kelvin, "lattice_scale": scale, "element": "Ni", "edge": "K",
-        "engine": "feff", "phases_hash": "fake", "angle_cutoff_angstrom": 3.05,
-    }  # fmt: skip
+        "state_point": name,
+        "phase_start": phase,
+        "phase_end": phase,
+        "phase_lost": 0,
+        "flags": json.dumps([]),
+        "temperature_kelvin": temperature_kelvin,
+        "lattice_scale": scale,
+        "element": "Ni",
+        "edge": "K",
+        "engine": "feff",
+        "phases_hash": "fake",
+        "angle_cutoff_angstrom": 3.05,
+    }
     return xr.Dataset(
         {
             "chi": (("snapshot", "k"), fake_chi(K, R, n), {"units": "1"}),
@@ -89,20 +112,86 @@ def fake_spectra(
     )
 
 
-def write_fake_campaign(
-    folder: Path,
+def fake_campaign(
     *,
     phases: tuple[str, ...] = ("fcc", "bcc", "liquid"),
     temperatures: tuple[float, ...] = (100.0, 400.0, 700.0, 1000.0),
     scales: tuple[float, ...] = (0.98, 1.0, 1.02),
     snapshots: int = 4,
-) -> list[Path]:
+) -> list[xr.Dataset]:
+    """The spectra of every state point."""
+    return [
+        fake_spectra(phase, temperature, scale, snapshots=snapshots)
+        for phase in phases
+        for temperature in temperatures
+        for scale in scales
+    ]
+
+
+def write_fake_campaign(folder: Path, **campaign: object) -> list[Path]:
     """Write one spectra.nc a state point and return the files."""
     files = []
-    for phase in phases:
-        for temperature in temperatures:
-            for scale in scales:
-                spectra = fake_spectra(phase, temperature, scale, snapshots=snapshots)
-                files.append(folder / spectra.attrs["state_point"] / "spectra.nc")
-                write_dataset(files[-1], spectra)
+    for spectra in fake_campaign(**campaign):
+        files.append(folder / spectra.attrs["state_point"] / "spectra.nc")
+        write_dataset(files[-1], spectra)
     return files
+
+
+def fake_dataset(*, folds: int = 3, **campaign: object) -> xr.Dataset:
+    """The assembled dataset of a fake campaign."""
+    spectra = [(Path(one.attrs["state_point"]), one) for one in fake_campaign(**campaign)]
+    return combine(spectra, settings=DatasetSettings(folds=folds), campaign="fake", seed=7)
+
+
+@dataclass(frozen=True)
+class FakeEnsemble:
+    """A trained fake: its dataset, the folders of its folds and of the ensemble, and its settings."""
+
+    dataset: xr.Dataset
+    folds: list[Path]
+    folder: Path
+    settings: CampaignConfig
+
+
+@cache
+def fake_ensemble() -> FakeEnsemble:
+    """Three small networks trained on a fake campaign; made once for all tests of a process."""
+    folder = Path(tempfile.mkdtemp(prefix="nnexafs-test-"))
+    atexit.register(shutil.rmtree, folder, ignore_errors=True)
+    dataset = fake_dataset(temperatures=(150.0, 350.0, 600.0, 900.0))
+    settings = CampaignConfig(
+        network=Network(hidden_sizes=[128, 128]),
+        training=Training(learning_rate=1e-3, max_epochs=45, samples_per_epoch=1024, batch_size=64),
+    )
+    folds = [folder / "training" / f"fold{fold}" for fold in range(3)]
+    for fold, path in enumerate(folds):
+        train_fake_fold(dataset, fold, path, settings)
+    assemble_ensemble(
+        folds,
+        dataset,
+        folder / "ensemble",
+        representation=settings.representation,
+        augmentation=settings.augmentation,
+        network=settings.network,
+        config=settings.model_dump(mode="json"),
+    )
+    return FakeEnsemble(dataset, folds, folder / "ensemble", settings)
+
+
+def train_fake_fold(
+    dataset: xr.Dataset, fold: int, folder: Path, settings: CampaignConfig, **more: object
+) -> dict:
+    """Train one fold with a config's settings."""
+    from nnexafs.training import train_fold
+
+    return train_fold(
+        dataset,
+        fold=fold,
+        representation=settings.representation,
+        augmentation=settings.augmentation,
+        network=settings.network,
+        training=settings.training,
+        seed=5,
+        folder=folder,
+        **more,
+    )

@@ -7,8 +7,9 @@ from torch import Tensor
 from nnexafs.config import Augmentation
 from nnexafs.errors import UserError
 
+Device = torch.device | str
 K2_PER_EV = 0.2624682843
-"""2 m_e / hbar^2 in per square angstrom and eV (CODATA): k^2 = K2_PER_EV (E - E0)."""
+"""2 m_e / hbar^2 in per square angstrom and eV: k^2 = K2_PER_EV (E - E0)."""
 
 
 class Augmenter:
@@ -20,7 +21,12 @@ class Augmenter:
     """
 
     def __init__(
-        self, k: np.ndarray, window_k: np.ndarray, settings: Augmentation, *, device: torch.device | str = "cpu"
+        self,
+        k: np.ndarray,
+        window_k: np.ndarray,
+        settings: Augmentation,
+        *,
+        device: Device = "cpu",
     ) -> None:
         _check_reach(k, window_k, settings)
         self.settings = settings
@@ -29,14 +35,15 @@ class Augmenter:
         self.sigma = settings.noise * (self.window_k / 10.0) ** settings.noise_power
 
     def shifted(self, chi: Tensor, shift_ev: Tensor) -> Tensor:
-        """chi (B, K) as seen with E0 placed `shift_ev` (B,) eV ABOVE its true place, on `window_k` (B, W).
+        """chi (B, K) as seen with E0 placed `shift_ev` (B,) eV BELOW FEFF's, on `window_k` (B, W).
 
-        With E - E0' = k^2 / c, the true wave number is k_true^2 = k^2 + c shift, so the value found at k is
-        chi(sqrt(k^2 + c shift)): a positive shift moves every oscillation to lower k. Four-point Lagrange
+        With E - E0' = k^2 / c, FEFF's wave number is k_feff^2 = k^2 - c shift, so the value found at k is
+        chi(sqrt(k^2 - c shift)): a positive shift moves every oscillation to higher k. The derivative maximum of
+        measured metal foils lies below FEFF's E0 (Ni 2.5 eV with SCF, 8.7 eV without). Four-point Lagrange
         interpolation; at R = 5.5 angstrom on a grid of 0.05 per angstrom it errs by less than 0.4 % of the
         amplitude.
         """
-        squared = self.window_k**2 + K2_PER_EV * shift_ev[:, None]
+        squared = self.window_k**2 - K2_PER_EV * shift_ev[:, None]
         position = (squared.clamp(min=0.0).sqrt() - self.k_first) / self.k_step
         first = (position.floor().long() - 1).clamp(0, chi.shape[1] - 4)
         t = position - first
@@ -72,9 +79,9 @@ class Augmenter:
         return self.measured(mixed[0], generator=generator), tuple(mixed[1:])
 
     def _mixtures(
-        self, samples: int, count: int, generator: torch.Generator, device: torch.device
+        self, samples: int, count: int, generator: torch.Generator, device: Device
     ) -> tuple[Tensor, Tensor]:
-        """Members (count, M) and weights (count, M) of `count` mixtures; a pure sample has one weight of 1."""
+        """Members (count, M) and weights (count, M) of `count` mixtures (pure: one weight is 1)."""
         most, options = self.settings.mixture_samples, {"generator": generator, "device": device}
         members = torch.randint(2, most + 1, (count,), **options)
         pure = torch.rand(count, **options) >= self.settings.mixture_fraction
@@ -86,7 +93,7 @@ class Augmenter:
         return index, draws / draws.sum(dim=1, keepdim=True)
 
 
-def _uniform(low_high: tuple[float, float], count: int, generator: torch.Generator, device: torch.device) -> Tensor:
+def _uniform(low_high: tuple[float, float], count: int, generator: torch.Generator, device: Device) -> Tensor:
     low, high = low_high
     return low + (high - low) * torch.rand(count, generator=generator, device=device)
 
@@ -96,12 +103,12 @@ def _check_reach(k: np.ndarray, window_k: np.ndarray, settings: Augmentation) ->
     if len(k) < 4 or not np.allclose(steps, steps[0], rtol=1e-6, atol=0):
         raise UserError("dataset: the k grid is not uniform; rerun the exafs stage")
     ends = [
-        np.sqrt(max(0.0, edge**2 + K2_PER_EV * shift))
-        for edge, shift in zip(window_k[[0, -1]], settings.e0_shift_ev, strict=True)
+        np.sqrt(max(0.0, edge**2 - K2_PER_EV * shift))
+        for edge, shift in zip(window_k[[0, -1]], settings.e0_shift_ev[::-1], strict=True)
     ]
     if ends[0] < k[0] - 1e-6 or ends[1] > k[-1] + 1e-6:
         raise UserError(
             f"augmentation.e0_shift_ev: with these shifts the window needs chi from k = {ends[0]:.2f} to "
-            f"{ends[1]:.2f}, but the spectra cover {k[0]:.2f} to {k[-1]:.2f} per angstrom; narrow the shift or "
-            "representation.k_range_per_angstrom"
+            f"{ends[1]:.2f}, but the spectra cover {k[0]:.2f} to {k[-1]:.2f} per angstrom; narrow the shift "
+            "or representation.k_range_per_angstrom"
         )

@@ -104,13 +104,15 @@ class Phases(Model):
 
     fcc: Crystal | None = key(Crystal(), "face-centred cubic")
     hcp: Crystal | None = key(Crystal(lattice_angstrom=2.489, cells=(4, 3, 3)), "hexagonal close-packed")
-    bcc: Crystal | None = key(Crystal(lattice_angstrom=2.794, cells=(4, 4, 4)), "body-centred cubic")
+    bcc: Crystal | None = key(
+        Crystal(lattice_angstrom=2.794, cells=(4, 4, 4), tether_ev_per_angstrom2=1.0), "body-centred cubic"
+    )
     diamond: Crystal | None = key(None, "diamond (few potentials keep it)")
     liquid: Liquid | None = key(
         Liquid(
             potential="eam",
             temperatures_kelvin=[1600.0, 1800.0, 2000.0],
-            lattice_scales=[0.985, 1.0, 1.015],
+            lattice_scales=[1.0, 1.0125, 1.025],
             replicas=2,
         ),
         "melt",
@@ -145,7 +147,10 @@ class SuttonChenPotential(Model):
         "1990", "Sutton and Chen (1990), or the quantum-corrected set of Kimura et al. (1998)"
     )
     cutoff_angstrom: Positive = key(
-        10.0, "distance at which the interaction ends, angstrom (tail corrected by a smooth switch)"
+        10.0,
+        "distance at which the interaction ends, angstrom (smooth switch; eps and c readjusted to keep the fcc "
+        "crystal's energy and pressure)",
+        le=15,
     )
 
 
@@ -156,7 +161,10 @@ class DynamicsChecks(Model):
     """Limits beyond which a run is flagged."""
 
     phase_fraction: float = key(
-        0.7, "smallest fraction of atoms (quenched, common-neighbour analysis) of a phase", gt=0.5, le=1
+        0.7,
+        "smallest fraction of a phase's atoms (common-neighbour analysis of mean positions)",
+        gt=0.5,
+        le=1,
     )
     temperature_fraction: float = key(
         0.1, "largest deviation of the mean temperature, as a fraction", gt=0, lt=1
@@ -164,7 +172,7 @@ class DynamicsChecks(Model):
     energy_drift_ev_per_atom_ps: Positive = key(
         0.002, "largest drift of the conserved energy, eV per atom and ps"
     )
-    pressure_gpa: Positive = key(60.0, "largest mean pressure of either sign, GPa")
+    pressure_gpa: Positive = key(40.0, "largest mean pressure of either sign, GPa")
 
 
 class Dynamics(Model):
@@ -172,9 +180,9 @@ class Dynamics(Model):
 
     time_step_fs: Positive = key(2.0, "time step, fs", le=10)
     thermostat_ps: Positive = key(0.1, "damping time of the thermostat, ps")
-    equilibration_ps: Positive = key(2.0, "time before the first snapshot, ps")
-    production_ps: Positive = key(3.0, "time over which snapshots are taken, ps")
-    snapshots: Count = key(30, "snapshots stored, evenly spaced over the production")
+    equilibration_ps: Positive = key(1.0, "time before the first snapshot, ps")
+    production_ps: Positive = key(2.4, "time over which snapshots are taken, ps")
+    snapshots: Count = key(24, "snapshots stored, evenly spaced over the production")
     checks: DynamicsChecks = key(DynamicsChecks(), "when a run is flagged")
 
 
@@ -197,7 +205,7 @@ class Feff(Model):
     plane_wave_criterion: float = key(
         2.5, "CRITERIA: plane-wave estimate (percent) below which a path is left out", ge=0, lt=100
     )
-    scf: bool = key(False, "self-consistent potentials (once a campaign, about a minute)")
+    scf: bool = key(True, "self-consistent potentials (once a campaign, about a minute)")
     exchange: Literal[0, 1, 2, 3, 5] = key(0, "EXCHANGE: 0 is Hedin-Lundqvist")
     k_max_per_angstrom: float = key(18.0, "end of the k grid of FEFF's chi, per angstrom", ge=5, le=20)
     timeout_seconds: Positive = key(300.0, "longest run of one FEFF stage, s")
@@ -260,7 +268,9 @@ class Representation(Model):
 class Augmentation(Model):
     """Random changes of each training spectrum, drawn anew in every epoch."""
 
-    e0_shift_ev: Range = key((-5.0, 10.0), "shift of E0 (a true shift of the k axis), eV")
+    e0_shift_ev: Range = key(
+        (-5.0, 10.0), "how far below FEFF's E0 that of the spectrum lies (a true shift of the k axis), eV"
+    )
     s02: Range = key((0.7, 1.0), "amplitude factor S0^2")
     noise: float = key(0.0005, "standard deviation of white noise on chi at k = 10 per angstrom", ge=0)
     noise_power: float = key(1.0, "noise grows as (k / 10)^power before k weighting", ge=0, le=4)
@@ -323,8 +333,11 @@ class Background(Model):
 
     e0_ev: float | None = key(None, "edge energy, eV; null: maximum of the derivative")
     rbkg_angstrom: Positive = key(1.0, "rbkg: frequencies below this R are background, angstrom")
-    k_weight: int = key(2, "weight of the spline fit", ge=0, le=3)
+    k_weight: int = key(2, "weight of the spline fit", ge=1, le=3)
     k_max_per_angstrom: Positive | None = key(None, "end of the spline, per angstrom; null: end of the data")
+    correct_decay: bool = key(
+        True, "divide chi by the tabulated decay of the edge's absorption above E0, as FEFF defines chi"
+    )
 
 
 class Measurement(Model):

@@ -2,6 +2,7 @@
 
 import hashlib
 import json
+from collections.abc import Iterable
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -17,8 +18,9 @@ TEST = -1
 GRIDS = ("k", "r", "angle")
 VARIABLES = ("chi", "pair_distribution", "angle_distribution")
 SHARED_ATTRIBUTES = ("element", "edge", "engine", "phases_hash", "angle_cutoff_angstrom")
-UNTRUSTED = ("temperature", "drift", "pressure", "energy")
-"""A flag with one of these words says that the run's thermodynamics failed a check."""
+PHASE_FLAG = "phase"
+"""A flag that starts so says that the phase was lost, which is no reason to distrust the spectra. Any other
+one (temperature, energy drift, pressure) is."""
 
 
 @dataclass
@@ -43,10 +45,18 @@ def assemble(spectra_files: list[Path], *, settings: DatasetSettings, campaign: 
     """
     if not spectra_files:
         raise UserError("dataset: no spectra files given; run the exafs stage first")
-    contents = _read(sorted(map(Path, spectra_files)))
+    files = ((path, read_dataset(path, what="spectra")) for path in sorted(map(Path, spectra_files)))
+    return combine(files, settings=settings, campaign=campaign, seed=seed)
+
+
+def combine(
+    files: Iterable[tuple[Path, xr.Dataset]], *, settings: DatasetSettings, campaign: str, seed: int
+) -> xr.Dataset:
+    """`assemble` for spectra that are read already; the paths are for messages."""
+    contents = _contents(files)
     if not contents.spectra:
         reasons = "; ".join(f"{item['state_point']}: {item['reason']}" for item in contents.excluded[:3])
-        raise UserError(f"dataset: none of {len(spectra_files)} trajectories is usable ({reasons}, ...)")
+        raise UserError(f"dataset: none of {len(contents.excluded)} trajectories is usable ({reasons}, ...)")
     phases = {one.attrs["state_point"]: one.attrs["phase_end"] for one in contents.spectra}
     splits = split_trajectories(phases, settings=settings, seed=seed)
     samples = [_samples(one, splits[one.attrs["state_point"]]) for one in contents.spectra]
@@ -56,11 +66,11 @@ def assemble(spectra_files: list[Path], *, settings: DatasetSettings, campaign: 
     return dataset
 
 
-def _read(files: list[Path]) -> Contents:
+def _contents(files: Iterable[tuple[Path, xr.Dataset]]) -> Contents:
     contents = Contents()
     first: tuple[Path, xr.Dataset] | None = None
-    for path in files:
-        spectra = _checked(read_dataset(path, what="spectra"), path)
+    for path, spectra in files:
+        _check_complete(spectra, path)
         first = first or (path, spectra)
         _check_agreement(*first, path, spectra)
         if any(other.attrs["state_point"] == spectra.attrs["state_point"] for other in contents.spectra):
@@ -69,14 +79,13 @@ def _read(files: list[Path]) -> Contents:
     return contents
 
 
-def _checked(spectra: xr.Dataset, path: Path) -> xr.Dataset:
+def _check_complete(spectra: xr.Dataset, path: Path) -> None:
     variables = (*VARIABLES, "snapshot_status", *GRIDS)
     attributes = (*SHARED_ATTRIBUTES, "state_point", "phase_end", "phase_lost", "flags")
     missing = [name for name in variables if name not in spectra.variables]
     missing += [name for name in attributes if name not in spectra.attrs]
     if missing:
         raise UserError(f"{path}: not a spectra file: {', '.join(missing)} missing; rerun the exafs stage")
-    return spectra
 
 
 def _check_agreement(first_path: Path, first: xr.Dataset, path: Path, spectra: xr.Dataset) -> None:
@@ -98,7 +107,7 @@ def _sort(spectra: xr.Dataset, contents: Contents) -> None:
     if texts or spectra.attrs["phase_lost"]:
         lost = f"asked for {spectra.attrs.get('phase_start', '?')}, ended in {spectra.attrs['phase_end']}"
         contents.flagged.append({"state_point": state_point, "texts": texts or [lost]})
-    untrusted = [text for text in texts if any(word in text.lower() for word in UNTRUSTED)]
+    untrusted = [text for text in texts if not text.startswith(PHASE_FLAG)]
     if untrusted:
         contents.excluded.append({"state_point": state_point, "reason": untrusted[0]})
         return
@@ -149,10 +158,7 @@ def _strata(phases: dict[str, str], folds: int) -> dict[str, list[str]]:
 def _deal(shuffled: list[str], settings: DatasetSettings, *, first_fold: int) -> dict[str, int]:
     """Test trajectories first, the rest to the folds in turn, starting where the last phase stopped."""
     tests = round(settings.test_fraction * len(shuffled))
-    if len(shuffled) > settings.folds:
-        tests = min(max(tests, 1), len(shuffled) - settings.folds)
-    else:
-        tests = 0
+    tests = max(0, min(max(tests, 1), len(shuffled) - settings.folds))
     folds = {name: (first_fold + i) % settings.folds for i, name in enumerate(shuffled[tests:])}
     return dict.fromkeys(shuffled[:tests], TEST) | folds
 

@@ -19,6 +19,7 @@ def draw(
     rdf: pd.DataFrame,
     angles: pd.DataFrame,
     shells: dict,
+    window: tuple[float, float],
     comparison: xr.Dataset | None = None,
     comparison_label: str = "simulation",
     title: str = "",
@@ -26,11 +27,12 @@ def draw(
     """Save k^2 chi(k), n(r) and the bond angles as a PNG.
 
     Bands are two standard deviations. `chi` is (S, K); `rdf`, `angles` and `shells` are what the inversion
-    writes; `comparison` is a simulation shown as a broken line.
+    writes; `window` is the k range (per angstrom) that the networks read; `comparison` is a simulation,
+    shown as a broken line.
     """
     figure = Figure(figsize=(12, 3.9), layout="constrained")
     spectrum, pairs, bonds = figure.subplots(1, 3)
-    _spectrum(spectrum, k, chi)
+    _spectrum(spectrum, k, chi, window)
     _band(pairs, *rdf.to_numpy().T)
     _band(bonds, *angles.to_numpy().T)
     _label(pairs, "r (Å)", "n(r) (neighbours / Å)", "Pair distribution")
@@ -52,7 +54,8 @@ def draw(
     figure.savefig(path, dpi=160)
 
 
-def _spectrum(axes: Axes, k: np.ndarray, chi: np.ndarray) -> None:
+def _spectrum(axes: Axes, k: np.ndarray, chi: np.ndarray, window: tuple[float, float]) -> None:
+    axes.axvspan(*window, color=PREDICTED, alpha=0.07, linewidth=0, label="read by the networks")
     for one in chi if len(chi) > 1 else []:
         axes.plot(k, k**2 * one, color=DATA, alpha=0.3, linewidth=0.8)
     label = "measured" if len(chi) == 1 else f"measured, mean of {len(chi)}"

@@ -1,6 +1,7 @@
 """The network: dense layers with two heads, one for n(r), one for the bond angles."""
 
 from collections.abc import Sequence
+from itertools import pairwise
 
 import torch
 from torch import Tensor, nn
@@ -21,7 +22,7 @@ class StructureNetwork(nn.Module):
     def __init__(self, *, features: int, r_bins: int, angle_bins: int, hidden_sizes: Sequence[int]) -> None:
         super().__init__()
         sizes = [features, *hidden_sizes]
-        layers = [(nn.Linear(a, b), nn.ReLU()) for a, b in zip(sizes[:-1], sizes[1:], strict=True)]
+        layers = [(nn.Linear(a, b), nn.ReLU()) for a, b in pairwise(sizes)]
         self.trunk = nn.Sequential(*(layer for pair in layers for layer in pair))
         self.pair_head = nn.Linear(sizes[-1], r_bins)
         self.angle_head = nn.Linear(sizes[-1], angle_bins)
@@ -34,7 +35,7 @@ class StructureNetwork(nn.Module):
         for name, values in (("input", features), ("pair", pair), ("angle", angle)):
             mean = values.mean(dim=0)
             scale = (values - mean).square().mean().sqrt()
-            if not scale > 0:
+            if not scale > 1e-6 * values.abs().max():
                 raise UserError(f"dataset: the network's {name} values are all equal; nothing to learn")
             getattr(self, f"{name}_mean").copy_(mean)
             getattr(self, f"{name}_scale").copy_(scale)

@@ -1,4 +1,4 @@
-"""What the network sees of chi(k): a fixed linear operator (window, Fourier filter) in larch's conventions."""
+"""What the network sees of chi(k): a linear operator (window, Fourier filter) in larch's conventions."""
 
 import numpy as np
 

@@ -4,8 +4,11 @@ Whatever is wrong with a file becomes one UserError; larch's prints and warnings
 """
 
 import contextlib
+import gzip
 import io
+import re
 import warnings
+import zlib
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -16,6 +19,11 @@ from nnexafs.config import Measurement
 from nnexafs.errors import UserError
 from nnexafs.spectra_checks import Kind, check_numbers, ordered_points
 
+GZIP_MAGIC = b"\x1f\x8b"
+# Two numbers such as 8333,25 side by side; larch would take them for four columns.
+DECIMAL_COMMAS = re.compile(
+    rb"^[ \t]*-?\d+,\d+(?:[eE][-+]?\d+)?[ \t;]+-?\d+,\d+(?:[eE][-+]?\d+)?[ \t;\r]*$", re.M
+)
 ENERGY_LABELS = ("energy", "energy_ev", "e", "ev", "en")
 MU_LABELS = ("mu", "xmu", "mud_tr", "mutrans", "mu_trans", "mud", "mux", "norm", "flat", "mufluor", "mud_fl")
 CHI_LABELS = ("chi", "chi_k", "chik0")
@@ -59,8 +67,9 @@ def read_scan(path: Path, measurement: Measurement) -> Scan:
     """Read one file as the measurement says; any flaw is a UserError that names the file."""
     path = Path(path)
     _refuse_unreadable(path)
-    if _is_athena_project(path):
-        kind, x, y = _athena_arrays(path, measurement)
+    project = _athena_text(path)
+    if project is not None:
+        kind, x, y = _athena_arrays(project, path, measurement.group)
     else:
         kind, x, y = _column_arrays(_read_table(path), path, measurement)
     check_numbers(x, y, kind=kind, path=path)
@@ -77,7 +86,7 @@ def _refuse_unreadable(path: Path) -> None:
         raise UserError(f"{path}: cannot read the spectrum: {error.strerror}") from error
     if not head.strip():
         raise UserError(f"{path}: the file is empty; expected columns of mu(E) or chi(k)")
-    gzipped = head.startswith(b"\x1f\x8b")
+    gzipped = head.startswith(GZIP_MAGIC)
     if b"\0" in head and not gzipped:
         raise UserError(f"{path}: a binary file; expected text columns, XDI or an Athena project")
 
@@ -85,41 +94,46 @@ def _refuse_unreadable(path: Path) -> None:
 # --- Athena projects ---------------------------------------------------------------------------
 
 
-def _is_athena_project(path: Path) -> bool:
-    from larch.io.athena_project import is_athena_project
+def _athena_text(path: Path) -> str | None:
+    """The text of an Athena project, gzipped or not; None for any other file."""
+    content = path.read_bytes()
+    if content.startswith(GZIP_MAGIC):
+        try:
+            content = gzip.decompress(content)
+        except (OSError, EOFError, zlib.error) as error:
+            raise UserError(f"{path}: a damaged gzip file: {_one_line(error)}; copy it anew") from error
+    return content.decode(errors="replace") if b"Athena project file -- " in content[:500] else None
 
-    with quiet_larch():
-        return bool(is_athena_project(str(path)))
 
-
-def _athena_arrays(path: Path, measurement: Measurement) -> tuple[Kind, np.ndarray, np.ndarray]:
-    group = _athena_group(path, measurement.group)
-    if hasattr(group, "chi"):
-        return "chi", np.asarray(group.k, float), np.asarray(group.chi, float)
+def _athena_arrays(text: str, path: Path, wanted: str | None) -> tuple[Kind, np.ndarray, np.ndarray]:
+    group = _athena_group(text, path, wanted)
+    x, y = np.asarray(group.energy, float), np.asarray(group.mu, float)
+    if int(getattr(group.athena_params, "is_chi", 0) or 0):
+        return "chi", x, y
     # Athena stores energies as measured and its calibration beside them.
-    shift = float(getattr(group, "energy_shift", 0.0) or 0.0)
-    return "mu", np.asarray(group.energy, float) + shift, np.asarray(group.mu, float)
+    return "mu", x + float(getattr(group.athena_params.bkg, "eshift", 0.0) or 0.0), y
 
 
-def _athena_group(path: Path, wanted: str | None) -> object:
-    from larch.io.athena_project import AthenaProject
+def _athena_group(text: str, path: Path, wanted: str | None) -> object:
+    # AthenaProject.read would do the same, but it leaves the file open.
+    from larch.io.athena_project import parse_jsonathena, parse_perlathena
 
-    project = AthenaProject()
+    parse = parse_jsonathena if "____header" in text[:500] else parse_perlathena
     try:
         with quiet_larch():
-            project.read(str(path), do_preedge=False)
+            project = parse(text, str(path))
+            groups = {name: getattr(project, name) for name in project.group_names}
     except Exception as error:  # larch raises whatever its parser stumbles over
         raise UserError(f"{path}: not a readable Athena project: {_one_line(error)}") from error
-    names = dict(project.groups)
-    names |= {str(group.label): group for group in project.groups.values() if hasattr(group, "label")}
-    listed = ", ".join(project.groups) or "none"
-    if wanted is None and len(project.groups) == 1:
-        return next(iter(project.groups.values()))
+    by_label = {str(getattr(group, "label", name)): group for name, group in groups.items()}
+    listed = ", ".join(by_label) or "none"
+    if wanted is None and len(groups) == 1:
+        return next(iter(groups.values()))
     if wanted is None:
-        raise UserError(f"{path}: several groups in this Athena project; choose a group of: {listed}")
-    if wanted not in names:
+        raise UserError(f"{path}: an Athena project; choose a group of: {listed}")
+    if wanted not in groups | by_label:
         raise UserError(f"{path}: no group '{wanted}' in this Athena project; it has: {listed}")
-    return names[wanted]
+    return (groups | by_label)[wanted]
 
 
 # --- columns -----------------------------------------------------------------------------------
@@ -128,6 +142,8 @@ def _athena_group(path: Path, wanted: str | None) -> object:
 def _read_table(path: Path) -> Table:
     from larch.io import read_ascii, read_xdi
 
+    if DECIMAL_COMMAS.search(path.read_bytes()):
+        raise UserError(f"{path}: numbers with decimal commas; replace them by points")
     reader = read_xdi if path.read_bytes()[:64].lstrip(b"# ").startswith(b"XDI/") else read_ascii
     try:
         with quiet_larch():
@@ -176,8 +192,8 @@ def _column_arrays(table: Table, path: Path, measurement: Measurement) -> tuple[
     absorption = _absorption(table) if kind == "mu" and y_number is None else None
     if x_number is not None and absorption is not None:
         return kind, table.data[x_number], absorption
-    if x_number is None and y_number is None and len(table.data) == 2:
-        x_number, y_number = 0, 1
+    if len(table.data) == 2 and not {*table.labels} & {*INCIDENT_LABELS, *TRANSMITTED_LABELS}:
+        x_number, y_number = _two_columns(x_number, y_number)
     if x_number is None or y_number is None:
         missing = ("energy" if kind == "mu" else "k") if x_number is None else kind
         raise UserError(
@@ -187,6 +203,13 @@ def _column_arrays(table: Table, path: Path, measurement: Measurement) -> tuple[
     if x_number == y_number:
         raise UserError(f"{path}: energy_column and signal_column are both {x_number}")
     return kind, table.data[x_number], table.data[y_number]
+
+
+def _two_columns(x_number: int | None, y_number: int | None) -> tuple[int, int]:
+    """Of two columns, what labels leave open is energy (or k) first, signal second."""
+    if x_number is None:
+        x_number = 0 if y_number is None else 1 - y_number
+    return x_number, 1 - x_number if y_number is None else y_number
 
 
 def _kind_of(table: Table, measurement: Measurement) -> Kind:

@@ -1,6 +1,7 @@
 """Training of one fold's network with Lightning: Adam, early stopping, best weights."""
 
 import logging
+import signal
 import time
 import warnings
 from collections.abc import Callable, Iterator
@@ -9,11 +10,12 @@ from pathlib import Path
 from typing import Protocol
 
 import lightning.pytorch as pl
-import numpy as np
 import pandas as pd
 import torch
 import xarray as xr
 from lightning.pytorch.callbacks import Callback, EarlyStopping
+from lightning.pytorch.plugins.environments import LightningEnvironment
+from lightning.pytorch.utilities.exceptions import SIGTERMException
 from torch import Tensor
 
 from nnexafs import config
@@ -117,7 +119,7 @@ class FoldData:
         self.matrix = torch.as_tensor(matrix.T, dtype=torch.float32, device=device)
         self.augmenter = Augmenter(dataset["k"].values, grid, settings.augmentation, device=device)
         self.generator = torch.Generator(device).manual_seed(seed_of(seed, "augmentation", fold))
-        self.fold, self.training = fold, settings.training
+        self.fold, self.dataset_hash = fold, dataset.attrs["hash"]
         self.train = samples_of(dataset.isel(sample=(split != fold) & (split != TEST)), device)
         self.validation = samples_of(dataset.isel(sample=split == fold), device)
         self.test = samples_of(dataset.isel(sample=split == TEST), device)
@@ -132,7 +134,11 @@ class FoldData:
     def simulated(self, samples: Samples) -> Samples:
         """Features and targets of samples as they were simulated: no shift, S0^2 = 1, no noise."""
         chi, pair, angle = samples
-        return self.augmenter.shifted(chi, torch.zeros(len(chi), device=chi.device)) @ self.matrix, pair, angle
+        return (
+            self.augmenter.shifted(chi, torch.zeros(len(chi), device=chi.device)) @ self.matrix,
+            pair,
+            angle,
+        )
 
     def _fixed_validation(self, seed: int, device: torch.device) -> Samples:
         chi, pair, angle = (tensor.repeat(VALIDATION_SHIFTS, 1) for tensor in self.validation)
@@ -203,12 +209,12 @@ class History(Callback):
         if time.monotonic() - self.reported >= REPORT_SECONDS:
             self.reported = time.monotonic()
             best = f"best {self.best['validation_loss']:.4f} at {self.best['epoch']}"
-            self.report(f"fold {self.fold}: epoch {trainer.current_epoch}, validation loss {loss:.4f} ({best})")
+            self.report(
+                f"fold {self.fold}: epoch {trainer.current_epoch}, validation loss {loss:.4f} ({best})"
+            )
 
 
-def _fit(
-    data: FoldData, settings: Settings, report: Callable[[str], None]
-) -> tuple[Regression, History]:
+def _fit(data: FoldData, settings: Settings, report: Callable[[str], None]) -> tuple[Regression, History]:
     features, pair, angle = data.draw(NORMALISATION_SAMPLES)
     network = StructureNetwork(
         features=features.shape[1],
@@ -226,7 +232,11 @@ def _fit(
     with warnings.catch_warnings():
         # Lightning 2.6 still uses a pytree call that torch 2.13 deprecates.
         warnings.filterwarnings("ignore", message=".*LeafSpec.*", category=FutureWarning)
-        trainer.fit(module, train_dataloaders=train, val_dataloaders=validation)
+        try:
+            trainer.fit(module, train_dataloaders=train, val_dataloaders=validation)
+        except SIGTERMException as stop:
+            # Lightning would end the process with status 0, as if the training were done.
+            raise SystemExit(128 + signal.SIGTERM) from stop
     if history.best["weights"] is None:
         raise UserError(f"fold {data.fold}: the loss is not finite; lower training.learning_rate")
     network.load_state_dict(history.best["weights"])
@@ -239,6 +249,8 @@ def _trainer(device: torch.device, training: config.Training, callbacks: list[Ca
     return pl.Trainer(
         accelerator="gpu" if device.type == "cuda" else "cpu",
         devices=1,
+        # Inside a SLURM job Lightning would take the job's tasks for its own processes.
+        plugins=[LightningEnvironment()],
         max_epochs=training.max_epochs,
         callbacks=callbacks,
         num_sanity_val_steps=0,
@@ -265,6 +277,7 @@ def _metrics(module: Regression, data: FoldData, history: History, *, fold: int,
     return {
         "fold": fold,
         "run_id": None,
+        "dataset_hash": data.dataset_hash,
         "best_epoch": history.best["epoch"],
         "epochs": len(history.rows),
         "validation_loss": history.best["validation_loss"],

@@ -21,7 +21,7 @@ rule md:
         "../../envs/md.yaml"
     params:
         settings=lambda wildcards: leaves.dynamics(campaign, wildcards.state_point),
-        code=provenance.code_hash("dynamics.lammps"),
+        code=provenance.code_hash("dynamics.simulation"),
     shell:
         "python -m nnexafs md --config {input.config} --state-point {wildcards.state_point}"
         " --out {output} > {log} 2>&1"

@@ -27,7 +27,7 @@ rule report:
         "../../envs/report.yaml"
     params:
         settings=leaves.strings(measurements=leaves.comparisons(campaign)),
-        code=provenance.code_hash("report"),
+        code=provenance.code_hash("report.build"),
         folder=RESULTS,
     shell:
         "python -m nnexafs report {params.folder} --out {output} > {log} 2>&1"

@@ -15,11 +15,6 @@ from nnexafs.errors import PhysicsError, UserError
 
 MPI_LIBRARY = "libmpi.so.12"
 
-# Warnings of LAMMPS that say nothing about the physics; every other one fails the run.
-BENIGN_WARNINGS: dict[str, str] = {
-    "FixNH: pair lj/cut": "placeholder",
-}
-
 
 @cache
 def load_mpi() -> None:
@@ -71,6 +66,8 @@ class Engine:
                 self._lammps.command(line)
             # LAMMPS' module raises bare Exception for every error of LAMMPS.
             except Exception as error:
+                # Freeing a half-built LAMMPS (such as after a bad potential file) ends the whole process.
+                self._lammps.opened = 0
                 raise PhysicsError(f"{self.name}: LAMMPS failed at '{line}': {_one_line(error)}") from error
 
     def thermo(self) -> dict[str, float]:
@@ -78,7 +75,7 @@ class Engine:
         return self._lammps.last_thermo()
 
     def positions(self) -> np.ndarray:
-        """Positions (atom, xyz) in angstrom, in the order of the atoms; they may lie just outside the cell."""
+        """Positions (atom, xyz), angstrom, in the order of the atoms; some may lie just outside the cell."""
         return np.array(self._lammps.gather_atoms("x", 1, 3)).reshape(-1, 3)
 
     def per_atom(self, compute: str) -> np.ndarray:
@@ -92,9 +89,10 @@ class Engine:
         return ordered
 
     def check_warnings(self) -> None:
-        """Raise PhysicsError for the first warning in LAMMPS' log that is not known to be benign."""
+        """Raise PhysicsError for the first warning in LAMMPS' log: a sound run has none."""
+        self._lammps.flush_buffers()
         for line in self.log.read_text(encoding="utf-8", errors="replace").splitlines():
-            if line.startswith("WARNING") and not any(known in line for known in BENIGN_WARNINGS):
+            if line.startswith("WARNING"):
                 raise PhysicsError(f"{self.name}: LAMMPS warns: {line.removeprefix('WARNING:').strip()}")
 
     def close(self) -> None:
@@ -114,4 +112,8 @@ def engine(atoms: Atoms, *, name: str) -> Iterator[Engine]:
 
 
 def _one_line(error: Exception) -> str:
-    return " ".join(str(error).removeprefix("ERROR: ").split())
+    """LAMMPS' message without its repetition of the input line and its links."""
+    text = " ".join(str(error).split())
+    for opening in ("ERROR: ", "ERROR on proc 0: "):
+        text = text.removeprefix(opening)
+    return text.partition(" Last input line")[0].partition(" For more information")[0]

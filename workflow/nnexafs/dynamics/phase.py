@@ -1,4 +1,4 @@
-"""Which phase a configuration is in: common-neighbour analysis of quenched positions."""
+"""Which phase a configuration is in: common-neighbour analysis of positions without vibrations."""
 
 import math
 
@@ -12,8 +12,9 @@ from nnexafs.dynamics.engine import engine
 # compute cna/atom: 1 fcc, 2 hcp, 3 bcc, 4 icosahedral, 5 none of these.
 FCC, HCP, BCC = 1, 2, 3
 CRYSTALS: tuple[PhaseName, ...] = ("fcc", "hcp", "bcc", "diamond")
-# ASSUME Atoms of a liquid leave their sites by more than a third of the mean atomic distance during the
-# production; in a hot solid the displacement between two times stays below a fifth (Lindemann).
+# ASSUME Between two times, a picosecond apart or more, atoms of a liquid move by more than a third of the
+# mean atomic distance; in a solid, which melts when they leave their sites by a tenth of it (Lindemann),
+# they stay below a fifth, and in a glass that still relaxes below a third.
 DIFFUSED_FRACTION_OF_DISTANCE = 1 / 3
 
 
@@ -21,7 +22,8 @@ def fractions(atoms: Atoms) -> dict[str, float]:
     """Fractions of atoms in fcc, hcp, bcc, diamond surroundings, and `other`; they add up to one.
 
     Distances are judged against those of the perfect crystals of the same density. Positions should be
-    quenched: thermal displacements break the neighbour shells, most of all in bcc.
+    averaged over the vibrations, which break the neighbour shells. (A quench would remove them too, but it
+    lets a phase that is stable only by its vibrations fall apart, such as bcc nickel.)
     """
     labels = np.full(len(atoms), "other", dtype="<U7")
     close_packed = _common_neighbours(atoms, cutoff_angstrom=_shell_cutoff(atoms, 4, (1 / math.sqrt(2), 1.0)))
@@ -45,7 +47,10 @@ def phase_of(measured: dict[str, float], *, diffused: bool, threshold: float) ->
 
 
 def has_diffused(atoms: Atoms, *, msd_angstrom2: float) -> bool:
-    """Whether the mean squared displacement over the production is that of a liquid."""
+    """Whether a mean squared displacement is that of a liquid.
+
+    Give the one over the second half of a production: a solid that collapses first and rests then is none.
+    """
     mean_distance = (atoms.get_volume() / len(atoms)) ** (1 / 3)
     return msd_angstrom2 > (DIFFUSED_FRACTION_OF_DISTANCE * mean_distance) ** 2
 
@@ -60,9 +65,10 @@ def _common_neighbours(atoms: Atoms, *, cutoff_angstrom: float) -> np.ndarray:
     """LAMMPS' cna/atom class of each atom."""
     with engine(atoms, name="phase analysis") as lammps:
         # No forces here; the range must cover the neighbours of the ghost atoms as well.
-        lammps.commands(f"pair_style zero {2.1 * cutoff_angstrom:.9f} nocoeff", "pair_coeff * *", "mass 1 1.0")
-        lammps.commands(f"compute cna all cna/atom {cutoff_angstrom:.9f}", "dump dummy all custom 1 /dev/null c_cna")
-        lammps.commands("run 0 post no")
+        lammps.commands(
+            f"pair_style zero {2.1 * cutoff_angstrom:.9f} nocoeff", "pair_coeff * *", "mass 1 1.0"
+        )
+        lammps.commands(f"compute cna all cna/atom {cutoff_angstrom:.9f}", "run 0 post no")
         return lammps.per_atom("cna")
 
 

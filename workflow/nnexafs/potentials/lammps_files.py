@@ -21,15 +21,13 @@ def potentials_folder() -> Path:
 
 def resolve(name: str) -> Path:
     """The absolute path of a potential file: a path as given, or a name in LAMMPS' potentials folder."""
-    candidates = [Path(name).expanduser(), potentials_folder() / name]
-    for candidate in candidates:
+    for candidate in (Path(name).expanduser(), potentials_folder() / name):
         if candidate.is_file():
             if '"' in str(candidate.absolute()):
                 raise UserError(f'{candidate}: LAMMPS cannot read a file with " in its path; rename it')
             return candidate.absolute()
     raise UserError(
-        f"potentials: no file '{name}', neither as a path nor in {candidates[1].parent}; "
-        "give one that exists"
+        f"potentials: no file '{name}', neither as a path nor in {potentials_folder()}; give one that exists"
     )
 
 
@@ -43,18 +41,24 @@ def eam_file(potential: EamPotential, *, element: str) -> Path:
 
 
 def eam_elements(path: Path, *, style: str) -> list[str]:
-    """Elements in the header of a funcfl (`eam`) or setfl (`eam/alloy`, `eam/fs`) file."""
+    """Elements in a funcfl (`eam`) or setfl (`eam/alloy`, `eam/fs`) file, whose tables must be complete."""
     try:
         lines = path.read_text(encoding="utf-8", errors="replace").splitlines()
-        return _funcfl_element(lines) if style == "eam" else _setfl_elements(lines)
+        elements = _funcfl_element(lines) if style == "eam" else _setfl_elements(lines)
+        expected = _expected_numbers(lines, len(elements), style=style)
     except (OSError, ValueError, IndexError) as error:
         raise UserError(f"{path}: not an EAM file of style {style}: its header does not fit") from error
+    # LAMMPS ends the whole process on a table that is cut short, so it never sees one.
+    found = sum(_is_number(word) for line in lines[3:] for word in line.split())
+    if found < expected:
+        raise UserError(f"{path}: style {style} needs {expected} numbers, found {found}; is the file whole?")
+    return elements
 
 
 def _funcfl_element(lines: list[str]) -> list[str]:
     """Line 2 is `Z mass a lattice`."""
-    number, _mass, _lattice = lines[1].split()[:3]
-    if int(number) < 1 or float(_mass) <= 0 or float(_lattice) < 0:
+    number, mass, lattice = lines[1].split()[:3]
+    if int(number) < 1 or float(mass) <= 0 or float(lattice) < 0:
         raise ValueError(lines[1])
     return [chemical_symbols[int(number)]]
 
@@ -65,3 +69,22 @@ def _setfl_elements(lines: list[str]) -> list[str]:
     if int(count) < 1 or len(symbols) < int(count) or any(symbol[0].isdigit() for symbol in symbols):
         raise ValueError(lines[3])
     return symbols[: int(count)]
+
+
+def _expected_numbers(lines: list[str], elements: int, *, style: str) -> int:
+    """Numbers after line 3: the grid is `n_rho d_rho n_r d_r cutoff`, each setfl element adds Z, mass, a."""
+    grid = lines[2 if style == "eam" else 4].split()
+    densities, radii = int(grid[0]), int(grid[2])
+    if style == "eam":
+        return densities + 2 * radii
+    density_tables = elements if style == "eam/fs" else 1
+    tables = elements * (densities + density_tables * radii) + elements * (elements + 1) // 2 * radii
+    return 1 + 5 + 3 * elements + tables
+
+
+def _is_number(word: str) -> bool:
+    try:
+        float(word.replace("D", "E"))
+    except ValueError:
+        return False
+    return True

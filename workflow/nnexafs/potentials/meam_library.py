@@ -38,7 +38,9 @@ def commands(potential: MeamPotential, *, element: str) -> list[str]:
         known = ", ".join(dict.fromkeys(entry.name for entry in entries))
         raise UserError(f"potentials: {library.name} has no entry {name}; it has {known}")
     if not chosen.describes(element):
-        raise UserError(f"potentials: entry {name} of {library.name} is not {element}; set `entry` to one that is")
+        raise UserError(
+            f"potentials: entry {name} of {library.name} is not {element}; set `entry` to one that is"
+        )
     if potential.parameters is None:
         return ["pair_style meam", f'pair_coeff * * "{library}" {name} NULL {name}']
     parameters = resolve(potential.parameters)
@@ -70,7 +72,7 @@ def _listed_entries(entries: list[Entry], name: str, parameters: Path, library: 
     names = list(dict.fromkeys(entry.name for entry in entries))
     if numbered != len(names):
         raise UserError(
-            f"potentials: {parameters.name} numbers {numbered} elements, but {library.name} has {len(names)}; "
+            f"potentials: {parameters.name} numbers {numbered} elements, {library.name} has {len(names)}; "
             "give a library with just these entries, in that order"
         )
     return names

@@ -1,0 +1,217 @@
+"""Spectra of a trajectory: the contract of spectra.nc, bad trajectories, failing and parallel runs."""
+
+import json
+from pathlib import Path
+
+import numpy as np
+import pytest
+import xarray as xr
+from ase import Atoms
+from ase.build import bulk
+
+from nnexafs.config import Distributions, Exafs, Feff
+from nnexafs.distributions import angle_distribution, pair_distribution
+from nnexafs.errors import PhysicsError, UserError
+from nnexafs.exafs import spectra_of
+from nnexafs.files import read_dataset, write_dataset
+from nnexafs.scattering import feff
+from nnexafs.scattering.feff_input import clusters
+
+SETTINGS = Feff(path_length_angstrom=4.0)
+GRIDS = Distributions(r_max_angstrom=4.0)
+EXAFS = Exafs(snapshots=3, absorbers_per_snapshot=2, feff=SETTINGS)
+NAME = "fcc_T0300_x1.0000_r0"
+
+
+@pytest.fixture(scope="module")
+def phases_folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    folder = tmp_path_factory.mktemp("campaign") / "scattering"
+    feff.freeze(bulk("Ni", cubic=True, a=3.52), element="Ni", edge="K", settings=SETTINGS, folder=folder)
+    return folder
+
+
+def trajectory(frames: int = 6) -> xr.Dataset:
+    """Vibrating nickel: 32 atoms, 0.07 angstrom."""
+    atoms = bulk("Ni", cubic=True, a=3.52).repeat((2, 2, 2))
+    generator = np.random.default_rng(4)
+    positions = [atoms.positions + generator.normal(0, 0.07, (len(atoms), 3)) for _ in range(frames)]
+    return xr.Dataset(
+        {
+            "positions": (("frame", "atom", "xyz"), np.array(positions)),
+            "cell": (("vector", "xyz"), np.array(atoms.cell[:])),
+            "numbers": ("atom", atoms.numbers),
+            "step": ("frame", 100 * np.arange(frames)),
+        },
+        attrs={"state_point": NAME, "phase_end": "fcc", "flags": "[]", "seed": 7},
+    )
+
+
+def spectra(simulated: xr.Dataset, phases_folder: Path, exafs: Exafs = EXAFS, **changes) -> xr.Dataset:
+    options = {"distributions": GRIDS, "seed": 5} | changes
+    return spectra_of(simulated, phases_folder=phases_folder, exafs=exafs, **options)
+
+
+@pytest.fixture(scope="module")
+def result(phases_folder: Path) -> xr.Dataset:
+    return spectra(trajectory(), phases_folder)
+
+
+def test_the_contract_of_the_spectra_file(result, tmp_path):
+    write_dataset(tmp_path / "spectra.nc", result)
+    stored = read_dataset(tmp_path / "spectra.nc", what="spectra")
+    xr.testing.assert_identical(stored, result)
+    assert dict(stored.sizes) == {"snapshot": 3, "absorber": 2, "k": 361, "r": 120, "angle": 90}
+    assert stored["step"].values.tolist() == [100, 300, 500]
+    assert stored.attrs["state_point"] == NAME and stored.attrs["phase_end"] == "fcc"
+    assert (stored.attrs["element"], stored.attrs["edge"], stored.attrs["engine"]) == ("Ni", "K", "feff")
+    assert Feff.model_validate_json(stored.attrs["feff_settings"]) == SETTINGS
+    assert stored.attrs["angle_cutoff_angstrom"] == 3.05
+    assert json.loads(stored.attrs["failures"]) == []
+    assert all(
+        "units" in stored[name].attrs and "long_name" in stored[name].attrs for name in stored.variables
+    )
+    assert not stored["snapshot_status"].any() and not stored["absorber_status"].any()
+
+
+def test_chi_and_targets_are_means_over_the_same_absorbers(result, phases_folder):
+    simulated, phases = trajectory(), feff.FrozenPhases.load(phases_folder)
+    numbers, cell = simulated["numbers"].values, simulated["cell"].values
+    frame = int(result["step"].values[1]) // 100
+    atoms = Atoms(numbers, positions=simulated["positions"].values[frame], cell=cell, pbc=True)
+    absorbers = result["absorber_index"].values[1]
+    around = clusters(atoms, absorbers, radius_angstrom=SETTINGS.path_length_angstrom)
+    chi = [feff.chi_of_cluster(cluster, phases=phases, settings=SETTINGS) for cluster in around]
+    np.testing.assert_array_equal(result["chi"].values[1], np.mean(chi, axis=0))
+    for name, distribution in (
+        ("pair_distribution", pair_distribution),
+        ("angle_distribution", angle_distribution),
+    ):
+        np.testing.assert_array_equal(
+            result[name].values[1], distribution(atoms, absorbers, GRIDS).mean(axis=0)
+        )
+    step = GRIDS.angle_step_degree
+    assert result["angle_distribution"].values[1].sum() * step == pytest.approx(66)
+
+
+def test_parallel_runs_equal_serial_runs_bit_for_bit(result, phases_folder):
+    lines: list[str] = []
+    parallel = EXAFS.model_copy(update={"processes": 3})
+    again = spectra(trajectory(), phases_folder, parallel, report=lines.append)
+    xr.testing.assert_equal(again, result)
+    assert lines == ["6/6 absorbers, 0 failed, 0 s left"]
+
+
+def test_absorbers_depend_on_the_seed_and_are_distinct(result, phases_folder):
+    other = spectra(trajectory(), phases_folder, seed=6)
+    assert (other["absorber_index"].values != result["absorber_index"].values).any()
+    for shot in np.vstack([other["absorber_index"].values, result["absorber_index"].values]):
+        assert len(set(shot)) == 2 and set(shot) <= set(range(32))
+
+
+# --- failures ----------------------------------------------------------------------------------
+
+
+def failing(monkeypatch: pytest.MonkeyPatch, folder: Path, *, every: int) -> None:
+    """Let a real genfmt run for most absorbers and crash for every `every`-th run."""
+    counter = folder / "count"
+    real = feff.feff_process.binaries_folder()
+    fake = folder / "programs"
+    fake.mkdir()
+    for program in real.glob("feff8l_*"):
+        (fake / program.name).symlink_to(program)
+    script = fake / "feff8l_genfmt"
+    script.unlink()
+    script.write_text(
+        f"#!/bin/sh\necho x >>{counter}\n"
+        f"[ $(( $(wc -l <{counter}) % {every} )) -eq 0 ] && echo disk on fire && exit 4\n"
+        f"exec {real}/feff8l_genfmt\n"
+    )
+    script.chmod(0o755)
+    monkeypatch.setattr(feff.feff_process, "binaries_folder", lambda: fake)
+
+
+def test_one_failing_absorber_marks_its_snapshot_only(monkeypatch, tmp_path, phases_folder, result):
+    failing(monkeypatch, tmp_path, every=4)
+    lines: list[str] = []
+    tolerant = EXAFS.model_copy(update={"failure_fraction": 0.2})
+    marked = spectra(trajectory(), phases_folder, tolerant, report=lines.append)
+    assert marked["snapshot_status"].values.tolist() == [0, 1, 0]
+    assert marked["absorber_status"].values.tolist() == [[0, 0], [0, 1], [0, 0]]
+    for name in ("chi", "pair_distribution", "angle_distribution"):
+        assert np.isnan(marked[name].values[1]).all()
+        np.testing.assert_array_equal(marked[name].values[[0, 2]], result[name].values[[0, 2]])
+    (line,) = json.loads(marked.attrs["failures"])
+    atom = marked["absorber_index"].values[1, 1]
+    assert line == f"snapshot 1 (step 300), atom {atom}: FEFF genfmt: exit status 4: disk on fire"
+    assert lines == ["6/6 absorbers, 1 failed, 0 s left"]
+
+
+def test_too_many_failures_name_the_state_point_and_the_first_ones(monkeypatch, tmp_path, phases_folder):
+    failing(monkeypatch, tmp_path, every=2)
+    with pytest.raises(PhysicsError, match=f"{NAME}: FEFF failed for 3 of 6 .*disk on fire") as caught:
+        spectra(trajectory(), phases_folder)
+    assert "\n" not in str(caught.value)
+
+
+def broken(kind: str) -> xr.Dataset:
+    simulated = trajectory()
+    if kind == "nan":
+        simulated["positions"][3, 5, 0] = np.nan
+    if kind == "cell":
+        simulated["cell"][:] = 0.0
+    if kind == "overlap":
+        simulated["positions"][3, 5] = simulated["positions"][3, 6] + 0.1
+    if kind == "image":
+        simulated["positions"][3, 5] = simulated["positions"][3, 6] + simulated["cell"][1].values + 0.1
+    if kind == "element":
+        simulated["numbers"][:] = 29
+    if kind == "alloy":
+        simulated["numbers"][3] = 29
+    return simulated
+
+
+@pytest.mark.parametrize(
+    ("kind", "message"),
+    [
+        ("nan", "frame 3: positions that are not finite"),
+        ("cell", "frame 0: the cell has no volume"),
+        ("overlap", "frame 3: atoms 5 and 6 are closer"),
+        ("image", "frame 3: atoms 5 and 6 are closer"),
+        ("element", "frame 0: no atom of Ni"),
+        ("alloy", "frame 0: atoms other than Ni"),
+    ],
+)
+def test_a_broken_trajectory_is_refused_by_frame(phases_folder, kind, message):
+    with pytest.raises(UserError, match=f"{NAME}: {message}"):
+        spectra(broken(kind), phases_folder)
+
+
+def test_more_snapshots_or_absorbers_than_there_are_is_refused(phases_folder):
+    with pytest.raises(UserError, match="2 frames"):
+        spectra(trajectory(2), phases_folder)
+    with pytest.raises(UserError, match="32 atoms of Ni"):
+        spectra(trajectory(), phases_folder, EXAFS.model_copy(update={"absorbers_per_snapshot": 33}))
+
+
+@pytest.mark.parametrize("changes", [{"exchange": 5}, {"scf": True}, {"k_max_per_angstrom": 16.0}])
+def test_phases_of_other_settings_are_refused(phases_folder, changes):
+    other = EXAFS.model_copy(update={"feff": SETTINGS.model_copy(update=changes)})
+    with pytest.raises(UserError, match=f"phases made with {next(iter(changes))}"):
+        spectra(trajectory(), phases_folder, other)
+
+
+def test_a_missing_variable_is_a_user_error(phases_folder):
+    with pytest.raises(UserError, match="no variable 'cell'"):
+        spectra(trajectory().drop_vars("cell"), phases_folder)
+
+
+def test_a_one_atom_cell_scatters_from_its_images(phases_folder):
+    primitive = bulk("Ni", a=3.52)
+    simulated = trajectory(1).isel(atom=[0])
+    simulated["positions"][:] = 0.0
+    simulated["cell"][:] = primitive.cell[:]
+    alone = EXAFS.model_copy(update={"snapshots": 1, "absorbers_per_snapshot": 1})
+    tiny = spectra(simulated, phases_folder, alone)
+    large = clusters(primitive.repeat((5, 5, 5)), np.array([62]), radius_angstrom=4.0)[0]
+    chi = feff.chi_of_cluster(large, phases=feff.FrozenPhases.load(phases_folder), settings=SETTINGS)
+    np.testing.assert_allclose(tiny["chi"].values[0], chi, atol=1e-6)

@@ -1,0 +1,177 @@
+"""Training of a fold: the files it writes, the same weights for the same seed, interrupts."""
+
+import json
+import signal
+import subprocess
+import sys
+import textwrap
+import time
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+import pytest
+import torch
+import xarray as xr
+from fakes import fake_ensemble, train_fake_fold
+
+from nnexafs.config import CampaignConfig, Network, Training
+from nnexafs.errors import UserError
+from nnexafs.files import write_dataset
+from nnexafs.network import StructureNetwork
+from nnexafs.training import FoldData, Settings, choose_device
+
+SHORT = CampaignConfig(
+    network=Network(hidden_sizes=[16]),
+    training=Training(max_epochs=4, samples_per_epoch=128, patience=3, accelerator="cpu"),
+)
+
+
+@pytest.fixture(scope="module")
+def dataset() -> xr.Dataset:
+    return fake_ensemble().dataset
+
+
+def silent(line: str) -> None:
+    pass
+
+
+def fold_data(dataset: xr.Dataset, fold: int = 0) -> FoldData:
+    settings = Settings(SHORT.representation, SHORT.augmentation, SHORT.network, SHORT.training)
+    return FoldData(dataset, fold, settings, device=torch.device("cpu"), seed=1)
+
+
+def test_files_say_what_happened(dataset: xr.Dataset, tmp_path: Path) -> None:
+    lines: list[str] = []
+    metrics = train_fake_fold(dataset, 1, tmp_path / "fold1", SHORT, report=lines.append)
+    assert sorted(path.name for path in (tmp_path / "fold1").iterdir()) == [
+        "history.csv", "metrics.json", "network.pt",
+    ]  # fmt: skip
+    assert list(tmp_path.iterdir()) == [tmp_path / "fold1"]
+    assert json.loads((tmp_path / "fold1" / "metrics.json").read_text()) == metrics
+    history = pd.read_csv(tmp_path / "fold1" / "history.csv")
+    assert history["epoch"].tolist() == [0, 1, 2, 3]
+    best = history.loc[history["validation_loss"].idxmin()]
+    assert metrics["best_epoch"] == best["epoch"]
+    assert metrics["validation_loss"] == pytest.approx(best["validation_loss"], rel=1e-6)
+    assert history["train_loss"].iloc[-1] < history["train_loss"].iloc[0]
+    assert "fold 1: 4 epochs" in lines[-1]
+
+
+def test_written_weights_are_those_of_the_best_epoch(dataset: xr.Dataset, tmp_path: Path) -> None:
+    # With this learning rate the last epoch is not the best one.
+    wild = SHORT.model_copy(
+        update={"training": SHORT.training.model_copy(update={"learning_rate": 0.05, "max_epochs": 12})}
+    )
+    metrics = train_fake_fold(dataset, 0, tmp_path / "fold0", wild, report=silent)
+    assert metrics["best_epoch"] < metrics["epochs"] - 1
+    network = StructureNetwork(features=221, r_bins=195, angle_bins=90, hidden_sizes=[16])
+    network.load_state_dict(torch.load(tmp_path / "fold0" / "network.pt", weights_only=True))
+    from nnexafs.statepoints import seed_of
+
+    settings = Settings(wild.representation, wild.augmentation, wild.network, wild.training)
+    torch.manual_seed(seed_of(5, "fold", 0))
+    data = FoldData(dataset, 0, settings, device=torch.device("cpu"), seed=5)
+    loss = network.loss(*data.fixed_validation, angle_weight=1.0)
+    assert float(loss.detach()) == pytest.approx(metrics["validation_loss"], rel=1e-5)
+
+
+def test_same_seed_same_weights(dataset: xr.Dataset, tmp_path: Path) -> None:
+    states = []
+    for name, fold in (("one", 0), ("two", 0), ("other", 1)):
+        torch.rand(3)  # the surroundings' random state must not matter
+        train_fake_fold(dataset, fold, tmp_path / name, SHORT, report=silent)
+        states.append(torch.load(tmp_path / name / "network.pt", weights_only=True))
+    one, two, other = states
+    assert all(torch.equal(one[name], two[name]) for name in one)
+    assert not torch.equal(one["pair_head.weight"], other["pair_head.weight"])
+
+
+def test_early_stopping_ends_a_training_that_gets_no_better(dataset: xr.Dataset, tmp_path: Path) -> None:
+    training = Training(max_epochs=50, samples_per_epoch=64, patience=2, learning_rate=0.5, accelerator="cpu")
+    metrics = train_fake_fold(
+        dataset, 0, tmp_path / "a", SHORT.model_copy(update={"training": training}), report=silent
+    )
+    assert metrics["epochs"] == metrics["best_epoch"] + 1 + 2 < 50
+
+
+def test_validation_and_test_samples_are_never_drawn(dataset: xr.Dataset) -> None:
+    data, split = fold_data(dataset, fold=1), dataset["split"].values
+    assert len(data.train[0]) == ((split != 1) & (split != -1)).sum()
+    assert len(data.validation[0]) == (split == 1).sum()
+    assert len(data.test[0]) == (split == -1).sum()
+    trained = {tuple(row) for row in data.train[1].numpy().round(4).tolist()}
+    held = [*data.validation[1].numpy().round(4).tolist(), *data.test[1].numpy().round(4).tolist()]
+    assert not trained & {tuple(row) for row in held}
+
+
+def test_validation_spectra_are_fixed_and_shifted(dataset: xr.Dataset) -> None:
+    one, two = fold_data(dataset), fold_data(dataset)
+    one.draw(10)
+    assert torch.equal(one.fixed_validation[0], two.fixed_validation[0])
+    features = one.fixed_validation[0].reshape(4, len(one.validation[0]), -1)
+    assert float((features[0] - features[3]).norm() / features[0].norm()) > 0.5
+    assert torch.equal(one.fixed_validation[1][: len(one.validation[0])], one.validation[1])
+
+
+def test_normalisation_makes_one_the_loss_of_always_the_mean(dataset: xr.Dataset) -> None:
+    features, pair, angle = fold_data(dataset).draw(2000)
+    network = StructureNetwork(features=221, r_bins=195, angle_bins=90, hidden_sizes=[8])
+    network.set_normalisation(features, pair, angle)
+    for head in (network.pair_head, network.angle_head):
+        torch.nn.init.zeros_(head.weight)
+        torch.nn.init.zeros_(head.bias)
+    assert float(network.loss(features, pair, angle, angle_weight=0.0).detach()) == pytest.approx(1, rel=1e-4)
+    assert float(network.loss(features, pair, angle, angle_weight=2.0).detach()) == pytest.approx(3, rel=1e-4)
+    answer = network.predict(features[:1])[0][0]
+    assert answer.numpy() == pytest.approx(pair.mean(dim=0).numpy(), rel=1e-4, abs=1e-4)
+
+
+def test_bad_requests_are_refused(dataset: xr.Dataset, tmp_path: Path) -> None:
+    with pytest.raises(UserError, match="fold 7 has no validation"):
+        train_fake_fold(dataset, 7, tmp_path / "a", SHORT, report=silent)
+    same = dataset.copy(deep=True)
+    same["pair_distribution"][:] = 1.0
+    with pytest.raises(UserError, match="pair values are all equal"):
+        train_fake_fold(same, 0, tmp_path / "a", SHORT, report=silent)
+    if not torch.cuda.is_available():
+        with pytest.raises(UserError, match="torch finds none"):
+            choose_device("gpu")
+    assert choose_device("cpu").type == "cpu"
+    assert not (tmp_path / "a").exists()
+
+
+@pytest.mark.parametrize("stop", [signal.SIGINT, signal.SIGTERM])
+def test_interrupted_training_leaves_nothing(
+    dataset: xr.Dataset, tmp_path: Path, stop: signal.Signals
+) -> None:
+    write_dataset(tmp_path / "dataset.nc", dataset)
+    script = f"""
+        from pathlib import Path
+        from nnexafs.config import *
+        from nnexafs.files import read_dataset
+        from nnexafs import training
+        training.REPORT_SECONDS = 0.0
+        training.train_fold(
+            read_dataset(Path({str(tmp_path / "dataset.nc")!r}), what="dataset"), fold=0,
+            representation=Representation(), augmentation=Augmentation(), network=Network(hidden_sizes=[8]),
+            training=Training(max_epochs=100000, patience=100000, samples_per_epoch=64), seed=1,
+            folder=Path({str(tmp_path / "out" / "fold0")!r}), report=lambda line: print(line, flush=True))
+    """
+    process = subprocess.Popen(
+        [sys.executable, "-c", textwrap.dedent(script)], stdout=subprocess.PIPE, stderr=subprocess.DEVNULL
+    )
+    assert b"epoch" in process.stdout.readline()
+    process.send_signal(stop)
+    process.stdout.read()
+    process.stdout.close()
+    assert process.wait(timeout=60) != 0
+    time.sleep(0.1)
+    assert not (tmp_path / "out").exists() or list((tmp_path / "out").iterdir()) == []
+
+
+def test_gpu_or_cpu_gives_finite_metrics() -> None:
+    for folder in fake_ensemble().folds:
+        metrics = json.loads((folder / "metrics.json").read_text())
+        assert all(np.isfinite(value) for part in ("validation", "test") for value in metrics[part].values())
+        assert metrics["validation_loss"] < 0.5

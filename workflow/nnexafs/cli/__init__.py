@@ -1,0 +1,32 @@
+"""The command line: every stage of the campaign, usable without Snakemake on its own files."""
+
+import click
+
+from nnexafs import __version__
+from nnexafs.cli import config, measurement, network, simulation
+from nnexafs.cli.common import Commands
+
+
+@click.group(cls=Commands, context_settings={"help_option_names": ["-h", "--help"]})
+@click.version_option(__version__, prog_name="nnexafs")
+def main() -> None:
+    """From simulated X-ray absorption spectra to the structure behind a measured one."""
+
+
+for command in (
+    config.config,
+    config.plan,
+    simulation.md,
+    simulation.freeze,
+    simulation.exafs,
+    network.dataset,
+    network.track,
+    network.train,
+    network.ensemble,
+    network.evaluate,
+    measurement.spectrum,
+    measurement.fit,
+    measurement.predict,
+    measurement.report,
+):
+    main.add_command(command)

@@ -1,0 +1,42 @@
+"""What all commands share: options, progress, one-line errors."""
+
+import sys
+from pathlib import Path
+
+import click
+
+from nnexafs.errors import PhysicsError, UserError
+
+InFile = click.Path(dir_okay=False, path_type=Path)
+Folder = click.Path(file_okay=False, path_type=Path)
+
+config_option = click.option(
+    "--config",
+    "configs",
+    type=InFile,
+    multiple=True,
+    help="Config file; repeat for overlays. Default: the nickel campaign.",
+)
+
+
+def out_option(help_text: str) -> object:
+    """The --out option of a stage."""
+    return click.option("--out", type=click.Path(path_type=Path), required=True, help=help_text)
+
+
+def say(text: str) -> None:
+    """One line of progress."""
+    click.echo(text)
+    sys.stdout.flush()
+
+
+class Commands(click.Group):
+    """Turns a known mistake into one line and exit code 2."""
+
+    def invoke(self, context: click.Context) -> object:
+        try:
+            return super().invoke(context)
+        except (UserError, PhysicsError) as error:
+            stage = f" {context.invoked_subcommand}" if context.invoked_subcommand else ""
+            click.echo(f"nnexafs{stage}: error: {' '.join(str(error).split())}", err=True)
+            context.exit(2)

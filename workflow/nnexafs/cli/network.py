@@ -1,0 +1,144 @@
+"""Commands about networks: dataset, track, train, ensemble, evaluate."""
+
+from pathlib import Path
+
+import click
+
+from nnexafs.cli.common import Folder, InFile, config_option, out_option, say
+
+
+@click.command()
+@click.argument("spectra", type=InFile, nargs=-1, required=True)
+@config_option
+@out_option("Dataset file to write (NetCDF).")
+def dataset(spectra: tuple[Path, ...], configs: tuple[Path, ...], out: Path) -> None:
+    """Gather SPECTRA files into one dataset, split by trajectory."""
+    from nnexafs import leaves
+    from nnexafs.config import load
+    from nnexafs.dataset import assemble
+    from nnexafs.files import write_dataset
+
+    settings = load(*configs)
+    seed = leaves.dataset_seed(settings)
+    gathered = assemble(list(spectra), settings=settings.dataset, campaign=settings.campaign, seed=seed)
+    write_dataset(out, gathered)
+
+
+@click.command()
+@click.argument("dataset_file", metavar="DATASET", type=InFile)
+@config_option
+@click.option(
+    "--results", type=Folder, default=Path("results"), show_default=True, help="MLflow lies in its mlflow/."
+)
+@out_option("File for the run's ids (JSON).")
+def track(dataset_file: Path, configs: tuple[Path, ...], results: Path, out: Path) -> None:
+    """Open the campaign's parent run in MLflow."""
+    from nnexafs.config import load
+    from nnexafs.files import read_dataset, write_json
+    from nnexafs.tracking import start_campaign_run
+
+    settings = load(*configs)
+    ids = start_campaign_run(
+        settings.tracking,
+        campaign=settings.campaign,
+        results=results,
+        config=settings.model_dump(mode="json"),
+        dataset_hash=read_dataset(dataset_file, what="dataset").attrs["hash"],
+    )
+    write_json(out, ids)
+    say(f"MLflow run {ids['run_id']} in {ids['tracking_uri']}")
+
+
+@click.command()
+@click.argument("dataset_file", metavar="DATASET", type=InFile)
+@config_option
+@click.option("--fold", type=click.IntRange(min=0), required=True, help="Fold that is validation data.")
+@click.option("--run", type=InFile, help="Parent run (nnexafs track); without it nothing goes to MLflow.")
+@out_option("Folder for the network.")
+def train(dataset_file: Path, configs: tuple[Path, ...], fold: int, run: Path | None, out: Path) -> None:
+    """Train the network of one fold of DATASET."""
+    from nnexafs import leaves
+    from nnexafs.config import load
+    from nnexafs.files import read_dataset, read_json
+    from nnexafs.training import train_fold
+
+    settings = load(*configs)
+    samples = read_dataset(dataset_file, what="dataset")
+    tracker = None
+    if run:
+        from nnexafs.tracking import FoldTracker
+
+        tracker = FoldTracker(read_json(run, what="MLflow run"), config=settings.model_dump(mode="json"))
+    train_fold(
+        samples,
+        fold=fold,
+        representation=settings.representation,
+        augmentation=settings.augmentation,
+        network=settings.network,
+        training=settings.training,
+        seed=leaves.training_seed(settings, fold),
+        folder=out,
+        tracker=tracker,
+        report=say,
+    )
+
+
+@click.command()
+@click.argument("folds", type=Folder, nargs=-1, required=True)
+@click.option("--dataset", "dataset_file", type=InFile, required=True, help="Dataset of the training.")
+@config_option
+@out_option("Ensemble folder.")
+def ensemble(folds: tuple[Path, ...], dataset_file: Path, configs: tuple[Path, ...], out: Path) -> None:
+    """Gather the trained FOLDS (folders) into one folder that predicts on its own."""
+    from nnexafs.config import load
+    from nnexafs.files import read_dataset
+    from nnexafs.predictor import assemble_ensemble
+
+    settings = load(*configs)
+    manifest = assemble_ensemble(
+        list(folds),
+        read_dataset(dataset_file, what="dataset"),
+        out,
+        representation=settings.representation,
+        augmentation=settings.augmentation,
+        network=settings.network,
+        config=settings.model_dump(mode="json"),
+    )
+    say(f"{len(manifest['metrics'])} networks in {out}")
+
+
+@click.command()
+@click.argument("dataset_file", metavar="DATASET", type=InFile)
+@click.option("--ensemble", "ensemble_folder", type=Folder, required=True, help="Ensemble folder.")
+@config_option
+@click.option("--run", type=InFile, help="Parent run (nnexafs track): gets the metrics and the model.")
+@out_option("Folder for evaluation.nc and metrics.json.")
+def evaluate(
+    dataset_file: Path, ensemble_folder: Path, configs: tuple[Path, ...], run: Path | None, out: Path
+) -> None:
+    """Errors of an ensemble on the test set of DATASET, beside two baselines."""
+    from nnexafs import leaves
+    from nnexafs.config import load
+    from nnexafs.evaluation import evaluate as errors_of
+    from nnexafs.files import read_dataset, read_json, write_dataset, write_json
+    from nnexafs.predictor import Ensemble
+
+    settings = load(*configs)
+    table, metrics = errors_of(
+        read_dataset(dataset_file, what="dataset"),
+        Ensemble.load(ensemble_folder),
+        augmentation=settings.augmentation,
+        seed=leaves.training_seed(settings, "evaluation"),
+    )
+    if run:
+        from nnexafs.registry import register_ensemble
+        from nnexafs.tracking import finish_campaign_run
+
+        ids = read_json(run, what="MLflow run")
+        finish_campaign_run(ids, metrics)
+        metrics["model_uri"] = register_ensemble(ensemble_folder, ids=ids)
+        say(f"registered {metrics['model_uri']}")
+    write_dataset(out / "evaluation.nc", table)
+    write_json(out / "metrics.json", metrics)
+    errors = metrics["trajectories"]["ensemble"]
+    say(f"relative error of n(r) on held-out trajectories: {errors['pair_relative_l2']:.3f}")

@@ -1,0 +1,79 @@
+"""Commands that simulate: md, freeze, exafs."""
+
+from pathlib import Path
+
+import click
+
+from nnexafs.cli.common import Folder, InFile, config_option, out_option, say
+
+
+@click.command()
+@config_option
+@click.option("--state-point", required=True, help="Id, such as fcc_T0300_x1.0000_r0.")
+@out_option("Trajectory file to write (NetCDF).")
+def md(configs: tuple[Path, ...], state_point: str, out: Path) -> None:
+    """Run the molecular dynamics of one state point with LAMMPS."""
+    from nnexafs import leaves, statepoints
+    from nnexafs.config import load
+    from nnexafs.dynamics.simulation import simulate
+    from nnexafs.files import write_dataset
+
+    settings = load(*configs)
+    point = statepoints.find(settings, state_point)
+    grid = settings.phases.present()[point.phase]
+    trajectory = simulate(
+        point,
+        grid=grid,
+        potential_name=grid.potential,
+        potential=settings.potentials[grid.potential],
+        dynamics=settings.dynamics,
+        element=settings.element,
+        seed=leaves.dynamics_seed(settings, point),
+        report=say,
+    )
+    write_dataset(out, trajectory)
+
+
+@click.command()
+@config_option
+@out_option("Folder for the frozen phases.")
+def freeze(configs: tuple[Path, ...], out: Path) -> None:
+    """Compute FEFF's potentials and phases of the reference cell, once for all spectra."""
+    from nnexafs.config import load
+    from nnexafs.scattering import feff
+    from nnexafs.structures import reference_cell
+
+    settings = load(*configs)
+    reference = reference_cell(settings.phases, element=settings.element)
+    feff.freeze(
+        reference, element=settings.element, edge=settings.edge, settings=settings.exafs.feff, folder=out
+    )
+
+
+@click.command()
+@click.argument("trajectory", type=InFile)
+@config_option
+@click.option("--phases", type=Folder, required=True, help="Folder of frozen phases (nnexafs freeze).")
+@click.option("--processes", type=click.IntRange(min=1), help="FEFF processes at once; default from config.")
+@out_option("Spectra file to write (NetCDF).")
+def exafs(
+    trajectory: Path, configs: tuple[Path, ...], phases: Path, processes: int | None, out: Path
+) -> None:
+    """Compute chi(k), n(r) and bond angles of a TRAJECTORY's snapshots."""
+    from nnexafs import leaves
+    from nnexafs.config import load
+    from nnexafs.exafs import spectra_of
+    from nnexafs.files import read_dataset, write_dataset
+
+    settings = load(*configs)
+    simulated = read_dataset(trajectory, what="trajectory")
+    chosen = settings.exafs.model_copy(update={"processes": processes or settings.exafs.processes})
+    spectra = spectra_of(
+        simulated,
+        phases_folder=phases,
+        exafs=chosen,
+        distributions=settings.distributions,
+        seed=leaves.exafs_seed(settings, simulated.attrs.get("state_point", trajectory.stem)),
+        report=say,
+    )
+    write_dataset(out, spectra)

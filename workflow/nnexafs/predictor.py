@@ -1,0 +1,253 @@
+"""The trained ensemble on disk: assembled from the folds, loaded and used without the campaign around it."""
+
+import hashlib
+import pickle
+from collections.abc import Mapping
+from dataclasses import dataclass
+from functools import cached_property
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+import torch
+import xarray as xr
+
+from nnexafs.config import Augmentation, Network, Representation
+from nnexafs.domain import Neighbours, training_domain
+from nnexafs.errors import UserError
+from nnexafs.files import read_json, replacing_folder, sha256_of_files, write_json
+from nnexafs.network import StructureNetwork
+from nnexafs.provenance import git_commit, versions
+from nnexafs.representation import operator, window_grid
+
+FORMAT = 1
+
+
+@dataclass(frozen=True)
+class Prediction:
+    """What each network says of S spectra; means and standard deviations are over the networks.
+
+    The spread of the networks is not a full error: what they share (training set, E0, simulated spectra) is
+    not in it.
+    """
+
+    r_angstrom: np.ndarray
+    """(R,) angstrom"""
+    angle_degree: np.ndarray
+    """(A,) degree"""
+    pair_members: np.ndarray
+    """n(r) of each network (fold, S, R), neighbours per angstrom"""
+    angle_members: np.ndarray
+    """bond angles of each network (fold, S, A), pairs per absorber and degree"""
+
+    @property
+    def pair_mean(self) -> np.ndarray:
+        """n(r) (S, R), neighbours per angstrom."""
+        return self.pair_members.mean(axis=0)
+
+    @property
+    def pair_std(self) -> np.ndarray:
+        """Spread of n(r) (S, R): standard deviation over the networks (0 for a single one)."""
+        return _spread(self.pair_members)
+
+    @property
+    def angle_mean(self) -> np.ndarray:
+        """Bond angles (S, A), pairs per absorber and degree."""
+        return self.angle_members.mean(axis=0)
+
+    @property
+    def angle_std(self) -> np.ndarray:
+        """Spread of the bond angles (S, A)."""
+        return _spread(self.angle_members)
+
+
+def _spread(members: np.ndarray) -> np.ndarray:
+    return members.std(axis=0, ddof=1 if len(members) > 1 else 0)
+
+
+class Ensemble:
+    """The networks of an ensemble folder, and its manifest."""
+
+    def __init__(self, networks: list[StructureNetwork], manifest: dict, neighbours: Neighbours) -> None:
+        self.networks, self.manifest, self.neighbours = networks, manifest, neighbours
+
+    @classmethod
+    def load(cls, folder: Path) -> "Ensemble":
+        """Load an ensemble folder; nothing in it is executed.
+
+        UserError when it is missing, of an unknown format, or changed since it was written.
+        """
+        folder = Path(folder)
+        if not (folder / "manifest.json").is_file():
+            raise UserError(f"{folder}: not an ensemble folder (no manifest.json); run the train stage")
+        manifest = read_json(folder / "manifest.json", what="ensemble manifest")
+        if manifest.get("format") != FORMAT:
+            raise UserError(
+                f"{folder}: ensemble format {manifest.get('format')} is unknown (expected {FORMAT}); use the "
+                f"nnexafs that wrote it ({manifest.get('versions', {}).get('nnexafs', '?')})"
+            )
+        missing = {"files", "architecture", "grids", "representation", "training_domain"} - manifest.keys()
+        if missing:
+            raise UserError(f"{folder}: incomplete manifest ({', '.join(sorted(missing))}); train again")
+        for name, expected in manifest["files"].items():
+            _check_file(folder / name, expected)
+        names = sorted((name for name in manifest["files"] if name.startswith("fold")), key=_fold_number)
+        networks = [_network(folder / name, manifest) for name in names]
+        return cls(networks, manifest, Neighbours.load(folder / "neighbours.pt"))
+
+    @cached_property
+    def representation(self) -> Representation:
+        """What the networks see of chi(k)."""
+        return Representation.model_validate(self.manifest["representation"])
+
+    def features(self, k: np.ndarray, chi: np.ndarray) -> np.ndarray:
+        """The networks' input (S, F) of chi (S, K) on any grid `k` (K,) that covers the window.
+
+        UserError when the grid does not, is not increasing, or a value is not finite.
+        """
+        k, chi = np.asarray(k, dtype=float), np.atleast_2d(np.asarray(chi, dtype=float))
+        if k.ndim != 1 or chi.ndim != 2 or chi.shape[1] != len(k) or len(k) < 4:
+            raise UserError(f"spectrum: k has shape {k.shape} and chi {chi.shape}; expected (K,) and (S, K)")
+        if not (np.isfinite(k).all() and np.isfinite(chi).all() and (np.diff(k) > 0).all()):
+            raise UserError("spectrum: expected increasing k and finite chi; remove the rows that are not")
+        return chi @ operator(k, self.representation).T
+
+    def predict(self, k: np.ndarray, chi: np.ndarray) -> Prediction:
+        """n(r) and bond angles of chi (S, K) on the grid `k` (K,), per angstrom, from every network."""
+        features = torch.as_tensor(self.features(k, chi), dtype=torch.float32)
+        answers = [network.predict(features) for network in self.networks]
+        return Prediction(
+            r_angstrom=np.array(self.manifest["grids"]["r_angstrom"]),
+            angle_degree=np.array(self.manifest["grids"]["angle_degree"]),
+            pair_members=torch.stack([pair for pair, _ in answers]).double().numpy(),
+            angle_members=torch.stack([angle for _, angle in answers]).double().numpy(),
+        )
+
+    def distance(self, k: np.ndarray, chi: np.ndarray) -> np.ndarray:
+        """How unlike anything trained on the spectra are (S,): see `domain.Neighbours.distance`.
+
+        Compare with `manifest["training_domain"]["neighbour_distance"]`, whose `largest` is what a trajectory
+        of the training set shows when it is itself left out.
+        """
+        return self.neighbours.distance(self.features(k, chi))
+
+
+def _fold_number(name: str) -> int:
+    return int(name.removeprefix("fold").removesuffix(".pt"))
+
+
+def _check_file(path: Path, expected: str) -> None:
+    if not path.is_file():
+        raise UserError(f"{path}: missing from the ensemble; copy the whole folder")
+    if sha256_of_files([path]) != expected:
+        raise UserError(f"{path}: changed since the ensemble was written; copy the folder again or retrain")
+
+
+def _network(path: Path, manifest: Mapping) -> StructureNetwork:
+    architecture = manifest["architecture"]
+    network = StructureNetwork(**architecture)
+    try:
+        network.load_state_dict(torch.load(path, weights_only=True, map_location="cpu"))
+    except (RuntimeError, pickle.UnpicklingError, EOFError) as error:
+        reason = str(error).splitlines()[0]
+        raise UserError(f"{path}: does not hold the network of this ensemble: {reason}") from error
+    return network.eval()
+
+
+def assemble_ensemble(
+    fold_folders: list[Path],
+    dataset: xr.Dataset,
+    out: Path,
+    *,
+    representation: Representation,
+    augmentation: Augmentation,
+    network: Network,
+    config: Mapping,
+) -> dict:
+    """Write the ensemble folder of the trained folds and return its manifest.
+
+    `config` is the campaign's config as a mapping (kept in the manifest for the record). UserError when a
+    fold is missing or was trained with other settings than those given.
+    """
+    if not fold_folders:
+        raise UserError("ensemble: no folds given; run the train stage")
+    metrics = [read_json(Path(folder) / "metrics.json", what="fold metrics") for folder in fold_folders]
+    _check_folds(metrics, dataset, fold_folders)
+    features = len(operator(window_grid(representation), representation))
+    architecture = {
+        "features": features,
+        "r_bins": dataset.sizes["r"],
+        "angle_bins": dataset.sizes["angle"],
+        "hidden_sizes": list(network.hidden_sizes),
+    }
+    neighbours = Neighbours.of(dataset, representation, augmentation)
+    manifest = {
+        "format": FORMAT,
+        "campaign": dataset.attrs["campaign"],
+        "element": dataset.attrs["element"],
+        "edge": dataset.attrs["edge"],
+        "engine": dataset.attrs["engine"],
+        "phases_hash": dataset.attrs["phases_hash"],
+        "angle_cutoff_angstrom": float(dataset.attrs["angle_cutoff_angstrom"]),
+        "dataset_hash": dataset.attrs["hash"],
+        "grids": {
+            "k_per_angstrom": window_grid(representation).tolist(),
+            "r_angstrom": dataset["r"].values.tolist(),
+            "angle_degree": dataset["angle"].values.tolist(),
+        },
+        "representation": representation.model_dump(mode="json"),
+        "architecture": architecture,
+        "training_domain": training_domain(dataset, representation, augmentation, neighbours),
+        "metrics": metrics,
+        "config": dict(config),
+        "versions": versions(),
+        "git_commit": git_commit(),
+    }
+    return _write(Path(out), fold_folders, metrics, neighbours, manifest)
+
+
+def _check_folds(metrics: list[dict], dataset: xr.Dataset, fold_folders: list[Path]) -> None:
+    folds = [one["fold"] for one in metrics]
+    if len(set(folds)) < len(folds):
+        raise UserError(f"ensemble: fold {max(folds, key=folds.count)} is given twice; give each fold once")
+    for one, folder in zip(metrics, fold_folders, strict=True):
+        if one["dataset_hash"] != dataset.attrs["hash"]:
+            raise UserError(f"{folder}: trained on another dataset than the one given; train this fold again")
+
+
+def _write(
+    out: Path, fold_folders: list[Path], metrics: list[dict], neighbours: Neighbours, manifest: dict
+) -> dict:
+    with replacing_folder(out) as temporary:
+        normalisation = {}
+        for one, folder in zip(metrics, fold_folders, strict=True):
+            source = Path(folder) / "network.pt"
+            if not source.is_file():
+                raise UserError(f"{source}: no such network; run the train stage for this fold")
+            name = f"fold{one['fold']}.pt"
+            (temporary / name).write_bytes(source.read_bytes())
+            normalisation[name] = _normalisation(_network(temporary / name, manifest))
+        neighbours.save(temporary / "neighbours.pt")
+        files = sorted(path for path in temporary.iterdir() if path.suffix == ".pt")
+        manifest["normalisation"] = normalisation
+        manifest["files"] = {path.name: hashlib.sha256(path.read_bytes()).hexdigest() for path in files}
+        write_json(temporary / "manifest.json", manifest)
+    return manifest
+
+
+def _normalisation(network: StructureNetwork) -> dict:
+    """Scales of a network's input and targets, for the record; the checkpoint holds them with the means."""
+    return {f"{name}_scale": float(getattr(network, f"{name}_scale")) for name in ("input", "pair", "angle")}
+
+
+def prediction_table(prediction: Prediction) -> pd.DataFrame:
+    """The first spectrum's prediction as a long table: quantity, x (angstrom or degree), mean, std."""
+    parts = [
+        ("pair_distribution", prediction.r_angstrom, prediction.pair_mean[0], prediction.pair_std[0]),
+        ("angle_distribution", prediction.angle_degree, prediction.angle_mean[0], prediction.angle_std[0]),
+    ]
+    tables = [
+        pd.DataFrame({"quantity": quantity, "x": x, "mean": mean, "std": std})
+        for quantity, x, mean, std in parts
+    ]
+    return pd.concat(tables, ignore_index=True)

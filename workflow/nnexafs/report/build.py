@@ -1,0 +1,145 @@
+"""Puts the report together: words, tables and figures into one HTML page."""
+
+import json
+from collections.abc import Callable
+from datetime import UTC, datetime
+from pathlib import Path
+
+import jinja2
+import numpy as np
+import pandas as pd
+
+from nnexafs import __version__, provenance
+from nnexafs.files import write_text
+from nnexafs.report import figures, gather, tables
+from nnexafs.report.style import svg
+
+HERE = Path(__file__).parent
+SECTIONS = {
+    "numbers": "Numbers",
+    "measured": "Measured spectra",
+    "errors": "Errors",
+    "cases": "Median and worst",
+    "training": "Training",
+    "flagged": "Lost or flagged",
+    "times": "Run times",
+    "provenance": "What made this",
+}
+
+
+def build(folder: Path, out: Path, *, report: Callable[[str], None] = lambda text: None) -> None:
+    """Write the report of the campaign in `folder` to `out`; UserError names a file that is missing."""
+    report("gathering")
+    campaign = gather.campaign(folder)
+    report("drawing")
+    environment = jinja2.Environment(
+        loader=jinja2.FileSystemLoader(HERE), autoescape=True, undefined=jinja2.StrictUndefined
+    )
+    page = environment.get_template("page.html.j2").render(**contents(campaign))
+    write_text(out, page)
+    report(f"wrote {out} ({len(page) / 1e6:.1f} MB)")
+
+
+def contents(campaign: gather.Campaign) -> dict[str, object]:
+    """Everything the page's template asks for."""
+    return {
+        "name": campaign.config.campaign,
+        "element": campaign.config.element,
+        "edge": campaign.config.edge,
+        "version": __version__,
+        "css": (HERE / "page.css").read_text(encoding="utf-8"),
+        "sections": list(SECTIONS.items()),
+        "lead": lead(campaign),
+        "absorbers": campaign.config.exafs.absorbers_per_snapshot,
+        "config_text": (campaign.folder / "config.yaml").read_text(encoding="utf-8"),
+        **tables.numbers(campaign),
+        **tables.errors(campaign),
+        **tables.training(campaign),
+        **tables.flagged(campaign),
+        "measured": [measured_section(campaign, one) for one in campaign.measured],
+        "errors_by_temperature": svg(figures.errors_by_temperature(campaign)),
+        "parity": svg(figures.first_shell_parity(campaign)),
+        "cases": svg(figures.test_cases(campaign)),
+        "learning": svg(figures.learning_curves(campaign)),
+        "dynamics": svg(figures.dynamics_checks(campaign)),
+        "times": svg(figures.run_times(campaign)),
+        "times_note": times_note(campaign.times),
+        "provenance_rows": provenance_rows(campaign),
+    }
+
+
+def lead(campaign: gather.Campaign) -> str:
+    """What the campaign found, in two sentences."""
+    metrics = campaign.metrics["trajectories"]
+    network, nearest = (metrics[name]["pair_relative_l2"] for name in ("ensemble", "nearest"))
+    text = (
+        f"On held-out trajectories the ensemble of {campaign.config.dataset.folds} networks predicts n(r) with a "
+        f"relative error of {network:.3f}; the nearest training spectrum gives {nearest:.3f}."
+    )
+    for one in campaign.measured[:1]:
+        found = one.shells
+        if found["N1"] is not None:
+            text += (
+                f" In the measured spectrum {one.name} it finds {found['N1']:.1f} ± {found['N1_std']:.1f} neighbours at "
+                f"{found['R1_angstrom']:.3f} ± {found['R1_angstrom_std']:.3f} Å."
+            )
+    return text
+
+
+def measured_section(campaign: gather.Campaign, one: gather.Measured) -> dict[str, object]:
+    """Figure, table and words for one measured spectrum."""
+    label = one.reference.attrs["label"] if one.reference is not None else ""
+    beside = f" Broken: {label}, averaged over all atoms and frames." if label else ""
+    return {
+        "name": one.name,
+        "figure": svg(figures.measured_spectrum(one)),
+        "caption": f"Band: two standard deviations of the networks and repeats.{beside}",
+        "rows": tables.first_shell_rows(one),
+        "note": tables.first_shell_note(one),
+        "warnings": one.shells["warnings"],
+        "scan": svg(figures.e0_scan(one)),
+    }
+
+
+def times_note(times: pd.DataFrame) -> str:
+    """Total, longest job and largest memory, from Snakemake's benchmark files."""
+    if times.empty:
+        return "No benchmark files: the stages were run without Snakemake."
+    longest = times.loc[times.seconds.idxmax()]
+    memory = f"{np.nanmax(times.mb):.0f} MB" if times.mb.notna().any() else "not measured"
+    return (
+        f"{times.seconds.sum() / 60:.1f} minutes over {len(times)} jobs, of which as many ran at once as the machine "
+        f"has cores. Longest job: {longest.job}, {longest.seconds:.0f} s. Largest memory of a job: {memory}."
+    )
+
+
+def provenance_rows(campaign: gather.Campaign) -> list[tuple[str, str]]:
+    """Versions, commit, potentials, hashes."""
+    first = campaign.runs.iloc[0]
+    potentials = campaign.runs.drop_duplicates("potential_name")
+    rows = [("what", "value")]
+    rows += [("written", datetime.now(UTC).strftime("%Y-%m-%d %H:%M UTC"))]
+    rows += [("git commit", provenance.git_commit())]
+    rows += [(f"potential {name}", text) for name, text in potentials_of(potentials)]
+    rows += [("FEFF", f"FEFF8.5L from xraylarch; frozen phases {first.phases_hash[:16]}")]
+    rows += [("dataset", campaign.dataset.attrs["hash"])]
+    rows += list(provenance.versions().items())
+    return rows
+
+
+def potentials_of(runs: pd.DataFrame) -> list[tuple[str, str]]:
+    """Each potential used, with its settings and checksums."""
+    described = []
+    for _, run in runs.iterrows():
+        settings = json.loads(run.potential)
+        text = ", ".join(f"{key}: {short(value)}" for key, value in settings.items() if value is not None)
+        described.append((run.potential_name, text))
+    return described
+
+
+def short(value: object) -> str:
+    """A value for a table cell; long hashes shortened."""
+    if isinstance(value, dict):
+        return ", ".join(f"{key} {short(inner)}" for key, inner in value.items())
+    text = str(value)
+    return f"{text[:16]}…" if len(text) == 64 else text

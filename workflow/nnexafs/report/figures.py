@@ -1,0 +1,231 @@
+"""Figures of the report, each a function from gathered data to a Matplotlib figure."""
+
+import matplotlib as mpl
+import numpy as np
+import pandas as pd
+import xarray as xr
+from matplotlib.axes import Axes
+from matplotlib.figure import Figure
+
+from nnexafs.report.gather import Campaign, Measured
+from nnexafs.report.style import (
+    PHASES,
+    PREDICTED,
+    QUIET,
+    SECOND,
+    SETTINGS,
+    TRUTH,
+    band,
+    known_phases,
+    new_figure,
+)
+
+R_LABEL, N_LABEL = "r (Å)", "n(r) (neighbours / Å)"
+ANGLE_LABEL, PAIRS_LABEL = "angle (degree)", "pairs / degree"
+
+
+def subplots(width: float, height: float, rows: int, columns: int, **options) -> tuple[Figure, np.ndarray]:
+    """A grid of axes in the report's style."""
+    figure = new_figure(width, height)
+    with mpl.rc_context(SETTINGS):
+        return figure, figure.subplots(rows, columns, squeeze=False, **options)
+
+
+def measured_spectrum(measured: Measured) -> Figure:
+    """k^2 chi(k), n(r) and bond angles of a measured spectrum, beside the simulation it is compared with."""
+    figure, axes = subplots(11, 3.5, 1, 3)
+    spectrum, pairs, bonds = axes[0]
+    reference = measured.reference
+    k = measured.spectrum["k"].values
+    chi = measured.spectrum["chi"].values
+    shown = np.isfinite(chi) & (k >= 2.5)
+    spectrum.plot(k[shown], (k**2 * chi)[shown], color=TRUTH, linewidth=1.1, label="measured")
+    band(pairs, measured.rdf.r_angstrom, measured.rdf.n_mean, measured.rdf.n_std, label="network")
+    angles = measured.angles
+    band(bonds, angles.angle_degree, angles.density_mean, angles.density_std, label="network")
+    if reference is not None:
+        dashed = {"color": SECOND, "linestyle": "--", "linewidth": 1.2, "label": reference.attrs["label"]}
+        spectrum.plot(reference.k, reference.k**2 * reference.chi, **dashed)
+        pairs.plot(reference.r, reference.pair_distribution, **dashed)
+        bonds.plot(reference.angle, reference.angle_distribution, **dashed)
+        reach = 1.15 * np.abs((reference.k**2 * reference.chi).where(reference.k > 2.5)).max()
+        spectrum.set_ylim(-reach, reach)
+    spectrum.set(xlabel="k (1/Å)", ylabel="k² χ(k) (1/Å²)", title="Spectrum", xlim=(2.5, k[shown][-1]))
+    pairs.set(xlabel=R_LABEL, ylabel=N_LABEL, title="Pair distribution")
+    bonds.set(xlabel=ANGLE_LABEL, ylabel=PAIRS_LABEL, title="Bond angles", xticks=range(0, 181, 30))
+    for one in axes[0]:
+        one.legend(loc="upper right")
+        one.axhline(0, color="0.85", linewidth=0.7, zorder=0)
+    return figure
+
+
+def e0_scan(measured: Measured) -> Figure:
+    """First-shell values of the measured spectrum against a shift of its E0."""
+    figure, axes = subplots(11, 2.3, 1, 3)
+    scan = pd.DataFrame(measured.shells["e0_scan"]).dropna()
+    names = {"R1_angstrom": "R₁ (Å)", "N1": "N₁", "sigma2_1_angstrom2": "σ²₁ (Å²)"}
+    for one, (name, label) in zip(axes[0], names.items(), strict=True):
+        one.plot(scan["shift_ev"], scan[name], "o-", color=PREDICTED, markersize=3.5)
+        one.axvline(0, color="0.8", linewidth=0.8, zorder=0)
+        one.set(xlabel="E₀ shift (eV)", ylabel=label)
+    return figure
+
+
+def learning_curves(campaign: Campaign) -> Figure:
+    """Training and validation loss of each fold against the epoch."""
+    columns = len(campaign.histories)
+    figure, axes = subplots(11, 2.4, 1, columns, sharey=True, sharex=True)
+    for fold, (one, history) in enumerate(zip(axes[0], campaign.histories, strict=True)):
+        one.plot(history.epoch, history.train_loss, color=QUIET, linewidth=0.9, label="training (augmented)")
+        one.plot(history.epoch, history.validation_loss, color=PREDICTED, linewidth=1.1, label="validation")
+        best = history.validation_loss.idxmin()
+        one.plot(
+            history.epoch[best], history.validation_loss[best], "o", color=SECOND, markersize=4, label="kept"
+        )
+        one.set(yscale="log", xlabel="epoch", title=f"fold {fold}")
+    axes[0, 0].set_ylabel("loss")
+    axes[0, -1].legend(loc="upper right")
+    return figure
+
+
+def sample_errors(evaluation: xr.Dataset) -> np.ndarray:
+    """Relative L2 error of n(r) of each test sample."""
+    difference = evaluation["pair_mean"] - evaluation["pair_truth"]
+    norm = np.sqrt((evaluation["pair_truth"] ** 2).sum("r"))
+    return (np.sqrt((difference**2).sum("r")) / norm).values
+
+
+def cases(evaluation: xr.Dataset) -> dict[str, dict[str, int]]:
+    """For each phase the test samples with the median and the largest error of n(r)."""
+    errors, phases = sample_errors(evaluation), evaluation["phase"].values.astype(str)
+    chosen = {}
+    for phase in known_phases(phases):
+        own = np.flatnonzero(phases == phase)
+        order = own[np.argsort(errors[own])]
+        chosen[phase] = {"median": int(order[len(order) // 2]), "worst": int(order[-1])}
+    return chosen
+
+
+def test_cases(campaign: Campaign) -> Figure:
+    """Median and worst test sample of each phase: n(r) and bond angles with band, against the truth."""
+    chosen = cases(campaign.evaluation)
+    figure, axes = subplots(11, 2.1 * len(chosen), len(chosen), 4)
+    for row, (phase, samples) in zip(axes, chosen.items(), strict=True):
+        for column, (rank, sample) in enumerate(samples.items()):
+            _case(row[column], row[column + 2], campaign.evaluation.isel(sample=sample))
+            error = sample_errors(campaign.evaluation)[sample]
+            row[column].set_title(f"{phase}, {rank}: relative error {error:.2f}")
+            row[column + 2].set_title(f"{phase}, {rank}")
+        row[0].set_ylabel(N_LABEL, fontsize=8)
+        row[2].set_ylabel(PAIRS_LABEL, fontsize=8)
+    for column, label in enumerate((R_LABEL, R_LABEL, ANGLE_LABEL, ANGLE_LABEL)):
+        axes[-1, column].set_xlabel(label)
+    axes[0, 0].legend(loc="upper right")
+    return figure
+
+
+def _case(pairs: Axes, bonds: Axes, sample: xr.Dataset) -> None:
+    for axes, name, x in ((pairs, "pair", sample["r"]), (bonds, "angle", sample["angle"])):
+        axes.plot(x, sample[f"{name}_truth"], color=TRUTH, linewidth=0.8, label="simulation")
+        band(axes, x, sample[f"{name}_mean"], sample[f"{name}_std"], label="network ± 2 σ")
+
+
+def errors_by_temperature(campaign: Campaign) -> Figure:
+    """Relative error of n(r) of each test sample against temperature, by phase, beside the baselines' means."""
+    figure, axes = subplots(11, 3.2, 1, 2, width_ratios=(1.5, 1))
+    errors, evaluation = sample_errors(campaign.evaluation), campaign.evaluation
+    phases = evaluation["phase"].values.astype(str)
+    temperatures = evaluation["temperature_kelvin"].values
+    by_time, by_phase = axes[0]
+    for number, phase in enumerate(known_phases(phases)):
+        own = phases == phase
+        by_time.scatter(
+            temperatures[own] + 14 * number,
+            errors[own],
+            s=10,
+            color=PHASES[phase],
+            alpha=0.6,
+            linewidth=0,
+            label=phase,
+        )
+    by_time.set(
+        xlabel="temperature (K)", ylabel="relative error of n(r)", title="each test sample", ylim=(0, None)
+    )
+    by_time.legend(loc="upper right", ncols=4)
+    _against_baselines(by_phase, campaign.metrics["samples"]["by_phase"])
+    return figure
+
+
+def _against_baselines(axes: Axes, by_phase: dict) -> None:
+    phases = list(known_phases(by_phase))
+    bars = {"ensemble": PREDICTED, "nearest": QUIET, "mean": "#c9ccd1"}
+    labels = {
+        "ensemble": "network",
+        "nearest": "nearest training spectrum",
+        "mean": "mean of the training set",
+    }
+    for number, (name, color) in enumerate(bars.items()):
+        heights = [by_phase[phase][name]["pair_relative_l2"] for phase in phases]
+        axes.bar(np.arange(len(phases)) + 0.27 * (number - 1), heights, 0.25, color=color, label=labels[name])
+    axes.set_xticks(range(len(phases)), phases)
+    axes.set(title="mean by phase, against predictors that learn nothing", ylim=(0, None))
+    axes.legend(loc="upper left")
+
+
+def first_shell_parity(campaign: Campaign) -> Figure:
+    """Predicted against true R1, N1, sigma2_1 of each held-out trajectory."""
+    figure, axes = subplots(11, 3.4, 1, 3)
+    names = {"R1_angstrom": "R₁ (Å)", "N1": "N₁", "sigma2_1_angstrom2": "σ²₁ (Å²)"}
+    phases = campaign.evaluation["trajectory_phase"].values.astype(str)
+    for one, (name, label) in zip(axes[0], names.items(), strict=True):
+        truth, mean, std = (
+            campaign.evaluation[f"trajectory_{name}_{part}"].values for part in ("truth", "mean", "std")
+        )
+        for phase in known_phases(phases):
+            own = phases == phase
+            style = {"fmt": "o", "markersize": 3.5, "elinewidth": 0.8, "color": PHASES[phase]}
+            one.errorbar(truth[own], mean[own], std[own], label=phase, **style)
+        ends = np.array([np.nanmin(truth), np.nanmax(truth)])
+        one.plot(ends, ends, color="0.7", linewidth=0.8, zorder=0)
+        one.set(xlabel=f"{label}, simulation", ylabel=f"{label}, network")
+    axes[0, 0].legend(loc="upper left")
+    return figure
+
+
+def dynamics_checks(campaign: Campaign) -> Figure:
+    """Deviation of temperature, pressure, and energy drift of every run."""
+    figure, axes = subplots(11, 2.7, 1, 3)
+    runs = campaign.runs
+    values = {
+        "mean temperature − asked (K)": runs.temperature_mean_kelvin - runs.temperature_kelvin,
+        "mean pressure (GPa)": runs.pressure_mean_gpa,
+        "energy drift (meV / atom / ps)": 1000 * runs.energy_drift_ev_per_atom_ps,
+    }
+    for one, (label, numbers) in zip(axes[0], values.items(), strict=True):
+        for phase in known_phases(runs.phase_end):
+            own = runs.phase_end == phase
+            one.scatter(
+                runs.temperature_kelvin[own],
+                numbers[own],
+                s=12,
+                color=PHASES[phase],
+                label=phase,
+                linewidth=0,
+            )
+        one.axhline(0, color="0.8", linewidth=0.8, zorder=0)
+        one.set(xlabel="temperature (K)", ylabel=label)
+    axes[0, 1].legend(loc="best", ncols=2)
+    return figure
+
+
+def run_times(campaign: Campaign) -> Figure:
+    """Summed wall time of each stage."""
+    total = campaign.times.groupby("stage").seconds.sum().sort_values()
+    total = total[total > 0]
+    figure, axes = subplots(11, 0.4 + 0.24 * len(total), 1, 1)
+    one = axes[0, 0]
+    one.barh(total.index, total.values / 60, color=PREDICTED, height=0.65)
+    for place, seconds in enumerate(total.values):
+        one.text(seconds / 60, place, f"  {seconds / 60:.1f}", va="center", fontsize=8)
+    one.set(xlabel="minutes, summed over the jobs of a stage")
+    return figure

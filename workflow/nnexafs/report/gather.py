@@ -1,0 +1,154 @@
+"""Reads what a campaign left under results/<campaign> for its report."""
+
+import json
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+import xarray as xr
+from ase import Atoms
+
+from nnexafs.config import CampaignConfig, Distributions, load
+from nnexafs.distributions import angle_distribution, angle_grid, first_shell, pair_distribution, r_grid
+from nnexafs.files import read_dataset, read_json
+from nnexafs.statepoints import of_campaign
+
+BLOCKS = 4
+
+
+@dataclass(frozen=True)
+class Measured:
+    """One measured spectrum, what the network says of it, and what it is compared with."""
+
+    name: str
+    spectrum: xr.Dataset
+    rdf: pd.DataFrame
+    angles: pd.DataFrame
+    shells: dict
+    fit: dict
+    reference: xr.Dataset | None  # mean spectrum and structure of the state point shown beside it
+
+
+@dataclass(frozen=True)
+class Campaign:
+    """Everything a report shows."""
+
+    folder: Path
+    config: CampaignConfig
+    runs: pd.DataFrame  # one row a state point: attributes of its trajectory and spectra
+    dataset: xr.Dataset
+    evaluation: xr.Dataset
+    metrics: dict
+    histories: list[pd.DataFrame]
+    folds: list[dict]
+    tracking: dict
+    manifest: dict
+    measured: list[Measured]
+    times: pd.DataFrame  # one row a job: stage, job, seconds, peak memory
+
+
+def campaign(folder: Path) -> Campaign:
+    """Gather a finished campaign; UserError names the first file that is missing."""
+    folder = Path(folder)
+    config = load(folder / "config.yaml")
+    fold_folders = [folder / "training" / f"fold{fold}" for fold in range(config.dataset.folds)]
+    return Campaign(
+        folder=folder,
+        config=config,
+        runs=runs(folder, list(of_campaign(config))),
+        dataset=read_dataset(folder / "dataset" / "dataset.nc", what="dataset"),
+        evaluation=read_dataset(folder / "evaluation" / "evaluation.nc", what="evaluation"),
+        metrics=read_json(folder / "evaluation" / "metrics.json", what="metrics"),
+        histories=[pd.read_csv(path / "history.csv") for path in fold_folders],
+        folds=[read_json(path / "metrics.json", what="fold metrics") for path in fold_folders],
+        tracking=read_json(folder / "training" / "run.json", what="MLflow run"),
+        manifest=read_json(folder / "ensemble" / "manifest.json", what="ensemble manifest"),
+        measured=[measured(folder, name, config) for name in config.measurements],
+        times=times(folder / "benchmarks"),
+    )
+
+
+def runs(folder: Path, state_points: list[str]) -> pd.DataFrame:
+    """Attributes of every trajectory and its spectra, one row a state point."""
+    rows = []
+    for name in state_points:
+        spectra = read_dataset(folder / "exafs" / name / "spectra.nc", what="spectra")
+        row = dict(spectra.attrs)
+        row["flags"] = json.loads(row["flags"])
+        row["failures"] = json.loads(row["failures"])
+        row["absorbers"] = int(spectra.absorber_status.size)
+        row["failed_absorbers"] = int((spectra.absorber_status != 0).sum())
+        row["failed_snapshots"] = int((spectra.snapshot_status != 0).sum())
+        rows.append(row)
+    return pd.DataFrame(rows).set_index("state_point", drop=False)
+
+
+def measured(folder: Path, name: str, config: CampaignConfig) -> Measured:
+    """The files of one measured spectrum."""
+    inversion = folder / "inversion" / name
+    beside = config.measurements[name].compare_with
+    return Measured(
+        name=name,
+        spectrum=read_dataset(folder / "spectra" / name / "chi.nc", what="measured spectrum"),
+        rdf=pd.read_csv(inversion / "rdf.csv"),
+        angles=pd.read_csv(inversion / "angles.csv"),
+        shells=read_json(inversion / "shells.json", what="shells"),
+        fit=read_json(folder / "spectra" / name / "fit.json", what="first-shell fit"),
+        reference=simulated(folder, beside, config) if beside else None,
+    )
+
+
+def simulated(folder: Path, state_point: str, config: CampaignConfig) -> xr.Dataset:
+    """Mean chi(k) of a state point's spectra, and n(r), angles and first shell of all its atoms and frames.
+
+    The attributes hold `label` and the first shell with `_std`, the standard error over four blocks of frames.
+    """
+    spectra = read_dataset(folder / "exafs" / state_point / "spectra.nc", what="spectra")
+    trajectory = read_dataset(folder / "md" / state_point / "trajectory.nc", what="trajectory")
+    pair, angle = frame_means(trajectory, config.distributions)
+    r = r_grid(config.distributions)
+    whole = first_shell(r, pair.mean(axis=0))
+    blocks = [first_shell(r, block.mean(axis=0)) for block in np.array_split(pair, min(BLOCKS, len(pair)))]
+    attributes: dict[str, object] = {
+        "label": f"MD, {spectra.attrs['phase_end']} at {spectra.attrs['temperature_kelvin']:g} K"
+    }
+    for name in ("R1_angstrom", "N1", "sigma2_1_angstrom2"):
+        values = [getattr(block, name) for block in blocks]
+        attributes |= {
+            name: getattr(whole, name),
+            f"{name}_std": float(np.std(values, ddof=1) / len(values) ** 0.5),
+        }
+    return xr.Dataset(
+        {
+            "chi": ("k", spectra["chi"].mean("snapshot").values),
+            "pair_distribution": ("r", pair.mean(axis=0)),
+            "angle_distribution": ("angle", angle.mean(axis=0)),
+        },
+        coords={"k": spectra["k"].values, "r": r, "angle": angle_grid(config.distributions)},
+        attrs=attributes,
+    )
+
+
+def frame_means(trajectory: xr.Dataset, settings: Distributions) -> tuple[np.ndarray, np.ndarray]:
+    """n(r) and bond angles of each frame (frame, ...), over all atoms."""
+    pairs, angles = [], []
+    for positions in trajectory["positions"].values:
+        atoms = Atoms(trajectory["numbers"].values, positions, cell=trajectory["cell"].values, pbc=True)
+        everyone = np.arange(len(atoms))
+        pairs.append(pair_distribution(atoms, everyone, settings).mean(axis=0))
+        angles.append(angle_distribution(atoms, everyone, settings).mean(axis=0))
+    return np.array(pairs), np.array(angles)
+
+
+def times(folder: Path) -> pd.DataFrame:
+    """Wall time and peak memory of every job, from Snakemake's benchmark files."""
+    rows = []
+    for path in sorted(folder.rglob("*.tsv")):
+        record = pd.read_csv(path, sep="\t").iloc[-1]
+        relative = path.relative_to(folder).with_suffix("")
+        memory = pd.to_numeric(record.get("max_rss"), errors="coerce")
+        rows.append(
+            {"stage": relative.parts[0], "job": str(relative), "seconds": float(record["s"]), "mb": memory}
+        )
+    return pd.DataFrame(rows, columns=["stage", "job", "seconds", "mb"])

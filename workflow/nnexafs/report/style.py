@@ -1,0 +1,60 @@
+"""Colours and figure settings of the report."""
+
+import io
+import re
+from collections.abc import Iterable, Iterator
+
+import matplotlib as mpl
+from matplotlib.axes import Axes
+from matplotlib.figure import Figure
+
+TRUTH, PREDICTED, SECOND, QUIET = "#222222", "#1f5fa8", "#c8552b", "#8a8f98"
+PHASES = {
+    "fcc": "#1f5fa8",
+    "hcp": "#2a9d8f",
+    "bcc": "#d9822b",
+    "diamond": "#7b4fa3",
+    "liquid": "#b23a48",
+    "mixed": "#8a8f98",
+}
+SETTINGS = {
+    "font.size": 9,
+    "axes.spines.top": False,
+    "axes.spines.right": False,
+    "axes.titlesize": 9.5,
+    "axes.titlelocation": "left",
+    "axes.linewidth": 0.7,
+    "legend.frameon": False,
+    "legend.fontsize": 8,
+    "lines.linewidth": 1.4,
+    "svg.fonttype": "path",
+    "svg.hashsalt": "nnexafs",
+}
+
+
+def new_figure(width: float, height: float) -> Figure:
+    """An empty figure in the report's style, inches."""
+    with mpl.rc_context(SETTINGS):
+        return Figure(figsize=(width, height), layout="constrained")
+
+
+def svg(figure: Figure) -> str:
+    """The figure as an inline SVG element, the same bytes for the same figure."""
+    buffer = io.StringIO()
+    with mpl.rc_context(SETTINGS):
+        figure.savefig(buffer, format="svg", metadata={"Date": None, "Creator": None})
+    text = buffer.getvalue()
+    text = text[text.index("<svg") :]
+    return re.sub(r'width="[\d.]+pt" height="[\d.]+pt"', 'width="100%"', text, count=1)
+
+
+def band(axes: Axes, x: object, mean: object, std: object, *, label: str, color: str = PREDICTED) -> None:
+    """A curve with a band of two standard deviations."""
+    axes.fill_between(x, mean - 2 * std, mean + 2 * std, color=color, alpha=0.22, linewidth=0)
+    axes.plot(x, mean, color=color, label=label)
+
+
+def known_phases(names: Iterable[str]) -> Iterator[str]:
+    """The phases among `names`, in a fixed order."""
+    present = set(names)
+    return (phase for phase in PHASES if phase in present)

@@ -1,0 +1,186 @@
+"""Tables and numbers of the report, as rows of text."""
+
+import json
+
+from nnexafs.report.gather import Campaign, Measured
+from nnexafs.report.style import known_phases
+
+Rows = list[tuple[str, ...]]
+PREDICTORS = {
+    "ensemble": "network",
+    "nearest": "nearest training spectrum",
+    "mean": "mean of the training set",
+}
+
+
+def number(value: float | None, digits: int) -> str:
+    """A number with fixed digits; a dash for one that does not exist."""
+    return "–" if value is None else f"{value:.{digits}f}"
+
+
+def numbers(campaign: Campaign) -> dict[str, object]:
+    """Tiles and the table of phases."""
+    runs, dataset = campaign.runs, campaign.dataset
+    test = int((dataset["split"] == -1).sum())
+    tiles = [
+        (str(len(runs)), "trajectories"),
+        (f"{int(runs.absorbers.sum()):,}", "absorbers through FEFF"),
+        (str(int(runs.failed_absorbers.sum())), "FEFF runs failed"),
+        (f"{dataset.sizes['sample'] - test:,}", "training samples"),
+        (f"{test:,}", "test samples"),
+        (str(campaign.config.dataset.folds), "networks"),
+        (f"{campaign.times.seconds.sum() / 60:.0f} min", "of computing, all jobs"),
+    ]
+    return {"tiles": tiles, "phase_rows": phase_rows(campaign)}
+
+
+def phase_rows(campaign: Campaign) -> Rows:
+    """One row a phase: runs, temperatures, potential, how many kept the phase, samples."""
+    rows: Rows = [("phase", "runs", "kept", "temperatures (K)", "potential", "samples", "of them test")]
+    phases, split = campaign.dataset["phase"].values.astype(str), campaign.dataset["split"].values
+    started = known_phases(campaign.runs.phase_start)
+    for phase in [*started, *[p for p in known_phases(phases) if p not in set(campaign.runs.phase_start)]]:
+        runs = campaign.runs[campaign.runs.phase_start == phase]
+        temperatures = sorted(runs.temperature_kelvin.unique())
+        span = f"{temperatures[0]:g} to {temperatures[-1]:g}" if temperatures else "–"
+        own = phases == phase
+        kept = int((runs.phase_lost == 0).sum())
+        potentials = ", ".join(sorted(runs.potential_name.unique())) or "–"
+        rows.append(
+            (
+                phase,
+                str(len(runs)),
+                str(kept),
+                span,
+                potentials,
+                str(own.sum()),
+                str((own & (split == -1)).sum()),
+            )
+        )
+    return rows
+
+
+def errors(campaign: Campaign) -> dict[str, object]:
+    """Errors by phase of network and baselines, on trajectories never seen."""
+    rows: Rows = [
+        ("trajectories", "predictor", "n(r), relative", "angles, relative", "R₁ (Å)", "N₁", "σ²₁ (Å²)")
+    ]
+    metrics = campaign.metrics["trajectories"]
+    groups = {"all": metrics} | {
+        phase: metrics["by_phase"][phase] for phase in known_phases(metrics["by_phase"])
+    }
+    for group, values in groups.items():
+        for name, label in PREDICTORS.items():
+            rows.append((group if name == "ensemble" else "", label, *error_cells(values[name])))
+    return {"error_rows": rows, "split_text": split_text(campaign), "error_note": error_note(campaign)}
+
+
+def error_cells(values: dict) -> tuple[str, ...]:
+    """Errors of one predictor as table cells."""
+    return (
+        number(values["pair_relative_l2"], 3),
+        number(values["angle_relative_l2"], 3),
+        number(values["R1_error_angstrom_rms"], 4),
+        number(values["N1_error_rms"], 2),
+        number(values["sigma2_1_error_angstrom2_rms"], 5),
+    )
+
+
+def split_text(campaign: Campaign) -> str:
+    """How the test set was chosen."""
+    dataset = campaign.dataset
+    test = dataset.isel(sample=dataset["split"].values == -1)
+    trajectories = len(set(test["state_point"].values.astype(str)))
+    return (
+        f"The split is by trajectory: {trajectories} whole trajectories, a fifth of each phase's, were kept from "
+        "training and validation. In the table, spectrum and truth are averaged over each trajectory's snapshots; "
+        "R₁, N₁ and σ²₁ are root mean square errors."
+    )
+
+
+def error_note(campaign: Campaign) -> str:
+    """Single snapshots, augmented spectra, and how honest the spread is."""
+    samples, augmented = campaign.metrics["samples"], campaign.metrics["augmented"]
+    calibration = campaign.metrics["trajectories"]["calibration"]["pair"]
+    return (
+        f"Single snapshots: relative error of n(r) {samples['ensemble']['pair_relative_l2']:.3f} (nearest "
+        f"{samples['nearest']['pair_relative_l2']:.3f}, mean {samples['mean']['pair_relative_l2']:.3f}); with random E₀, "
+        f"S₀² and noise as in training {augmented['ensemble']['pair_relative_l2']:.3f} (nearest "
+        f"{augmented['nearest']['pair_relative_l2']:.3f}). The spread of the networks as an error: the truth lies within "
+        f"one standard deviation in {100 * calibration['within_1_std']:.0f} % of the bins and within two in "
+        f"{100 * calibration['within_2_std']:.0f} % (a calibrated Gaussian error: 68 and 95 %)."
+    )
+
+
+def training(campaign: Campaign) -> dict[str, object]:
+    """One row a fold, and where MLflow has them."""
+    rows: Rows = [("fold", "epochs", "best epoch", "validation loss", "test loss", "seconds", "MLflow run")]
+    for fold in campaign.folds:
+        rows.append(
+            (
+                str(fold["fold"]), str(fold["epochs"]), str(fold["best_epoch"]), number(fold["validation_loss"], 4),
+                number(fold["test_loss"], 4), number(fold["seconds"], 0), str(fold.get("run_id") or "–")[:12],
+            )
+        )  # fmt: skip
+    note = f"MLflow experiment {campaign.tracking['experiment']}, parent run {campaign.tracking['run_id']}."
+    return {"fold_rows": rows, "tracking_note": note}
+
+
+def flagged(campaign: Campaign) -> dict[str, object]:
+    """Every run that lost its phase, failed a check, or lost snapshots; runs left out of the dataset."""
+    rows: Rows = [("state point", "ended as", "what", "in the dataset")]
+    excluded = {
+        entry["state_point"]: entry["reason"] for entry in json.loads(campaign.dataset.attrs["excluded"])
+    }
+    for name, run in campaign.runs.iterrows():
+        texts = [*run.flags, *run.failures]
+        if texts or name in excluded:
+            kept = f"no: {excluded[name]}" if name in excluded else f"yes, as {run.phase_end}"
+            rows.append((str(name), run.phase_end, "; ".join(texts), kept))
+    checks = campaign.config.dynamics.checks
+    limits = (
+        f"temperature {100 * checks.temperature_fraction:g} %, pressure {checks.pressure_gpa:g} GPa, drift "
+        f"{1000 * checks.energy_drift_ev_per_atom_ps:g} meV per atom and ps"
+    )
+    return {"flagged_rows": rows, "limits": limits}
+
+
+def first_shell_rows(one: Measured) -> Rows:
+    """R1, N1 and sigma2_1 of a measured spectrum: network, simulation, classical fit."""
+    found, shell = one.shells, one.fit["shells"][0]
+    rows: Rows = [("first shell", "R₁ (Å)", "N₁", "σ²₁ (Å²)")]
+    rows.append(("network", *(pair(found, name, digits) for name, digits in SHELL_DIGITS.items())))
+    if one.reference is not None:
+        values = one.reference.attrs
+        rows.append((values["label"], *(pair(values, name, digits) for name, digits in SHELL_DIGITS.items())))
+    rows.append(
+        (
+            f"larch fit (S₀² {one.fit['s02']:.2f} ± {one.fit['s02_std']:.2f})",
+            f"{shell['R_angstrom']:.4f} ± {shell['R_std']:.4f}",
+            f"{shell['N']:g} (fixed)",
+            f"{shell['sigma2_angstrom2']:.5f} ± {shell['sigma2_std']:.5f}",
+        )
+    )
+    return rows
+
+
+SHELL_DIGITS = {"R1_angstrom": 4, "N1": 2, "sigma2_1_angstrom2": 5}
+
+
+def pair(values: dict, name: str, digits: int) -> str:
+    """`value ± error` of a first-shell parameter."""
+    if values[name] is None:
+        return "–"
+    return f"{values[name]:.{digits}f} ± {values[f'{name}_std']:.{digits}f}"
+
+
+def first_shell_note(one: Measured) -> str:
+    """What the errors hold and what they do not."""
+    attributes = one.spectrum.attrs
+    return (
+        f"E₀ of the spectrum: {attributes['e0_ev']:.1f} eV (larch); the larch fit wants it moved by "
+        f"{one.fit['e0_shift_ev']:+.1f} ± {one.fit['e0_shift_std']:.1f} eV. Errors of the network are the spread of the "
+        "networks and the scatter of the repeats; those of the simulation are over its frames; those of the fit are "
+        "larch's. N of the fit is fixed and its amplitude given to S₀²; the network is trained with S₀² drawn at random "
+        "and so must find N despite it."
+    )
