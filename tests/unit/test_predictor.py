@@ -137,7 +137,7 @@ def test_loading_executes_nothing(copied: Path, tmp_path: Path) -> None:
 
     import hashlib
 
-    for payload in (pickle.dumps(Evil()), b"no checkpoint"):
+    for payload in (pickle.dumps(Evil(), protocol=2), b"no checkpoint"):
         (copied / "fold0.pt").write_bytes(payload)
         manifest = json.loads((copied / "manifest.json").read_text())
         manifest["files"]["fold0.pt"] = hashlib.sha256(payload).hexdigest()

@@ -193,7 +193,7 @@ def test_fitted_e0_goes_to_zero_when_chi_is_moved_by_it(nickel):
 def test_first_shell_fit_of_copper_warm_and_cold(name, r, r_std, sigma2):
     measurement = Measurement(files=["x"], energy_column=0, signal_column=1)
     scans = read([FOILS / f"{name}.fio"], measurement)
-    spectrum = process(scans, Background(), k_grid=K_GRID, element="Cu", edge="K")
+    spectrum = process(scans, UNCORRECTED, k_grid=K_GRID, element="Cu", edge="K")
     first = first_shell_fit(*finite(spectrum), edge="K", reference=bulk("Cu", "fcc", a=3.615))["shells"][0]
     assert first["R_angstrom"] == pytest.approx(r, abs=2 * np.hypot(r_std, first["R_std"]))
     assert first["sigma2_angstrom2"] == pytest.approx(sigma2, abs=np.hypot(0.00028, first["sigma2_std"]))

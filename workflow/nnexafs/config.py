@@ -208,7 +208,7 @@ class Feff(Model):
     scf: bool = key(True, "self-consistent potentials (once a campaign, about a minute)")
     exchange: Literal[0, 1, 2, 3, 5] = key(0, "EXCHANGE: 0 is Hedin-Lundqvist")
     k_max_per_angstrom: float = key(18.0, "end of the k grid of FEFF's chi, per angstrom", ge=5, le=20)
-    timeout_seconds: Positive = key(300.0, "longest run of one FEFF stage, s")
+    timeout_seconds: Positive = key(900.0, "longest run of one FEFF stage, s")
 
 
 class Exafs(Model):

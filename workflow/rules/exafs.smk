@@ -21,12 +21,14 @@ rule freeze:
         f"{LOGS}/freeze.log",
     benchmark:
         f"{BENCHMARKS}/freeze.tsv"
+    # every spectrum waits for it, and self-consistency takes a minute
+    priority: 10
     conda:
         "../../envs/exafs.yaml"
     params:
         settings=leaves.scattering(campaign),
         code=provenance.code_hash("scattering.feff", "structures"),
-        folder=f"{RESULTS}/scattering",
+        folder=lambda wildcards, output: Path(output.manifest).parent,
     shell:
         "python -m nnexafs freeze --config {input.config} --out {params.folder} > {log} 2>&1"
 
@@ -53,7 +55,7 @@ rule exafs:
     params:
         settings=lambda wildcards: leaves.exafs(campaign, wildcards.state_point),
         code=provenance.code_hash("exafs"),
-        folder=f"{RESULTS}/scattering",
+        folder=lambda wildcards, input: Path(input.phases).parent,
     shell:
         "python -m nnexafs exafs {input.trajectory} --config {input.config} --phases {params.folder}"
         " --processes {threads} --out {output} > {log} 2>&1"

@@ -28,6 +28,6 @@ rule report:
     params:
         settings=leaves.strings(measurements=leaves.comparisons(campaign)),
         code=provenance.code_hash("report.build"),
-        folder=RESULTS,
+        folder=lambda wildcards, output: Path(output[0]).parent,
     shell:
         "python -m nnexafs report {params.folder} --out {output} > {log} 2>&1"

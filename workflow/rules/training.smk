@@ -72,7 +72,7 @@ rule ensemble:
         folds=lambda wildcards, input: [
             str(Path(path).parent) for path in input.networks
         ],
-        folder=f"{RESULTS}/ensemble",
+        folder=lambda wildcards, output: Path(output.manifest).parent,
     shell:
         "python -m nnexafs ensemble {params.folds} --dataset {input.dataset} --config {input.config}"
         " --out {params.folder} > {log} 2>&1"

@@ -17,8 +17,8 @@ Edge = Literal["K", "L3"]
 # atoms than lithium have no EXAFS.
 ATOMIC_NUMBERS: dict[Edge, tuple[int, int]] = {"K": (3, 99), "L3": (11, 99)}
 MOST_ATOMS = 1000  # natx of FEFF8.5L, the absorber included
-# ASSUME: 5 angstrom hold the few shells that self-consistent potentials feel.
-SCF_RADIUS_ANGSTROM = 5.0
+# ASSUME: the shells within 4.5 angstrom (three in fcc Ni) are all that self-consistent potentials feel.
+SCF_RADIUS_ANGSTROM = 4.5
 
 
 @dataclass(frozen=True)
