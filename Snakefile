@@ -8,7 +8,9 @@ from snakemake.utils import min_version
 
 from nnexafs import leaves, plan, provenance, statepoints
 from nnexafs.config import validate
+from nnexafs.config_files import default_yaml
 from nnexafs.errors import UserError
+from nnexafs.files import write_text
 
 min_version("9.27")
 
@@ -23,6 +25,7 @@ except UserError as error:
     raise WorkflowError(str(error)) from None
 
 RESULTS = f"results/{campaign.campaign}"
+CONFIG = f"{RESULTS}/config.yaml"
 LOGS = f"{RESULTS}/logs"
 BENCHMARKS = f"{RESULTS}/benchmarks"
 FOLDS = range(campaign.dataset.folds)
@@ -40,7 +43,6 @@ wildcard_constraints:
     measurement=r"|".join(campaign.measurements) or "none",
 
 
-include: "workflow/rules/config.smk"
 include: "workflow/rules/md.smk"
 include: "workflow/rules/exafs.smk"
 include: "workflow/rules/dataset.smk"
@@ -50,7 +52,10 @@ include: "workflow/rules/inversion.smk"
 include: "workflow/rules/report.smk"
 
 
+# The merged config that the jobs read. It is no rule's input: what a job depends on stands in its `settings`,
+# so that a new learning rate does not redo a trajectory.
 onstart:
+    write_text(Path(CONFIG), default_yaml(campaign))
     print(plan.summary(campaign), file=sys.stderr)
 
 

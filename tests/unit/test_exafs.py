@@ -17,7 +17,7 @@ from nnexafs.files import read_dataset, write_dataset
 from nnexafs.scattering import feff
 from nnexafs.scattering.feff_input import clusters
 
-SETTINGS = Feff(path_length_angstrom=4.0)
+SETTINGS = Feff(scf=False, path_length_angstrom=4.0)
 GRIDS = Distributions(r_max_angstrom=4.0)
 EXAFS = Exafs(snapshots=3, absorbers_per_snapshot=2, feff=SETTINGS)
 NAME = "fcc_T0300_x1.0000_r0"

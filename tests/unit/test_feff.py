@@ -16,7 +16,7 @@ from nnexafs.errors import PhysicsError, UserError
 from nnexafs.scattering import feff, feff_process
 from nnexafs.scattering.feff_input import Cluster, check_edge, clusters, feff_input
 
-SETTINGS = Feff(path_length_angstrom=4.4, timeout_seconds=60.0)
+SETTINGS = Feff(scf=False, path_length_angstrom=4.4, timeout_seconds=60.0)
 
 
 def nickel(sigma_angstrom: float = 0.0, seed: int = 1) -> Atoms:

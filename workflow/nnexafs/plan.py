@@ -54,7 +54,7 @@ def plan(config: CampaignConfig) -> Plan:
     """Count what the campaign will run and write, from its config alone."""
     points = of_campaign(config)
     folds, measurements = config.dataset.folds, len(config.measurements)
-    jobs = {"md": len(points), "exafs": len(points), "train": folds, "predict": 3 * measurements, "other": 8}
+    jobs = {"md": len(points), "exafs": len(points), "train": folds, "predict": 3 * measurements, "other": 7}
     samples = len(points) * config.exafs.snapshots
     coordinates = sum(
         3 * config.dynamics.snapshots * atoms_of(config, point.phase) for point in points.values()

@@ -9,7 +9,6 @@ rule dataset:
     No trajectory is on two sides, so that near-identical snapshots cannot flatter the error.
     """
     input:
-        config=ancient(CONFIG),
         spectra=expand(rules.exafs.output, state_point=state_points),
     output:
         f"{RESULTS}/dataset/dataset.nc",
@@ -20,7 +19,8 @@ rule dataset:
     conda:
         "../../envs/training.yaml"
     params:
+        config=CONFIG,
         settings=leaves.dataset(campaign),
         code=provenance.code_hash("dataset"),
     shell:
-        "python -m nnexafs dataset {input.spectra} --config {input.config} --out {output} > {log} 2>&1"
+        "python -m nnexafs dataset {input.spectra} --config {params.config} --out {output} > {log} 2>&1"

@@ -9,7 +9,6 @@ rule evaluate:
     go to the MLflow parent run, and the ensemble is registered as a model there.
     """
     input:
-        config=ancient(CONFIG),
         dataset=rules.dataset.output,
         ensemble=rules.ensemble.output.manifest,
         run=rules.track.output,
@@ -23,9 +22,10 @@ rule evaluate:
     conda:
         "../../envs/training.yaml"
     params:
+        config=CONFIG,
         code=provenance.code_hash("evaluation", "predictor"),
         ensemble=lambda wildcards, input: Path(input.ensemble).parent,
         folder=lambda wildcards, output: Path(output.metrics).parent,
     shell:
-        "python -m nnexafs evaluate {input.dataset} --ensemble {params.ensemble} --config {input.config}"
+        "python -m nnexafs evaluate {input.dataset} --ensemble {params.ensemble} --config {params.config}"
         " --run {input.run} --out {params.folder} > {log} 2>&1"

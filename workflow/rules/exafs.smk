@@ -10,8 +10,6 @@ rule freeze:
     Every spectrum uses them: against fresh potentials for each snapshot the difference is a shift of E0 of
     about 0.2 eV, and one policy for all spectra keeps them comparable.
     """
-    input:
-        config=ancient(CONFIG),
     output:
         manifest=FROZEN,
         phases=f"{RESULTS}/scattering/phase.pad",
@@ -26,11 +24,12 @@ rule freeze:
     conda:
         "../../envs/exafs.yaml"
     params:
+        config=CONFIG,
         settings=leaves.scattering(campaign),
         code=provenance.code_hash("scattering.feff", "structures"),
         folder=lambda wildcards, output: Path(output.manifest).parent,
     shell:
-        "python -m nnexafs freeze --config {input.config} --out {params.folder} > {log} 2>&1"
+        "python -m nnexafs freeze --config {params.config} --out {params.folder} > {log} 2>&1"
 
 
 rule exafs:
@@ -40,7 +39,6 @@ rule exafs:
     fails marks its snapshot; more than `exafs.failure_fraction` of them fail the state point.
     """
     input:
-        config=ancient(CONFIG),
         trajectory=f"{RESULTS}/md/{{state_point}}/trajectory.nc",
         phases=FROZEN,
     output:
@@ -53,9 +51,10 @@ rule exafs:
         "../../envs/exafs.yaml"
     threads: campaign.exafs.processes
     params:
+        config=CONFIG,
         settings=lambda wildcards: leaves.exafs(campaign, wildcards.state_point),
         code=provenance.code_hash("exafs"),
         folder=lambda wildcards, input: Path(input.phases).parent,
     shell:
-        "python -m nnexafs exafs {input.trajectory} --config {input.config} --phases {params.folder}"
+        "python -m nnexafs exafs {input.trajectory} --config {params.config} --phases {params.folder}"
         " --processes {threads} --out {output} > {log} 2>&1"

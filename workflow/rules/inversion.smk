@@ -5,7 +5,6 @@
 rule spectrum:
     """Background of a measured spectrum (larch autobk), chi(k) on the campaign's grid."""
     input:
-        config=ancient(CONFIG),
         files=lambda wildcards: campaign.measurements[wildcards.measurement].files,
     output:
         f"{RESULTS}/spectra/{{measurement}}/chi.nc",
@@ -16,17 +15,17 @@ rule spectrum:
     conda:
         "../../envs/spectra.yaml"
     params:
+        config=CONFIG,
         settings=lambda wildcards: leaves.measurement(campaign, wildcards.measurement),
         code=provenance.code_hash("spectra"),
     shell:
-        "python -m nnexafs spectrum --config {input.config} --measurement {wildcards.measurement}"
+        "python -m nnexafs spectrum --config {params.config} --measurement {wildcards.measurement}"
         " --out {output} > {log} 2>&1"
 
 
 rule fit:
     """First-shell fit of the measured spectrum (larch, one FEFF path): what the network is compared with."""
     input:
-        config=ancient(CONFIG),
         chi=rules.spectrum.output,
     output:
         f"{RESULTS}/spectra/{{measurement}}/fit.json",
@@ -37,10 +36,11 @@ rule fit:
     conda:
         "../../envs/spectra.yaml"
     params:
+        config=CONFIG,
         settings=leaves.scattering(campaign),
         code=provenance.code_hash("first_shell_fit"),
     shell:
-        "python -m nnexafs fit {input.chi} --config {input.config} --out {output} > {log} 2>&1"
+        "python -m nnexafs fit {input.chi} --config {params.config} --out {output} > {log} 2>&1"
 
 
 rule predict:
@@ -60,6 +60,7 @@ rule predict:
     conda:
         "../../envs/spectra.yaml"
     params:
+        config=CONFIG,
         code=provenance.code_hash("inversion", "predictor"),
         ensemble=lambda wildcards, input: Path(input.ensemble).parent,
         folder=lambda wildcards, output: Path(output.rdf).parent,

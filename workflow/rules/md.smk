@@ -9,8 +9,6 @@ rule md:
     energy; liquids are melted far above melting and cooled to their temperature. The phase that the run ended
     in is measured by common-neighbour analysis of the quenched last snapshot, and stored.
     """
-    input:
-        config=ancient(CONFIG),
     output:
         f"{RESULTS}/md/{{state_point}}/trajectory.nc",
     log:
@@ -20,8 +18,9 @@ rule md:
     conda:
         "../../envs/md.yaml"
     params:
+        config=CONFIG,
         settings=lambda wildcards: leaves.dynamics(campaign, wildcards.state_point),
         code=provenance.code_hash("dynamics.simulation"),
     shell:
-        "python -m nnexafs md --config {input.config} --state-point {wildcards.state_point}"
+        "python -m nnexafs md --config {params.config} --state-point {wildcards.state_point}"
         " --out {output} > {log} 2>&1"

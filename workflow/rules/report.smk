@@ -5,7 +5,6 @@
 rule report:
     """One page that opens without a network: the campaign, its errors, the measured spectra, what was flagged."""
     input:
-        config=ancient(CONFIG),
         dataset=rules.dataset.output,
         trajectories=expand(rules.md.output, state_point=state_points),
         folds=expand(rules.train.output.metrics, fold=FOLDS),
@@ -26,6 +25,7 @@ rule report:
     conda:
         "../../envs/report.yaml"
     params:
+        config=CONFIG,
         settings=leaves.strings(measurements=leaves.comparisons(campaign)),
         code=provenance.code_hash("report.build"),
         folder=lambda wildcards, output: Path(output[0]).parent,

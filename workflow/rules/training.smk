@@ -7,7 +7,6 @@
 rule track:
     """Open the campaign's parent run in MLflow; the folds become its children."""
     input:
-        config=ancient(CONFIG),
         dataset=rules.dataset.output,
     output:
         f"{RESULTS}/training/run.json",
@@ -18,17 +17,17 @@ rule track:
     conda:
         "../../envs/training.yaml"
     params:
+        config=CONFIG,
         settings=leaves.strings(
             tracking=campaign.tracking, training=leaves.training(campaign, "all")
         ),
     shell:
-        "python -m nnexafs track {input.dataset} --config {input.config} --out {output} > {log} 2>&1"
+        "python -m nnexafs track {input.dataset} --config {params.config} --out {output} > {log} 2>&1"
 
 
 rule train:
     """Train the network of one fold: Adam, mean squared error, early stopping on that fold."""
     input:
-        config=ancient(CONFIG),
         dataset=rules.dataset.output,
         run=rules.track.output,
     output:
@@ -43,18 +42,18 @@ rule train:
         "../../envs/training.yaml"
     threads: campaign.training.threads
     params:
+        config=CONFIG,
         settings=lambda wildcards: leaves.training(campaign, wildcards.fold),
         code=provenance.code_hash("training"),
         folder=lambda wildcards, output: Path(output.network).parent,
     shell:
-        "python -m nnexafs train {input.dataset} --config {input.config} --fold {wildcards.fold}"
+        "python -m nnexafs train {input.dataset} --config {params.config} --fold {wildcards.fold}"
         " --run {input.run} --out {params.folder} > {log} 2>&1"
 
 
 rule ensemble:
     """Gather the folds' networks into one folder that predicts on its own."""
     input:
-        config=ancient(CONFIG),
         dataset=rules.dataset.output,
         metrics=expand(rules.train.output.metrics, fold=FOLDS),
         networks=expand(rules.train.output.network, fold=FOLDS),
@@ -68,11 +67,12 @@ rule ensemble:
     conda:
         "../../envs/training.yaml"
     params:
+        config=CONFIG,
         code=provenance.code_hash("predictor"),
         folds=lambda wildcards, input: [
             str(Path(path).parent) for path in input.networks
         ],
         folder=lambda wildcards, output: Path(output.manifest).parent,
     shell:
-        "python -m nnexafs ensemble {params.folds} --dataset {input.dataset} --config {input.config}"
+        "python -m nnexafs ensemble {params.folds} --dataset {input.dataset} --config {params.config}"
         " --out {params.folder} > {log} 2>&1"

@@ -4,7 +4,7 @@ from pathlib import Path
 
 import click
 
-from nnexafs.cli.common import Folder, InFile, out_option, say
+from nnexafs.cli.common import Folder, InFile, say
 
 
 @click.group()
@@ -20,20 +20,6 @@ def check(files: tuple[Path, ...]) -> None:
     from nnexafs.config import load
 
     say(plan.summary(load(*files)))
-
-
-@config.command()
-@click.argument("settings")
-@out_option("File to write.")
-def merge(settings: str, out: Path) -> None:
-    """Write a validated config from SETTINGS (JSON) as a commented file."""
-    import json
-
-    from nnexafs.config import validate
-    from nnexafs.config_files import default_yaml
-    from nnexafs.files import write_text
-
-    write_text(out, default_yaml(validate(json.loads(settings)["config"])))
 
 
 @config.command()
