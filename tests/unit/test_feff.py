@@ -234,6 +234,20 @@ def test_a_reference_that_is_no_crystal_of_the_element_is_refused(tmp_path, refe
         feff.freeze(reference, element="Ni", edge="K", settings=SETTINGS, folder=tmp_path / "x")
 
 
+def test_self_consistent_potentials_take_two_shells_and_move_the_spectrum(tmp_path):
+    consistent = SETTINGS.model_copy(update={"scf": True})
+    text = feff_input(cluster_of(nickel()), edge="K", settings=consistent, fresh_potentials=True)
+    radius = float(next(line for line in text.splitlines() if line.startswith("SCF")).split()[1])
+    assert 3.52 < radius < 3.52 * np.sqrt(1.5)
+    cell = Atoms("Al", cell=[2.9, 4.9, 4.9], pbc=True)  # two atoms within the radius: quick
+    chi = []
+    for settings in (SETTINGS, consistent):
+        feff.freeze(cell, element="Al", edge="K", settings=settings, folder=tmp_path / "scattering")
+        frozen = feff.FrozenPhases.load(tmp_path / "scattering")
+        chi.append(feff.chi_of_cluster(cluster_of(cell), phases=frozen, settings=settings))
+    assert np.abs(chi[0] - chi[1])[60:280].max() > 1e-3
+
+
 def test_too_many_atoms_are_refused_before_feff_stops():
     with pytest.raises(UserError, match="1000"):
         feff_input(cluster_of(nickel(), 14.0), edge="K", settings=SETTINGS, fresh_potentials=False)

@@ -1,6 +1,5 @@
 """Whole files or none."""
 
-import os
 import subprocess
 import sys
 from pathlib import Path
@@ -20,7 +19,7 @@ def test_a_failure_leaves_the_old_file_and_nothing_else(tmp_path: Path):
         temporary.write_text("half")
         raise RuntimeError
     assert path.read_text() == "old"
-    assert os.listdir(tmp_path) == ["value.txt"]
+    assert [file.name for file in tmp_path.iterdir()] == ["value.txt"]
 
 
 def test_a_failed_folder_leaves_the_old_one(tmp_path: Path):
@@ -31,7 +30,7 @@ def test_a_failed_folder_leaves_the_old_one(tmp_path: Path):
         (temporary / "a").write_text("2")
         raise RuntimeError
     assert (folder / "a").read_text() == "1"
-    assert os.listdir(tmp_path) == ["ensemble"]
+    assert [file.name for file in tmp_path.iterdir()] == ["ensemble"]
 
 
 def test_a_killed_writer_leaves_no_result(tmp_path: Path):

@@ -11,10 +11,11 @@ from ase import Atoms
 from ase.build import bulk
 
 from nnexafs.atomic_decay import decay
-from nnexafs.config import Background, Measurement, load
+from nnexafs.config import Background, Feff, Measurement, load
 from nnexafs.errors import UserError
 from nnexafs.files import read_dataset, sha256_of_files, write_dataset
-from nnexafs.first_shell_fit import feff_input, first_shell_fit
+from nnexafs.first_shell_fit import first_shell_fit
+from nnexafs.scattering.feff import FrozenPhases, freeze
 from nnexafs.spectra import ELECTRON_K2_PER_EV, process, read, shift_e0
 from nnexafs.spectra_reading import Scan
 
@@ -30,9 +31,19 @@ def nickel() -> xr.Dataset:
     """The default campaign's measurement: three repeats of the nickel foil."""
     measurement = load().measurements["ni_foil"]
     scans = read([ROOT / name for name in measurement.files], measurement)
-    return process(
-        scans, UNCORRECTED, k_grid=K_GRID, element="Ni", edge="K", k_required_per_angstrom=14.5
-    )
+    return process(scans, UNCORRECTED, k_grid=K_GRID, element="Ni", edge="K", k_required_per_angstrom=14.5)
+
+
+def frozen(cell: Atoms, folder: Path) -> FrozenPhases:
+    """Phases without self-consistency, as the reference fits were made."""
+    element = cell.symbols[0]
+    freeze(cell, element=element, edge="K", settings=Feff(scf=False), folder=folder / element)
+    return FrozenPhases.load(folder / element)
+
+
+@pytest.fixture(scope="module")
+def nickel_phases(tmp_path_factory) -> FrozenPhases:
+    return frozen(NICKEL_CELL, tmp_path_factory.mktemp("phases"))
 
 
 def single(path: Path, background: Background | None = None, **columns: int) -> xr.Dataset:
@@ -162,9 +173,9 @@ def test_electron_constant_is_codata():
     assert pytest.approx(2 * electron_mass * electron_volt / hbar**2 * 1e-20, rel=1e-6) == ELECTRON_K2_PER_EV
 
 
-def test_first_shell_fit_of_nickel(nickel):
+def test_first_shell_fit_of_nickel(nickel, nickel_phases):
     """Published-quality larch fit of the same files: R 2.4785(38) A, sigma2 0.00623(15) A^2."""
-    fit = first_shell_fit(*finite(nickel), edge="K", reference=NICKEL_CELL)
+    fit = first_shell_fit(*finite(nickel), phases=nickel_phases)
     first = fit["shells"][0]
     assert first["N"] == 12
     assert first["R_angstrom"] == pytest.approx(2.4785, abs=2 * np.hypot(0.0038, first["R_std"]))
@@ -174,14 +185,14 @@ def test_first_shell_fit_of_nickel(nickel):
     assert fit["r_factor"] < 0.01
 
 
-def test_fitted_e0_goes_to_zero_when_chi_is_moved_by_it(nickel):
+def test_fitted_e0_goes_to_zero_when_chi_is_moved_by_it(nickel, nickel_phases):
     """The fit's E0 and `shift_e0` have the same sign: FEFF's E0 lies above the derivative maximum."""
-    fit = first_shell_fit(*finite(nickel), edge="K", reference=NICKEL_CELL)
+    fit = first_shell_fit(*finite(nickel), phases=nickel_phases)
     assert 6 < fit["e0_shift_ev"] < 11
     k, chi = finite(nickel)
     moved = shift_e0(k, chi, shift_ev=fit["e0_shift_ev"])
     good = np.isfinite(moved)
-    again = first_shell_fit(k[good], moved[good], edge="K", reference=NICKEL_CELL)
+    again = first_shell_fit(k[good], moved[good], phases=nickel_phases)
     assert again["e0_shift_ev"] == pytest.approx(0.0, abs=0.3)
     assert again["shells"][0]["R_angstrom"] == pytest.approx(fit["shells"][0]["R_angstrom"], abs=0.002)
 
@@ -190,46 +201,28 @@ def test_fitted_e0_goes_to_zero_when_chi_is_moved_by_it(nickel):
     ("name", "r", "r_std", "sigma2"),
     [("Cu_rt1", 2.5475, 0.0066, 0.00885), ("Cu_lnt1", 2.5466, 0.0017, 0.00407)],
 )
-def test_first_shell_fit_of_copper_warm_and_cold(name, r, r_std, sigma2):
+def test_first_shell_fit_of_copper_warm_and_cold(name, r, r_std, sigma2, tmp_path):
     measurement = Measurement(files=["x"], energy_column=0, signal_column=1)
     scans = read([FOILS / f"{name}.fio"], measurement)
     spectrum = process(scans, UNCORRECTED, k_grid=K_GRID, element="Cu", edge="K")
-    first = first_shell_fit(*finite(spectrum), edge="K", reference=bulk("Cu", "fcc", a=3.615))["shells"][0]
+    first = first_shell_fit(*finite(spectrum), phases=frozen(bulk("Cu", "fcc", a=3.615), tmp_path))["shells"][
+        0
+    ]
     assert first["R_angstrom"] == pytest.approx(r, abs=2 * np.hypot(r_std, first["R_std"]))
     assert first["sigma2_angstrom2"] == pytest.approx(sigma2, abs=np.hypot(0.00028, first["sigma2_std"]))
 
 
-def test_fit_finds_the_disorder_that_was_added(nickel):
+def test_fit_finds_the_disorder_that_was_added(nickel, nickel_phases):
     """A factor exp(-2 k^2 d) is an added sigma2 of d."""
     k, chi = finite(nickel)
-    first = first_shell_fit(k, chi, edge="K", reference=NICKEL_CELL)["shells"][0]
-    damped = first_shell_fit(k, chi * np.exp(-2 * k**2 * 0.002), edge="K", reference=NICKEL_CELL)["shells"][0]
+    first = first_shell_fit(k, chi, phases=nickel_phases)["shells"][0]
+    damped = first_shell_fit(k, chi * np.exp(-2 * k**2 * 0.002), phases=nickel_phases)["shells"][0]
     assert damped["sigma2_angstrom2"] - first["sigma2_angstrom2"] == pytest.approx(0.002, rel=0.05)
 
 
-def test_feff_input_of_odd_cells():
-    """A primitive cell, a large one and hcp give full shells around the absorber, which comes first."""
-
-    def neighbours(reference: Atoms, below: float) -> int:
-        lines = feff_input(reference, edge="K", scf=False).split("ATOMS\n")[1].split("\n")[:-2]
-        rows = np.array([[float(word) for word in line.split()] for line in lines])
-        assert rows[0].tolist() == [0, 0, 0, 0]
-        return int(np.sum(np.linalg.norm(rows[1:, :3], axis=1) < below))
-
-    assert neighbours(NICKEL_CELL, 2.6) == 12
-    assert neighbours(bulk("Ni", "fcc", a=3.524, cubic=True) * (3, 3, 3), 2.6) == 12
-    assert neighbours(bulk("Fe", "bcc", a=2.8665), 3.0) == 14
-    assert neighbours(bulk("Co", "hcp", a=2.507, c=4.07), 2.6) == 12
-    with pytest.raises(UserError, match="one element"):
-        feff_input(bulk("NaCl", "rocksalt", a=5.64), edge="K", scf=False)
-
-
-def test_fit_refuses_what_it_cannot_do(nickel):
+def test_fit_refuses_what_it_cannot_do(nickel, nickel_phases):
     k, chi = finite(nickel)
     with pytest.raises(UserError, match="shorten the fit range"):
-        first_shell_fit(k, chi, edge="K", reference=NICKEL_CELL, k_range=(3.0, 19.0))
-    lonely = Atoms("Ni", cell=[20, 20, 20], pbc=True)
-    with pytest.raises(UserError, match="FEFF"):
-        first_shell_fit(k, chi, edge="K", reference=lonely)
+        first_shell_fit(k, chi, phases=nickel_phases, k_range=(3.0, 19.0))
     with pytest.raises(UserError, match="ask for fewer"):
-        first_shell_fit(k, chi, edge="K", reference=NICKEL_CELL, shells=50)
+        first_shell_fit(k, chi, phases=nickel_phases, shells=50)

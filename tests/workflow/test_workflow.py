@@ -98,7 +98,9 @@ def test_the_constraints_carry_the_pins_of_the_project():
 
 
 def test_no_file_names_a_registry():
-    listed = subprocess.run(["git", "ls-files"], cwd=CHECKOUT, capture_output=True, text=True).stdout.split("\n")
+    listed = subprocess.run(["git", "ls-files"], cwd=CHECKOUT, capture_output=True, text=True).stdout.split(
+        "\n"
+    )
     address = re.compile(r"https?://[\w./-]*(pypi|simple|npmjs|debian\.org|anaconda)", re.IGNORECASE)
     for name in filter(None, listed):
         text = (CHECKOUT / name).read_bytes().decode("utf-8", errors="replace")

@@ -207,6 +207,7 @@ def _table(cases: dict[str, Case], predictions: dict[str, Prediction], ensemble:
             for statistic in ("mean", "std"):
                 values = getattr(predictions[case], f"{target}_{statistic}")
                 table[f"{prefix}{target}_{statistic}"] = ((axis, dimension), values, attributes)
+    table = table.assign(_trajectory_shells(trajectories, predictions["trajectories"]))
     for name, variable in table.data_vars.items():
         variable.attrs["long_name"] = str(name).replace("_", " ").replace("pair", "n(r)")
     table.attrs = {
@@ -214,3 +215,19 @@ def _table(cases: dict[str, Case], predictions: dict[str, Prediction], ensemble:
         "dataset_hash": ensemble.manifest["dataset_hash"],
     }
     return table
+
+
+def _trajectory_shells(truth: xr.Dataset, prediction: Prediction) -> dict[str, tuple[str, np.ndarray]]:
+    """First shell of each test trajectory: truth, and mean and spread over the networks."""
+    r = truth["r"].values
+    members = np.array([shells_of(r, pair) for pair in prediction.pair_members])
+    parts = {
+        "truth": shells_of(r, truth["pair_distribution"].values),
+        "mean": members.mean(axis=0),
+        "std": members.std(axis=0, ddof=1) if len(members) > 1 else np.zeros(members.shape[1:]),
+    }
+    return {
+        f"trajectory_{name}_{part}": ("trajectory", values[:, column])
+        for part, values in parts.items()
+        for column, name in enumerate(SHELL)
+    }

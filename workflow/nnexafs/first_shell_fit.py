@@ -1,40 +1,31 @@
 """The classical cross-check: larch's fit of FEFF paths to the first shells of a measured chi(k)."""
 
-import subprocess
 import tempfile
 from pathlib import Path
 
 import numpy as np
-from ase import Atoms
-from ase.build import make_supercell
-from ase.geometry import get_distances
 
 from nnexafs.errors import UserError
+from nnexafs.scattering.feff import FrozenPhases, single_scattering_paths
 from nnexafs.spectra_reading import quiet_larch
 
-STAGES = ("rdinp", "pot", "xsph", "pathfinder", "genfmt", "ff2x")
-CLUSTER_ANGSTROM = 6.0
 SAME_SHELL_ANGSTROM = 0.08  # pi / (2 * 14 per angstrom) is 0.11
-HOLES = {"K": 1, "L3": 4}
 
 
 def first_shell_fit(
     k: np.ndarray,
     chi: np.ndarray,
     *,
-    edge: str,
-    reference: Atoms,
+    phases: FrozenPhases,
     shells: int = 1,
     k_range: tuple[float, float] = (3.0, 14.0),
     r_range: tuple[float, float] = (1.6, 3.0),
     k_weight: int = 2,
-    scf: bool = False,
-    timeout_seconds: float = 600.0,
 ) -> dict:
     """Fit R and sigma2 of the `shells` nearest shells, and one S0^2 and one E0, with larch's feffit.
 
-    `k` per angstrom and `chi` of shape (k,), finite; `reference` is a periodic cell whose atom 0 absorbs.
-    N is fixed to the reference's; S0^2 and N cannot be told apart. `e0_shift_ev` is what must be added to
+    `k` per angstrom and `chi` of shape (k,), finite; FEFF's paths are those of the frozen phases' reference
+    cell. N is fixed to the reference's; S0^2 and N cannot be told apart. `e0_shift_ev` is what must be added to
     the E0 that chi was extracted with. Uncertainties are one standard deviation, correlations included.
     Returns plain numbers: `s02, e0_shift_ev, r_factor` with `_std`, and `shells`, a list of
     `{N, R_angstrom, R_std, sigma2_angstrom2, sigma2_std, R_reference_angstrom}`.
@@ -45,69 +36,10 @@ def first_shell_fit(
             "shorten the fit range"
         )
     with tempfile.TemporaryDirectory(prefix="nnexafs-feff-") as folder:
-        run_feff(reference, Path(folder), edge=edge, scf=scf, timeout_seconds=timeout_seconds)
+        for name, content in single_scattering_paths(phases).items():
+            (Path(folder) / name).write_bytes(content)
         paths = _shells(Path(folder), shells)
     return _fit(paths, k, chi, k_range=k_range, r_range=r_range, k_weight=k_weight)
-
-
-def run_feff(
-    reference: Atoms, folder: Path, *, edge: str, scf: bool = False, timeout_seconds: float = 600.0
-) -> None:
-    """Run FEFF8.5L on the reference's atom 0 so that `feff0001.dat` ... (single scattering) lie in `folder`.
-
-    The binaries are those of larch's wheel, called one after the other.
-    """
-    import larch
-
-    binaries = Path(larch.__file__).parent / "bin" / "linux64"
-    (folder / "feff.inp").write_text(feff_input(reference, edge=edge, scf=scf), encoding="utf-8")
-    for stage in STAGES:
-        try:
-            finished = subprocess.run(
-                [binaries / f"feff8l_{stage}"],
-                cwd=folder,
-                capture_output=True,
-                timeout=timeout_seconds,
-                check=False,
-            )
-        except (OSError, subprocess.TimeoutExpired) as error:
-            raise UserError(f"FEFF stage {stage} of the first-shell fit did not run: {error}") from error
-        if finished.returncode != 0:
-            text = " ".join(finished.stdout.decode(errors="replace").split())[-200:]
-            raise UserError(f"FEFF stage {stage} of the first-shell fit failed: {text}")
-    if not (folder / "feff0001.dat").is_file():
-        raise UserError(
-            f"FEFF found no neighbour within {CLUSTER_ANGSTROM:g} angstrom of the reference's atom 0"
-        )
-
-
-def feff_input(reference: Atoms, *, edge: str, scf: bool) -> str:
-    """Single-scattering input around atom 0 of a one-element periodic cell."""
-    if len(set(reference.numbers)) > 1:
-        raise UserError("first-shell fit: the reference cell must hold one element")
-    number, symbol = reference.numbers[0], reference.symbols[0]
-    atoms = [
-        f"{x:.6f} {y:.6f} {z:.6f} {0 if index == 0 else 1}"
-        for index, (x, y, z) in enumerate(_cluster(reference))
-    ]
-    cards = [f"TITLE {symbol}", f"HOLE {HOLES[edge]} 1.0", "CONTROL 1 1 1 1 1 1", "PRINT 0 0 0 0 0 3"]
-    cards += ["SCF 4.5"] if scf else []
-    cards += ["EXCHANGE 0", f"RPATH {CLUSTER_ANGSTROM - 1:g}", "NLEG 2", "EXAFS 20"]
-    potentials = ["POTENTIALS", f"0 {number} {symbol}", f"1 {number} {symbol}"]
-    return "\n".join([*cards, *potentials, "ATOMS", *atoms, "END", ""])
-
-
-def _cluster(reference: Atoms) -> np.ndarray:
-    """Positions within the cluster's radius of atom 0, nearest first, atom 0 at the origin."""
-    heights = reference.cell.volume / np.array(
-        [np.linalg.norm(np.cross(reference.cell[i - 2], reference.cell[i - 1])) for i in range(3)]
-    )
-    repeats = 2 * np.ceil(CLUSTER_ANGSTROM / heights).astype(int) + 1
-    crystal = make_supercell(reference, np.diag(repeats), order="atom-major")
-    vectors = get_distances(crystal.positions[:1], crystal.positions, cell=crystal.cell, pbc=True)[0][0]
-    distances = np.linalg.norm(vectors, axis=1)
-    order = np.argsort(np.round(distances, 6), kind="stable")
-    return vectors[order][distances[order] < CLUSTER_ANGSTROM]
 
 
 def _shells(folder: Path, wanted: int) -> list[list]:

@@ -1,6 +1,7 @@
 """What a campaign amounts to before it starts: jobs, FEFF runs, disk."""
 
 from dataclasses import dataclass
+from itertools import pairwise
 
 from nnexafs.config import CampaignConfig, Liquid
 from nnexafs.statepoints import of_campaign
@@ -47,7 +48,7 @@ def network_bytes(config: CampaignConfig) -> float:
     low, high = config.representation.k_range_per_angstrom
     inputs = (high - low) / config.representation.k_step_per_angstrom
     sizes = [inputs, *config.network.hidden_sizes, curve_points(config)]
-    return FLOAT32 * sum(first * second for first, second in zip(sizes, sizes[1:], strict=False))
+    return FLOAT32 * sum(first * second for first, second in pairwise(sizes))
 
 
 def plan(config: CampaignConfig) -> Plan:

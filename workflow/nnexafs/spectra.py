@@ -57,8 +57,9 @@ def process(
 ) -> xr.Dataset:
     """Turn scans into chi(k) on `k_grid` (per angstrom).
 
-    `background.correct_decay` divides chi of a mu(E) by the decay of the edge's absorption (see `atomic_decay`), as FEFF's
-    chi is defined; without it chi is what autobk gives and sigma2 comes out about 0.0005 A^2 too large.
+    `background.correct_decay` divides chi of a mu(E) by the decay of the edge's absorption (see
+    `atomic_decay`), as FEFF's chi is defined; without it chi is what autobk gives and sigma2 comes
+    out about 0.0005 A^2 too large.
 
     Returns `chi(k)` of the averaged repeats, `chi_repeats(repeat, k)`, `chi_std(k)` (scatter of the
     repeats; NaN for a single file), and for mu(E) also `mu, norm, background (energy)`. Outside the

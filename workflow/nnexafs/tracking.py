@@ -61,6 +61,7 @@ def start_campaign_run(
         raise UserError(f"tracking: {uri} cannot be used: {_first_line(error)}") from error
     return {
         "tracking_uri": uri,
+        "experiment": name,
         "experiment_id": experiment,
         "run_id": run.info.run_id,
         "campaign": campaign,

@@ -24,9 +24,10 @@ rule spectrum:
 
 
 rule fit:
-    """First-shell fit of the measured spectrum (larch, one FEFF path): what the network is compared with."""
+    """First-shell fit of the measured spectrum (larch, FEFF's path): what the network is compared with."""
     input:
         chi=rules.spectrum.output,
+        phases=FROZEN,
     output:
         f"{RESULTS}/spectra/{{measurement}}/fit.json",
     log:
@@ -37,10 +38,12 @@ rule fit:
         "../../envs/spectra.yaml"
     params:
         config=CONFIG,
-        settings=leaves.scattering(campaign),
+        settings=leaves.strings(representation=campaign.representation),
         code=provenance.code_hash("first_shell_fit"),
+        folder=lambda wildcards, input: Path(input.phases).parent,
     shell:
-        "python -m nnexafs fit {input.chi} --config {params.config} --out {output} > {log} 2>&1"
+        "python -m nnexafs fit {input.chi} --config {params.config} --phases {params.folder}"
+        " --out {output} > {log} 2>&1"
 
 
 rule predict:

@@ -42,15 +42,16 @@ def spectrum(configs: tuple[Path, ...], measurement: str, out: Path) -> None:
 @click.command()
 @click.argument("chi", type=InFile)
 @config_option
+@click.option("--phases", type=Folder, required=True, help="Folder of frozen phases (nnexafs freeze).")
 @out_option("File for the fit's values (JSON).")
-def fit(chi: Path, configs: tuple[Path, ...], out: Path) -> None:
-    """Fit the first shell of CHI (nnexafs spectrum) with larch and one FEFF path of the reference cell."""
+def fit(chi: Path, configs: tuple[Path, ...], phases: Path, out: Path) -> None:
+    """Fit the first shell of CHI (nnexafs spectrum) with larch and FEFF's path of the reference cell."""
     import numpy as np
 
     from nnexafs.config import load
     from nnexafs.files import read_dataset, write_json
     from nnexafs.first_shell_fit import first_shell_fit
-    from nnexafs.structures import reference_cell
+    from nnexafs.scattering.feff import FrozenPhases
 
     settings = load(*configs)
     measured = read_dataset(chi, what="measured spectrum")
@@ -58,10 +59,8 @@ def fit(chi: Path, configs: tuple[Path, ...], out: Path) -> None:
     result = first_shell_fit(
         measured["k"].values[good],
         measured["chi"].values[good],
-        edge=settings.edge,
-        reference=reference_cell(settings.phases, element=settings.element),
+        phases=FrozenPhases.load(phases),
         k_range=settings.representation.k_range_per_angstrom,
-        scf=settings.exafs.feff.scf,
     )
     write_json(out, result)
     shell = result["shells"][0]

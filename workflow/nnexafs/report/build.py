@@ -80,8 +80,8 @@ def lead(campaign: gather.Campaign) -> str:
         found = one.shells
         if found["N1"] is not None:
             text += (
-                f" In the measured spectrum {one.name} it finds {found['N1']:.1f} ± {found['N1_std']:.1f} neighbours at "
-                f"{found['R1_angstrom']:.3f} ± {found['R1_angstrom_std']:.3f} Å."
+                f" In the measured spectrum {one.name} it finds {found['N1']:.1f} ± {found['N1_std']:.1f} neighbours "
+                f"at {found['R1_angstrom']:.3f} ± {found['R1_angstrom_std']:.3f} Å."
             )
     return text
 

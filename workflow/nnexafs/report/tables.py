@@ -104,10 +104,10 @@ def error_note(campaign: Campaign) -> str:
     calibration = campaign.metrics["trajectories"]["calibration"]["pair"]
     return (
         f"Single snapshots: relative error of n(r) {samples['ensemble']['pair_relative_l2']:.3f} (nearest "
-        f"{samples['nearest']['pair_relative_l2']:.3f}, mean {samples['mean']['pair_relative_l2']:.3f}); with random E₀, "
-        f"S₀² and noise as in training {augmented['ensemble']['pair_relative_l2']:.3f} (nearest "
-        f"{augmented['nearest']['pair_relative_l2']:.3f}). The spread of the networks as an error: the truth lies within "
-        f"one standard deviation in {100 * calibration['within_1_std']:.0f} % of the bins and within two in "
+        f"{samples['nearest']['pair_relative_l2']:.3f}, mean {samples['mean']['pair_relative_l2']:.3f}); with random "
+        f"E₀, S₀² and noise as in training {augmented['ensemble']['pair_relative_l2']:.3f} (nearest "
+        f"{augmented['nearest']['pair_relative_l2']:.3f}). The spread of the networks as an error: the truth lies "
+        f"within one standard deviation in {100 * calibration['within_1_std']:.0f} % of the bins and within two in "
         f"{100 * calibration['within_2_std']:.0f} % (a calibrated Gaussian error: 68 and 95 %)."
     )
 
@@ -179,8 +179,8 @@ def first_shell_note(one: Measured) -> str:
     attributes = one.spectrum.attrs
     return (
         f"E₀ of the spectrum: {attributes['e0_ev']:.1f} eV (larch); the larch fit wants it moved by "
-        f"{one.fit['e0_shift_ev']:+.1f} ± {one.fit['e0_shift_std']:.1f} eV. Errors of the network are the spread of the "
-        "networks and the scatter of the repeats; those of the simulation are over its frames; those of the fit are "
-        "larch's. N of the fit is fixed and its amplitude given to S₀²; the network is trained with S₀² drawn at random "
-        "and so must find N despite it."
+        f"{one.fit['e0_shift_ev']:+.1f} ± {one.fit['e0_shift_std']:.1f} eV. Errors of the network are the spread of "
+        "the networks and the scatter of the repeats; those of the simulation are over its frames; those of the fit "
+        "are larch's. N of the fit is fixed and its amplitude given to S₀²; the network is trained with S₀² drawn at "
+        "random and so must find N despite it."
     )

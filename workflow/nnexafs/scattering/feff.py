@@ -20,7 +20,7 @@ K_STEP_PER_ANGSTROM = 0.05  # FEFF writes chi.dat on this grid
 # with 10 to R = 1e-9; from 5.5 it differs by R = 1e-3.
 REFERENCE_RADIUS_ANGSTROM = 9.0
 PHASE_FILES = ("phase.pad", "xsect.json")
-MANIFEST_KEYS = ("element", "edge", "settings", "phases_hash", "xsect_hash", "feff_version")
+MANIFEST_KEYS = ("element", "edge", "settings", "reference", "phases_hash", "xsect_hash", "feff_version")
 # What phase.pad depends on; the other settings choose paths.
 PHASE_SETTINGS = ("scf", "exchange", "k_max_per_angstrom")
 
@@ -36,6 +36,7 @@ class FrozenPhases:
     feff_version: str
     phase_pad: bytes
     xsect_json: bytes
+    reference: Atoms
 
     @classmethod
     def load(cls, folder: Path) -> "FrozenPhases":
@@ -57,6 +58,7 @@ class FrozenPhases:
             feff_version=manifest["feff_version"],
             phase_pad=contents[0],
             xsect_json=contents[1],
+            reference=_reference(manifest["reference"]),
         )
 
     def check_settings(self, asked: Feff, *, place: str) -> None:
@@ -118,6 +120,23 @@ def chi_of_cluster(cluster: Cluster, *, phases: FrozenPhases, settings: Feff) ->
     return _chi(given, feff_process.PATH_STAGES, settings)
 
 
+def single_scattering_paths(phases: FrozenPhases) -> dict[str, bytes]:
+    """FEFF's feffNNNN.dat of the reference cell's single-scattering paths, by file name."""
+    settings = phases.settings.model_copy(
+        update={"legs": 2, "curved_wave_criterion": 0.0, "plane_wave_criterion": 0.0}
+    )
+    reach = settings.path_length_angstrom
+    (cluster,) = clusters(phases.reference, np.array([0]), radius_angstrom=reach)
+    text = feff_input(cluster, edge=phases.edge, settings=settings, fresh_potentials=False, path_files=True)
+    given = {"phase.pad": phases.phase_pad, "xsect.json": phases.xsect_json, "feff.inp": text.encode()}
+    return feff_process.run(
+        given,
+        feff_process.PATH_STAGES,
+        keep=("feff[0-9][0-9][0-9][0-9].dat",),
+        timeout_seconds=settings.timeout_seconds,
+    )
+
+
 def chi_with_fresh_potentials(cluster: Cluster, *, edge: Edge, settings: Feff) -> np.ndarray:
     """chi(k) of one absorber with the potentials of its own cluster (all six stages)."""
     check_edge(cluster.species[0], edge)
@@ -159,6 +178,15 @@ def _check_reference(reference: Atoms, element: str) -> None:
         raise UserError(f"reference cell: expected {element} alone, got {reference.symbols or 'no atoms'}")
     if not reference.pbc.all() or abs(reference.cell.volume) < 1e-6:
         raise UserError("reference cell: expected a cell that is periodic in three directions")
+
+
+def _reference(described: dict) -> Atoms:
+    return Atoms(
+        described["numbers"],
+        described["positions_angstrom"],
+        cell=described["cell_angstrom"],
+        pbc=True,
+    )
 
 
 def _manifest(reference: Atoms, *, element: str, edge: str, settings: Feff, made: dict[str, bytes]) -> dict:

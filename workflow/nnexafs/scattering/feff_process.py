@@ -48,7 +48,7 @@ def binaries_folder() -> Path:
 def run(
     files: dict[str, bytes], stages: Iterable[str], *, keep: Iterable[str], timeout_seconds: float
 ) -> dict[str, bytes]:
-    """Run `stages` on `files` (name to content) and return the contents of the files named in `keep`.
+    """Run `stages` on `files` (name to content) and return the contents of the files named in `keep` (patterns).
 
     Nothing is shared with other runs: rdinp rewrites its JSON files in place, through links too, and a
     neighbour's run would then give this one's spectrum. The folder lies in TMPDIR and is removed.
@@ -60,10 +60,11 @@ def run(
             (folder / file).write_bytes(content)
         for stage in stages:
             run_stage(binaries / f"feff8l_{stage}", stage, folder, timeout_seconds=timeout_seconds)
-        missing = [file for file in keep if not (folder / file).is_file()]
+        found = {pattern: sorted(folder.glob(pattern)) for pattern in keep}
+        missing = [pattern for pattern, paths in found.items() if not paths]
         if missing:
             raise FeffError(f"FEFF wrote no {missing[0]}")
-        return {file: (folder / file).read_bytes() for file in keep}
+        return {path.name: path.read_bytes() for paths in found.values() for path in paths}
 
 
 def run_stage(program: Path, stage: str, folder: Path, *, timeout_seconds: float) -> None:
