@@ -54,6 +54,8 @@ def test_a_written_config_reads_back(tmp_path: Path):
         ({"representation": {"k_range_per_angstrom": [3, 18]}}, "keep it at least 0.5 below"),
         ({"exafs": {"feff": {"k_max_per_angstrom": 30}}}, "less than or equal to 20"),
         ({"distributions": {"r_max_angstrom": 9}}, "the spectrum knows nothing there"),
+        ({"distributions": {"r_step_angstrom": 0.07}}, "does not divide"),
+        ({"distributions": {"angle_step_degree": 7.0}}, "does not divide"),
         ({"dynamics": {"snapshots": 2}}, "more than dynamics.snapshots"),
         ({"training": {"learning_rate": "fast"}}, "training.learning_rate"),
         ({"training": {"learning_rate": float("nan")}}, "training.learning_rate"),

@@ -197,13 +197,17 @@ class Feff(Model):
     )
     legs: int = key(4, "NLEG: largest number of legs of a path", ge=2, le=8)
     curved_wave_criterion: float = key(
-        4.0,
-        "CRITERIA: curved-wave amplitude (percent of the largest) below which a path is left out",
+        0.0,
+        "CRITERIA: curved-wave amplitude (percent of the largest) below which a path is left out; it acts after "
+        "the path was computed, so 0 costs nothing",
         ge=0,
         lt=100,
     )
     plane_wave_criterion: float = key(
-        2.5, "CRITERIA: plane-wave estimate (percent) below which a path is left out", ge=0, lt=100
+        2.0,
+        "CRITERIA: plane-wave estimate (percent) below which a path is not computed; 0: all",
+        ge=0,
+        lt=100,
     )
     scf: bool = key(True, "self-consistent potentials (once a campaign, about a minute)")
     exchange: Literal[0, 1, 2, 3, 5] = key(0, "EXCHANGE: 0 is Hedin-Lundqvist")
@@ -234,8 +238,11 @@ class Distributions(Model):
     angle_step_degree: Positive = key(2.0, "bin of the angle grid (0 to 180), degree", le=30)
 
     @model_validator(mode="after")
-    def ordered_range(self) -> "Distributions":
-        ordered((self.r_min_angstrom, self.r_max_angstrom))
+    def whole_bins(self) -> "Distributions":
+        reach = ordered((self.r_min_angstrom, self.r_max_angstrom))
+        for width, step in ((reach[1] - reach[0], self.r_step_angstrom), (180.0, self.angle_step_degree)):
+            if abs(width / step - round(width / step)) > 1e-6:
+                raise ValueError(f"a bin of {step:g} does not divide the range of {width:g}")
         return self
 
 

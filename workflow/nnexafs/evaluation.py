@@ -23,6 +23,7 @@ SHELL = {
 }
 TARGETS = {"pair": "pair_distribution", "angle": "angle_distribution"}
 UNITS = {"pair": "1/angstrom", "angle": "1/degree"}
+SHELL_UNITS = {"R1_angstrom": "angstrom", "N1": "1", "sigma2_1_angstrom2": "angstrom2"}
 
 
 @dataclass(frozen=True)
@@ -217,7 +218,7 @@ def _table(cases: dict[str, Case], predictions: dict[str, Prediction], ensemble:
     return table
 
 
-def _trajectory_shells(truth: xr.Dataset, prediction: Prediction) -> dict[str, tuple[str, np.ndarray]]:
+def _trajectory_shells(truth: xr.Dataset, prediction: Prediction) -> dict[str, tuple[str, np.ndarray, dict]]:
     """First shell of each test trajectory: truth, and mean and spread over the networks."""
     r = truth["r"].values
     members = np.array([shells_of(r, pair) for pair in prediction.pair_members])
@@ -227,7 +228,7 @@ def _trajectory_shells(truth: xr.Dataset, prediction: Prediction) -> dict[str, t
         "std": members.std(axis=0, ddof=1) if len(members) > 1 else np.zeros(members.shape[1:]),
     }
     return {
-        f"trajectory_{name}_{part}": ("trajectory", values[:, column])
+        f"trajectory_{name}_{part}": ("trajectory", values[:, column], {"units": SHELL_UNITS[name]})
         for part, values in parts.items()
         for column, name in enumerate(SHELL)
     }

@@ -1,5 +1,6 @@
 """What all commands share: options, progress, one-line errors."""
 
+import signal
 import sys
 from pathlib import Path
 
@@ -34,6 +35,8 @@ class Commands(click.Group):
     """Turns a known mistake into one line and exit code 2."""
 
     def invoke(self, context: click.Context) -> object:
+        # A cancelled job must still stop its FEFF processes and remove its temporary folders.
+        signal.signal(signal.SIGTERM, lambda *_: sys.exit(128 + signal.SIGTERM))
         try:
             return super().invoke(context)
         except (UserError, PhysicsError) as error:

@@ -1,0 +1,196 @@
+"""A real campaign from config to report, small: LAMMPS, FEFF, training, MLflow, the measured foil."""
+
+import json
+import re
+import shutil
+import subprocess
+import sys
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+import pytest
+
+from nnexafs.config import load
+from nnexafs.files import read_dataset
+from nnexafs.statepoints import of_campaign
+
+CHECKOUT = Path(__file__).parents[2]
+OVERLAY = CHECKOUT / "config" / "campaigns" / "small.yaml"
+BIN = Path(sys.executable).parent
+FOIL = CHECKOUT / "resources" / "foils" / "Ni_foil_EXAFS_61348_r1.dat"
+
+
+def run(*command: str | Path, cwd: Path) -> subprocess.CompletedProcess[str]:
+    words = [str(word) for word in command]
+    return subprocess.run([str(BIN / words[0]), *words[1:]], cwd=cwd, capture_output=True, text=True)
+
+
+def snakemake(
+    folder: Path, *options: str, overlays: tuple[Path, ...] = ()
+) -> subprocess.CompletedProcess[str]:
+    return run(
+        "snakemake", "--snakefile", CHECKOUT / "Snakefile", "--directory", folder, "--configfile", OVERLAY, *overlays,
+        "--workflow-profile", CHECKOUT / "profiles" / "default", *options, cwd=folder,
+    )  # fmt: skip
+
+
+@pytest.fixture(scope="module")
+def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Where the campaign ran."""
+    place = tmp_path_factory.mktemp("campaign")
+    for name in ("config", "resources"):
+        (place / name).symlink_to(CHECKOUT / name)
+    done = snakemake(place)
+    assert done.returncode == 0, done.stdout[-2000:] + done.stderr[-6000:]
+    assert re.search(r"campaign small: \d+ jobs in all", done.stderr)
+    return place
+
+
+@pytest.fixture
+def results(folder: Path) -> Path:
+    return folder / "results" / "small"
+
+
+def test_a_second_run_has_nothing_to_do(folder: Path):
+    done = snakemake(folder, "-n")
+    assert "Nothing to be done" in done.stdout + done.stderr
+
+
+def test_what_a_new_setting_reruns(folder: Path, tmp_path: Path):
+    """A learning rate reruns the training and what follows it, and no trajectory."""
+    overlay = tmp_path / "faster.yaml"
+    overlay.write_text("training: {learning_rate: 0.002}\n")
+    done = snakemake(folder, "-n", overlays=(overlay,))
+    planned = set(re.findall(r"^(\w+)\s+\d+$", done.stdout + done.stderr, flags=re.MULTILINE)) - {
+        "total",
+        "all",
+    }
+    assert {"track", "train", "ensemble", "evaluate", "predict", "report"} == planned
+
+
+def test_every_state_point_has_spectra_and_targets_of_the_same_absorbers(results: Path):
+    for name in of_campaign(load(OVERLAY)):
+        spectra = read_dataset(results / "exafs" / name / "spectra.nc", what="spectra")
+        assert spectra.attrs["state_point"] == name
+        assert (spectra.snapshot_status == 0).all()
+        assert np.isfinite(spectra.chi).all() and np.abs(spectra.chi).max() > 0.01
+        neighbours = spectra.pair_distribution.sel(r=slice(None, spectra.angle_cutoff_angstrom)).sum("r")
+        count = neighbours * float(spectra.r[1] - spectra.r[0])
+        pairs = spectra.angle_distribution.sum("angle") * float(spectra.angle[1] - spectra.angle[0])
+        if spectra.sizes["absorber"] == 1:
+            # The cut-off may fall inside a bin of r; one neighbour may lie on either side.
+            assert np.abs(pairs - count * (count - 1) / 2).max() <= count.max()
+
+
+def test_phases_are_measured(results: Path):
+    for path in (results / "md").glob("*/trajectory.nc"):
+        trajectory = read_dataset(path, what="trajectory")
+        assert trajectory.attrs["phase_end"] in {"fcc", "liquid"}
+        assert trajectory.attrs["phase_end"] == trajectory.attrs["phase_start"]
+
+
+def test_no_trajectory_is_on_two_sides(results: Path):
+    dataset = read_dataset(results / "dataset" / "dataset.nc", what="dataset")
+    sides = pd.DataFrame({"point": dataset.state_point.values, "split": dataset.split.values})
+    assert (sides.groupby("point").split.nunique() == 1).all()
+    assert set(sides.split) == {-1, 0, 1, 2, 3, 4}
+
+
+def test_the_network_beats_the_mean(results: Path):
+    metrics = json.loads((results / "evaluation" / "metrics.json").read_text())["trajectories"]
+    assert metrics["ensemble"]["pair_relative_l2"] < 0.7 * metrics["mean"]["pair_relative_l2"]
+
+
+def test_the_report_needs_no_network(results: Path):
+    page = (results / "report.html").read_text()
+    assert not re.search(r"""(src|href)\s*=\s*["'](?!#|data:)""", page.replace("xlink:href", "href"))
+    assert "@import" not in page and "<script" not in page
+    for heading in (
+        "Measured spectra",
+        "Errors on held-out",
+        "Lost or flagged",
+        "Run times",
+        "What made this",
+    ):
+        assert heading in page
+
+
+def test_the_ensemble_predicts_from_another_place(results: Path, tmp_path: Path):
+    shutil.copytree(results / "ensemble", tmp_path / "elsewhere")
+    done = run("nnexafs", "predict", FOIL, "--ensemble", "elsewhere", "--out", "out", cwd=tmp_path)
+    assert done.returncode == 0, done.stderr
+    rdf = pd.read_csv(tmp_path / "out" / "rdf.csv")
+    assert list(rdf.columns) == ["r_angstrom", "n_mean", "n_std"]
+    assert np.isfinite(rdf.to_numpy()).all()
+    shells = json.loads((tmp_path / "out" / "shells.json").read_text())
+    assert shells["R1_angstrom"] == pytest.approx(2.49, abs=0.1)
+    assert {
+        "R1_angstrom_std",
+        "N1",
+        "N1_std",
+        "sigma2_1_angstrom2",
+        "sigma2_1_angstrom2_std",
+    } <= shells.keys()
+    assert (tmp_path / "out" / "prediction.png").stat().st_size > 10_000
+
+
+def test_the_registered_model_loads_with_one_call(folder: Path, results: Path):
+    code = (
+        "import sys, mlflow, numpy as np, pandas as pd\n"
+        "model = mlflow.pyfunc.load_model(sys.argv[1])\n"
+        "k = np.arange(0, 18, 0.05)\n"
+        "print(len(model.predict(pd.DataFrame({'k': k, 'chi': 0.1 * np.sin(5 * k) / (1 + k)}))))\n"
+    )
+    uri = json.loads((results / "evaluation" / "metrics.json").read_text())["model_uri"]
+    store = json.loads((results / "training" / "run.json").read_text())["tracking_uri"]
+    environment = {"MLFLOW_TRACKING_URI": store, "PATH": str(BIN), "OMP_NUM_THREADS": "1"}
+    done = subprocess.run(
+        [sys.executable, "-c", code, uri], cwd=folder, capture_output=True, text=True, env=environment
+    )
+    assert done.returncode == 0, done.stderr
+    assert int(done.stdout) > 100
+
+
+def test_mlflow_has_five_children_of_one_run(results: Path):
+    from mlflow import MlflowClient
+
+    ids = json.loads((results / "training" / "run.json").read_text())
+    client = MlflowClient(tracking_uri=ids["tracking_uri"])
+    runs = client.search_runs([ids["experiment_id"]])
+    children = [one for one in runs if one.data.tags.get("mlflow.parentRunId") == ids["run_id"]]
+    assert len(children) == 5
+    for child in children:
+        assert child.info.status == "FINISHED"
+        assert child.data.tags["dataset_hash"] == ids["dataset_hash"]
+        assert len(client.get_metric_history(child.info.run_id, "validation_loss")) > 3
+        assert {"network.pt", "learning_curve.png"} <= {
+            f.path for f in client.list_artifacts(child.info.run_id)
+        }
+
+
+@pytest.mark.parametrize(
+    ("command", "message"),
+    [
+        (["predict", "missing.dat", "--ensemble", "{ensemble}"], "missing.dat"),
+        (["predict", "{foil}", "--ensemble", "nowhere"], "not an ensemble folder"),
+        (["predict", "{foil}", "--ensemble", "{ensemble}", "--k-range", "3", "8"], "measure further"),
+        (["predict", "{foil}", "--ensemble", "{ensemble}", "--s02", "7"], "s02"),
+        (["predict", "{empty}", "--ensemble", "{ensemble}"], "empty"),
+        (["md", "--state-point", "fcc_T9999_x1.0000_r0"], "no state point"),
+        (["exafs", "{empty}", "--phases", "nowhere"], "not a readable trajectory"),
+        (["report", "nowhere"], "nowhere"),
+    ],
+    ids=lambda value: " ".join(value[:2]) if isinstance(value, list) else "",
+)
+def test_mistakes_are_one_line_and_write_nothing(
+    results: Path, tmp_path: Path, command: list[str], message: str
+):
+    empty = tmp_path / "empty.dat"
+    empty.touch()
+    places = {"ensemble": results / "ensemble", "foil": FOIL, "empty": empty}
+    words = [word.format(**places) for word in command]
+    done = run("nnexafs", *words, "--out", "made", cwd=tmp_path)
+    assert done.returncode == 2
+    assert len(done.stderr.strip().splitlines()) == 1 and message in done.stderr, done.stderr
+    assert [path.name for path in tmp_path.iterdir()] == ["empty.dat"]
