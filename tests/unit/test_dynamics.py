@@ -7,8 +7,8 @@ import numpy as np
 import pytest
 from ase import Atoms
 from ase.build import bulk
+from matscipy.neighbours import neighbour_list
 from scipy.stats import ks_2samp
-from vesin import ase_neighbor_list
 
 from nnexafs import files
 from nnexafs.config import (
@@ -92,7 +92,7 @@ def test_the_temperature_and_its_fluctuations_are_canonical(nickel):
 
 def test_the_first_shell_is_near_that_of_a_measured_foil(nickel):
     trajectory, _ = nickel
-    first, second = ase_neighbor_list("ij", build("fcc", FCC, element="Ni", lattice_scale=1.0), 3.0)
+    first, second = neighbour_list("ij", build("fcc", FCC, element="Ni", lattice_scale=1.0), 3.0)
     lengths = np.diag(trajectory.cell.values)
     pairs = trajectory.positions.values[:, second] - trajectory.positions.values[:, first]
     distance = np.linalg.norm(pairs - lengths * np.round(pairs / lengths), axis=-1)
@@ -126,7 +126,7 @@ def test_a_liquid_is_molten_and_forgets_its_lattice():
     assert trajectory.attrs["temperature_mean_kelvin"] == pytest.approx(1900, rel=0.08)
     lattice = build("liquid", grid, element="Ni", lattice_scale=1.0)
     end = Atoms("Ni108", trajectory.positions.values[-1], cell=lattice.cell, pbc=True)
-    distances = [ase_neighbor_list("d", atoms, 5.0)[0] for atoms in (lattice, end)]
+    distances = [neighbour_list("d", atoms, 5.0)[0] for atoms in (lattice, end)]
     assert ks_2samp(*distances).statistic > 0.1
 
 

@@ -4,7 +4,7 @@ import math
 
 import numpy as np
 import pytest
-from vesin import ase_neighbor_list
+from matscipy.neighbours import neighbour_list
 
 from nnexafs.config import Crystal, Liquid, Phases
 from nnexafs.errors import UserError
@@ -20,7 +20,7 @@ CUBIC = {
 
 def shell(atoms, distance):
     """Numbers of neighbours within 2 % of a distance, and closer than that."""
-    first, lengths = ase_neighbor_list("id", atoms, distance * 1.02)
+    first, lengths = neighbour_list("id", atoms, distance * 1.02)
     closer = lengths < 0.98 * distance
     return tuple(set(np.bincount(first[chosen], minlength=len(atoms))) for chosen in (~closer, closer))
 

@@ -18,7 +18,7 @@ from fakes import fake_ensemble, train_fake_fold
 from nnexafs.config import CampaignConfig, Network, Training
 from nnexafs.errors import UserError
 from nnexafs.files import write_dataset
-from nnexafs.network import StructureNetwork
+from nnexafs.network import StructureNetwork, gaussian_smoothing, smoothing_bins
 from nnexafs.training import FoldData, Settings, choose_device
 
 SHORT = CampaignConfig(
@@ -64,7 +64,13 @@ def test_written_weights_are_those_of_the_best_epoch(dataset: xr.Dataset, tmp_pa
     wild = SHORT.model_copy(update={"training": training})
     metrics = train_fake_fold(dataset, 0, tmp_path / "fold0", wild, report=silent)
     assert metrics["best_epoch"] < metrics["epochs"] - 1
-    network = StructureNetwork(features=221, r_bins=195, angle_bins=90, hidden_sizes=[16])
+    network = StructureNetwork(
+        features=221,
+        r_bins=195,
+        angle_bins=90,
+        hidden_sizes=[16],
+        smoothing_bins=smoothing_bins(dataset, wild.network),
+    )
     network.load_state_dict(torch.load(tmp_path / "fold0" / "network.pt", weights_only=True))
     settings = Settings(wild.representation, wild.augmentation, wild.network, wild.training)
     data = FoldData(dataset, 0, settings, device=torch.device("cpu"), seed=5)
@@ -93,8 +99,9 @@ def test_early_stopping_ends_a_training_that_gets_no_better(dataset: xr.Dataset,
 
 def test_validation_and_test_samples_are_never_drawn(dataset: xr.Dataset) -> None:
     data, split = fold_data(dataset, fold=1), dataset["split"].values
-    assert len(data.train[0]) == ((split != 1) & (split != -1)).sum()
-    assert len(data.validation[0]) == (split == 1).sum()
+    # Every sample, and as many means of trajectories.
+    assert len(data.train[0]) == 2 * ((split != 1) & (split != -1)).sum()
+    assert len(data.validation[0]) == 2 * (split == 1).sum()
     assert len(data.test[0]) == (split == -1).sum()
     trained = {tuple(row) for row in data.train[1].numpy().round(4).tolist()}
     held = [*data.validation[1].numpy().round(4).tolist(), *data.test[1].numpy().round(4).tolist()]
@@ -121,6 +128,16 @@ def test_normalisation_makes_one_the_loss_of_always_the_mean(dataset: xr.Dataset
     assert float(network.loss(features, pair, angle, angle_weight=2.0).detach()) == pytest.approx(3, rel=1e-4)
     answer = network.predict(features[:1])[0][0]
     assert answer.numpy() == pytest.approx(pair.mean(dim=0).numpy(), rel=1e-4, abs=1e-4)
+
+
+def test_smoothing_forbids_spikes_and_keeps_broad_peaks() -> None:
+    """What the heads can draw: a spike narrower than the kernel is out of reach, a broader Gaussian is not."""
+    kernel, place = gaussian_smoothing(120, 3.0).double(), torch.arange(120)
+    for width, reachable in ((0.5, False), (5.0, True)):
+        wanted = torch.exp(-0.5 * ((place - 60) / width) ** 2).double()
+        weights = torch.linalg.lstsq(kernel.T, wanted[:, None], rcond=1e-6, driver="gelsd").solution
+        missed = (kernel.T @ weights)[:, 0] - wanted
+        assert (float(missed.norm() / wanted.norm()) < 1e-3) is reachable
 
 
 def test_bad_requests_are_refused(dataset: xr.Dataset, tmp_path: Path) -> None:

@@ -53,7 +53,7 @@ class Grid(Model):
         [100.0, 300.0, 600.0, 900.0, 1200.0], "temperatures of the runs, K", min_length=1
     )
     lattice_scales: list[Positive] = key(
-        [0.975, 0.9875, 1.0, 1.0125, 1.025],
+        [0.985, 1.0, 1.015, 1.03],
         "factors on the lattice constant (liquid: on the mean atomic distance)",
         min_length=1,
     )
@@ -113,7 +113,6 @@ class Phases(Model):
             potential="eam",
             temperatures_kelvin=[1600.0, 1800.0, 2000.0],
             lattice_scales=[1.0, 1.0125, 1.025],
-            replicas=2,
         ),
         "melt",
     )
@@ -266,7 +265,7 @@ class Representation(Model):
     k_step_per_angstrom: Positive = key(0.05, "grid in k, per angstrom", le=0.2)
     k_weight: int = key(2, "power of k that multiplies chi", ge=0, le=3)
     r_range_angstrom: Range = key(
-        (1.0, 5.0), "window in R of the Fourier filter, angstrom (phase not corrected)"
+        (1.0, 4.8), "window in R of the Fourier filter, angstrom (phase not corrected)"
     )
 
     _ordered = field_validator("k_range_per_angstrom", "r_range_angstrom")(ordered)
@@ -305,6 +304,15 @@ class Network(Model):
     """Dense layers with ReLU and two heads (Iesari et al. 2021)."""
 
     hidden_sizes: list[Count] = key([512, 512, 512], "neurons of each hidden layer", min_length=1)
+    r_smoothing_angstrom: float = key(
+        0.03,
+        "predicted n(r) is made of Gaussians of this standard deviation, angstrom; 0: free bins",
+        ge=0,
+        le=0.2,
+    )
+    angle_smoothing_degree: float = key(
+        3.0, "predicted bond angles are made of Gaussians of this standard deviation, degree", ge=0, le=20
+    )
     angle_loss_weight: float = key(
         1.0, "weight of the bond-angle error beside the pair-distribution error", ge=0
     )
@@ -316,8 +324,8 @@ class Training(Model):
     learning_rate: Positive = key(5e-4, "Adam's learning rate", le=1)
     weight_decay: float = key(1e-6, "L2 penalty", ge=0)
     batch_size: Count = key(64, "samples in a batch")
-    max_epochs: Count = key(600, "epochs at most")
-    patience: Count = key(60, "epochs without a better validation loss before training stops")
+    max_epochs: Count = key(200, "epochs at most")
+    patience: Count = key(30, "epochs without a better validation loss before training stops")
     samples_per_epoch: Count = key(1024, "augmented samples drawn in an epoch")
     accelerator: Literal["auto", "cpu", "gpu"] = key("auto", "auto uses a GPU when there is one")
     threads: Count = key(1, "CPU threads of one training")

@@ -3,8 +3,8 @@
 from dataclasses import dataclass
 
 import numpy as np
-import vesin
 from ase import Atoms
+from matscipy.neighbours import neighbour_list
 from scipy.ndimage import gaussian_filter1d
 
 from nnexafs.config import Distributions
@@ -44,8 +44,7 @@ def neighbours(atoms: Atoms, cutoff_angstrom: float) -> tuple[np.ndarray, np.nda
     Returns the first atom (pair), the second atom (pair) and the vector from the first to the second
     (pair, xyz) in angstrom. An atom's own images count in cells smaller than the cut-off.
     """
-    search = vesin.NeighborList(cutoff=cutoff_angstrom, full_list=True, sorted=True, n_threads=1)
-    return search.compute(points=atoms.positions, box=atoms.cell[:], periodic=atoms.pbc, quantities="ijD")
+    return neighbour_list("ijD", atoms, cutoff_angstrom)
 
 
 def vectors_from(atoms: Atoms, absorbers: np.ndarray, cutoff_angstrom: float) -> list[np.ndarray]:

@@ -4,8 +4,10 @@ from collections.abc import Sequence
 from itertools import pairwise
 
 import torch
+import xarray as xr
 from torch import Tensor, nn
 
+from nnexafs.config import Network
 from nnexafs.errors import UserError
 
 
@@ -17,15 +19,29 @@ class StructureNetwork(nn.Module):
     empty ends are not blown up to the size of its middle. Targets: each bin less its mean, divided by one
     scale a target, so that the loss weighs bins by how much they vary and a loss of 1 is that of a network
     that always answers with the mean.
+
+    Each head is followed by a fixed Gaussian smoothing (`smoothing_bins`: standard deviations for n(r) and
+    angles, in bins). A target of few absorbers is a row of spikes far narrower than a spectrum resolves; the
+    smoothing keeps the networks from drawing them, and biases nothing that is broader.
     """
 
-    def __init__(self, *, features: int, r_bins: int, angle_bins: int, hidden_sizes: Sequence[int]) -> None:
+    def __init__(
+        self,
+        *,
+        features: int,
+        r_bins: int,
+        angle_bins: int,
+        hidden_sizes: Sequence[int],
+        smoothing_bins: tuple[float, float] = (0.0, 0.0),
+    ) -> None:
         super().__init__()
         sizes = [features, *hidden_sizes]
         layers = [(nn.Linear(a, b), nn.ReLU()) for a, b in pairwise(sizes)]
         self.trunk = nn.Sequential(*(layer for pair in layers for layer in pair))
         self.pair_head = nn.Linear(sizes[-1], r_bins)
         self.angle_head = nn.Linear(sizes[-1], angle_bins)
+        for name, size, width in zip(("pair", "angle"), (r_bins, angle_bins), smoothing_bins, strict=True):
+            self.register_buffer(f"{name}_smoothing", gaussian_smoothing(size, width), persistent=False)
         for name, size in (("input", features), ("pair", r_bins), ("angle", angle_bins)):
             self.register_buffer(f"{name}_mean", torch.zeros(size))
             self.register_buffer(f"{name}_scale", torch.ones(()))
@@ -43,7 +59,7 @@ class StructureNetwork(nn.Module):
     def forward(self, features: Tensor) -> tuple[Tensor, Tensor]:
         """Normalised n(r) (B, R) and angle distribution (B, A) of features (B, F)."""
         hidden = self.trunk((features - self.input_mean) / self.input_scale)
-        return self.pair_head(hidden), self.angle_head(hidden)
+        return self.pair_head(hidden) @ self.pair_smoothing, self.angle_head(hidden) @ self.angle_smoothing
 
     def loss(self, features: Tensor, pair: Tensor, angle: Tensor, *, angle_weight: float) -> Tensor:
         """Mean squared errors of both normalised targets, the angles' weighted by `angle_weight`."""
@@ -57,3 +73,21 @@ class StructureNetwork(nn.Module):
         """n(r) in neighbours per angstrom (B, R) and angles in pairs per degree (B, A)."""
         pair, angle = self(features)
         return pair * self.pair_scale + self.pair_mean, angle * self.angle_scale + self.angle_mean
+
+
+def gaussian_smoothing(bins: int, width_bins: float) -> Tensor:
+    """Matrix (bins, bins) that spreads each bin as a Gaussian; its columns keep the scale of white noise."""
+    if width_bins <= 0:
+        return torch.eye(bins)
+    place = torch.arange(bins, dtype=torch.float64)
+    kernel = torch.exp(-0.5 * ((place[:, None] - place) / width_bins) ** 2)
+    return (kernel / kernel.square().sum(dim=0).sqrt()).float()
+
+
+def smoothing_bins(dataset: xr.Dataset, settings: Network) -> tuple[float, float]:
+    """Widths of the heads' smoothing, in bins of the dataset's grids."""
+    r, angle = dataset["r"].values, dataset["angle"].values
+    return (
+        settings.r_smoothing_angstrom / float(r[1] - r[0]),
+        settings.angle_smoothing_degree / float(angle[1] - angle[0]),
+    )

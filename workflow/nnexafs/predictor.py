@@ -16,7 +16,7 @@ from nnexafs.config import Augmentation, Network, Representation
 from nnexafs.domain import Neighbours, training_domain
 from nnexafs.errors import UserError
 from nnexafs.files import read_json, replacing_folder, sha256_of_files, write_json
-from nnexafs.network import StructureNetwork
+from nnexafs.network import StructureNetwork, smoothing_bins
 from nnexafs.provenance import git_commit, versions
 from nnexafs.representation import operator, window_grid
 
@@ -179,6 +179,7 @@ def assemble_ensemble(
         "r_bins": dataset.sizes["r"],
         "angle_bins": dataset.sizes["angle"],
         "hidden_sizes": list(network.hidden_sizes),
+        "smoothing_bins": list(smoothing_bins(dataset, network)),
     }
     neighbours = Neighbours.of(dataset, representation, augmentation)
     manifest = {

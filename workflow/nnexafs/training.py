@@ -21,9 +21,10 @@ from torch import Tensor
 from nnexafs import config
 from nnexafs.augmentation import Augmenter
 from nnexafs.dataset import TEST
+from nnexafs.domain import trajectory_means
 from nnexafs.errors import UserError
 from nnexafs.files import replacing_folder, write_json
-from nnexafs.network import StructureNetwork
+from nnexafs.network import StructureNetwork, smoothing_bins
 from nnexafs.representation import operator, window_grid
 from nnexafs.statepoints import seed_of
 
@@ -105,6 +106,18 @@ def samples_of(dataset: xr.Dataset, device: torch.device | str = "cpu") -> Sampl
     return tuple(torch.as_tensor(dataset[name].values, dtype=torch.float32, device=device) for name in names)
 
 
+def with_means(dataset: xr.Dataset) -> xr.Dataset:
+    """The samples, and as many again that are the mean of their trajectory.
+
+    A measured spectrum is the mean of very many absorbers; single snapshots alone would teach the network
+    what it never meets.
+    """
+    means = trajectory_means(dataset)
+    place = {name: number for number, name in enumerate(means["state_point"].values)}
+    own = [place[name] for name in dataset["state_point"].values]
+    return xr.concat([dataset, means.isel(sample=own)], dim="sample", join="exact")
+
+
 class FoldData:
     """A fold's samples in memory: draws augmented batches, holds fixed validation features."""
 
@@ -120,8 +133,9 @@ class FoldData:
         self.augmenter = Augmenter(dataset["k"].values, grid, settings.augmentation, device=device)
         self.generator = torch.Generator(device).manual_seed(seed_of(seed, "augmentation", fold))
         self.fold, self.dataset_hash = fold, dataset.attrs["hash"]
-        self.train = samples_of(dataset.isel(sample=(split != fold) & (split != TEST)), device)
-        self.validation = samples_of(dataset.isel(sample=split == fold), device)
+        self.smoothing_bins = smoothing_bins(dataset, settings.network)
+        self.train = samples_of(with_means(dataset.isel(sample=(split != fold) & (split != TEST))), device)
+        self.validation = samples_of(with_means(dataset.isel(sample=split == fold)), device)
         self.test = samples_of(dataset.isel(sample=split == TEST), device)
         self.fixed_validation = self._fixed_validation(seed_of(seed, "validation", fold), device)
 
@@ -221,6 +235,7 @@ def _fit(data: FoldData, settings: Settings, report: Callable[[str], None]) -> t
         r_bins=pair.shape[1],
         angle_bins=angle.shape[1],
         hidden_sizes=settings.network.hidden_sizes,
+        smoothing_bins=data.smoothing_bins,
     ).to(features.device)
     network.set_normalisation(features, pair, angle)
     module, history = Regression(network, settings), History(data.fold, report)

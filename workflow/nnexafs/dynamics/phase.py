@@ -4,7 +4,7 @@ import math
 
 import numpy as np
 from ase import Atoms
-from vesin import ase_neighbor_list
+from matscipy.neighbours import neighbour_list
 
 from nnexafs.config import PhaseName
 from nnexafs.dynamics.engine import engine
@@ -105,7 +105,7 @@ def _four_nearest(atoms: Atoms) -> tuple[np.ndarray, np.ndarray]:
     """Numbers (atom, 4) and vectors (atom, 4, xyz) of the four nearest neighbours."""
     reach = 1.5 * (atoms.get_volume() / len(atoms)) ** (1 / 3)
     while True:
-        first, second, distance, vector = ase_neighbor_list("ijdD", atoms, reach)
+        first, second, distance, vector = neighbour_list("ijdD", atoms, reach)
         if np.bincount(first, minlength=len(atoms)).min() >= 4:
             break
         reach *= 1.25

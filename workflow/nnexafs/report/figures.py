@@ -1,6 +1,5 @@
 """Figures of the report, each a function from gathered data to a Matplotlib figure."""
 
-import matplotlib as mpl
 import numpy as np
 import pandas as pd
 import xarray as xr
@@ -13,7 +12,6 @@ from nnexafs.report.style import (
     PREDICTED,
     QUIET,
     SECOND,
-    SETTINGS,
     TRUTH,
     band,
     known_phases,
@@ -27,8 +25,7 @@ ANGLE_LABEL, PAIRS_LABEL = "angle (degree)", "pairs / degree"
 def subplots(width: float, height: float, rows: int, columns: int, **options) -> tuple[Figure, np.ndarray]:
     """A grid of axes in the report's style."""
     figure = new_figure(width, height)
-    with mpl.rc_context(SETTINGS):
-        return figure, figure.subplots(rows, columns, squeeze=False, **options)
+    return figure, figure.subplots(rows, columns, squeeze=False, **options)
 
 
 def measured_spectrum(measured: Measured) -> Figure:
@@ -74,7 +71,7 @@ def e0_scan(measured: Measured) -> Figure:
 def learning_curves(campaign: Campaign) -> Figure:
     """Training and validation loss of each fold against the epoch."""
     columns = len(campaign.histories)
-    figure, axes = subplots(11, 2.4, 1, columns, sharey=True, sharex=True)
+    figure, axes = subplots(11, 2.7, 1, columns, sharey=True, sharex=True)
     for fold, (one, history) in enumerate(zip(axes[0], campaign.histories, strict=True)):
         one.plot(history.epoch, history.train_loss, color=QUIET, linewidth=0.9, label="training (augmented)")
         one.plot(history.epoch, history.validation_loss, color=PREDICTED, linewidth=1.1, label="validation")
@@ -84,7 +81,8 @@ def learning_curves(campaign: Campaign) -> Figure:
         )
         one.set(yscale="log", xlabel="epoch", title=f"fold {fold}")
     axes[0, 0].set_ylabel("loss")
-    axes[0, -1].legend(loc="upper right")
+    handles, labels = axes[0, 0].get_legend_handles_labels()
+    figure.legend(handles, labels, loc="outside upper right", ncols=3)
     return figure
 
 
@@ -114,7 +112,7 @@ def test_cases(campaign: Campaign) -> Figure:
         for column, (rank, sample) in enumerate(samples.items()):
             _case(row[column], row[column + 2], campaign.evaluation.isel(sample=sample))
             error = sample_errors(campaign.evaluation)[sample]
-            row[column].set_title(f"{phase}, {rank}: relative error {error:.2f}")
+            row[column].set_title(f"{phase}, {rank} ({error:.2f})")
             row[column + 2].set_title(f"{phase}, {rank}")
         row[0].set_ylabel(N_LABEL, fontsize=8)
         row[2].set_ylabel(PAIRS_LABEL, fontsize=8)

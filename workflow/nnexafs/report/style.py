@@ -34,15 +34,14 @@ SETTINGS = {
 
 def new_figure(width: float, height: float) -> Figure:
     """An empty figure in the report's style, inches."""
-    with mpl.rc_context(SETTINGS):
-        return Figure(figsize=(width, height), layout="constrained")
+    mpl.rcParams.update(SETTINGS)
+    return Figure(figsize=(width, height), layout="constrained")
 
 
 def svg(figure: Figure) -> str:
     """The figure as an inline SVG element, the same bytes for the same figure."""
     buffer = io.StringIO()
-    with mpl.rc_context(SETTINGS):
-        figure.savefig(buffer, format="svg", metadata={"Date": None, "Creator": None})
+    figure.savefig(buffer, format="svg", metadata={"Date": None, "Creator": None})
     text = buffer.getvalue()
     text = text[text.index("<svg") :]
     return re.sub(r'width="[\d.]+pt" height="[\d.]+pt"', 'width="100%"', text, count=1)

@@ -46,6 +46,9 @@ def phase_rows(campaign: Campaign) -> Rows:
         own = phases == phase
         kept = int((runs.phase_lost == 0).sum())
         potentials = ", ".join(sorted(runs.potential_name.unique())) or "–"
+        grid = campaign.config.phases.present().get(phase)
+        if getattr(grid, "tether_ev_per_angstrom2", 0.0):
+            potentials += f", tether {grid.tether_ev_per_angstrom2:g} eV/Å²"
         rows.append(
             (
                 phase,
@@ -114,12 +117,23 @@ def error_note(campaign: Campaign) -> str:
 
 def training(campaign: Campaign) -> dict[str, object]:
     """One row a fold, and where MLflow has them."""
-    rows: Rows = [("fold", "epochs", "best epoch", "validation loss", "test loss", "seconds", "MLflow run")]
+    rows: Rows = [
+        (
+            "fold",
+            "epochs",
+            "best epoch",
+            "validation loss",
+            "test error of n(r), relative",
+            "seconds",
+            "MLflow run",
+        )
+    ]
     for fold in campaign.folds:
         rows.append(
             (
                 str(fold["fold"]), str(fold["epochs"]), str(fold["best_epoch"]), number(fold["validation_loss"], 4),
-                number(fold["test_loss"], 4), number(fold["seconds"], 0), str(fold.get("run_id") or "–")[:12],
+                number(fold["test"]["pair_relative_l2"], 3), number(fold["seconds"], 0),
+                str(fold.get("run_id") or "–")[:12],
             )
         )  # fmt: skip
     note = f"MLflow experiment {campaign.tracking['experiment']}, parent run {campaign.tracking['run_id']}."
@@ -133,7 +147,7 @@ def flagged(campaign: Campaign) -> dict[str, object]:
         entry["state_point"]: entry["reason"] for entry in json.loads(campaign.dataset.attrs["excluded"])
     }
     for name, run in campaign.runs.iterrows():
-        texts = [*run.flags, *run.failures]
+        texts = [*run["flags"], *run["failures"]]
         if texts or name in excluded:
             kept = f"no: {excluded[name]}" if name in excluded else f"yes, as {run.phase_end}"
             rows.append((str(name), run.phase_end, "; ".join(texts), kept))
