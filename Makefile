@@ -17,7 +17,7 @@ run: environment
 	$(BIN)/snakemake --cores $(CORES) $(if $(CONFIG),--configfile $(CONFIG))
 
 test: environment
-	$(BIN)/python -m pytest
+	$(BIN)/python -m pytest --numprocesses 2 --dist loadfile
 
 lint: environment
 	$(BIN)/ruff check workflow tests benchmarks
