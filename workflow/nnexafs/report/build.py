@@ -50,7 +50,7 @@ def contents(campaign: gather.Campaign) -> dict[str, object]:
         "css": (HERE / "page.css").read_text(encoding="utf-8"),
         "sections": list(SECTIONS.items()),
         "lead": lead(campaign),
-        "absorbers": campaign.config.exafs.absorbers_per_snapshot,
+        "absorbers": campaign.config.exafs.absorbers_per_snapshot * campaign.config.exafs.snapshots,
         "config_text": (campaign.folder / "config.yaml").read_text(encoding="utf-8"),
         **tables.numbers(campaign),
         **tables.errors(campaign),

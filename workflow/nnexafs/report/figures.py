@@ -51,7 +51,8 @@ def measured_spectrum(measured: Measured) -> Figure:
     pairs.set(xlabel=R_LABEL, ylabel=N_LABEL, title="Pair distribution")
     bonds.set(xlabel=ANGLE_LABEL, ylabel=PAIRS_LABEL, title="Bond angles", xticks=range(0, 181, 30))
     for one in axes[0]:
-        one.legend(loc="upper right")
+        one.set_ylim(top=1.18 * one.get_ylim()[1])
+        one.legend(loc="upper right", ncols=2)
         one.axhline(0, color="0.85", linewidth=0.7, zorder=0)
     return figure
 
@@ -86,72 +87,76 @@ def learning_curves(campaign: Campaign) -> Figure:
     return figure
 
 
-def sample_errors(evaluation: xr.Dataset) -> np.ndarray:
-    """Relative L2 error of n(r) of each test sample."""
-    difference = evaluation["pair_mean"] - evaluation["pair_truth"]
-    norm = np.sqrt((evaluation["pair_truth"] ** 2).sum("r"))
-    return (np.sqrt((difference**2).sum("r")) / norm).values
+def relative_errors(evaluation: xr.Dataset, prefix: str = "") -> np.ndarray:
+    """Relative L2 error of n(r) of each test sample, or of each trajectory (prefix `trajectory_`)."""
+    truth = evaluation[f"{prefix}pair_truth"]
+    difference = evaluation[f"{prefix}pair_mean"] - truth
+    return (np.sqrt((difference**2).sum("r")) / np.sqrt((truth**2).sum("r"))).values
 
 
 def cases(evaluation: xr.Dataset) -> dict[str, dict[str, int]]:
-    """For each phase the test samples with the median and the largest error of n(r)."""
-    errors, phases = sample_errors(evaluation), evaluation["phase"].values.astype(str)
+    """For each phase the test trajectories with the median and the largest error of n(r)."""
+    errors = relative_errors(evaluation, "trajectory_")
+    phases = evaluation["trajectory_phase"].values.astype(str)
     chosen = {}
     for phase in known_phases(phases):
         own = np.flatnonzero(phases == phase)
         order = own[np.argsort(errors[own])]
-        chosen[phase] = {"median": int(order[len(order) // 2]), "worst": int(order[-1])}
+        chosen[phase] = {"median": int(order[(len(order) - 1) // 2]), "worst": int(order[-1])}
     return chosen
 
 
 def test_cases(campaign: Campaign) -> Figure:
-    """Median and worst test sample of each phase: n(r) and bond angles with band, against the truth."""
-    chosen = cases(campaign.evaluation)
-    figure, axes = subplots(11, 2.1 * len(chosen), len(chosen), 4)
-    for row, (phase, samples) in zip(axes, chosen.items(), strict=True):
-        for column, (rank, sample) in enumerate(samples.items()):
-            _case(row[column], row[column + 2], campaign.evaluation.isel(sample=sample))
-            error = sample_errors(campaign.evaluation)[sample]
-            row[column].set_title(f"{phase}, {rank} ({error:.2f})")
-            row[column + 2].set_title(f"{phase}, {rank}")
+    """Median and worst test trajectory of each phase: n(r) and bond angles with band, against the truth."""
+    chosen, evaluation = cases(campaign.evaluation), campaign.evaluation
+    errors = relative_errors(evaluation, "trajectory_")
+    figure, axes = subplots(11, 0.3 + 2.0 * len(chosen), len(chosen), 4)
+    for row, (phase, trajectories) in zip(axes, chosen.items(), strict=True):
+        for column, (rank, number) in enumerate(trajectories.items()):
+            one = evaluation.isel(trajectory=number)
+            _case(row[column], row[column + 2], one)
+            kelvin = f"{float(one['trajectory_temperature_kelvin']):g} K"
+            row[column].set_title(f"{phase}, {kelvin}, {rank} ({errors[number]:.2f})")
+            row[column + 2].set_title(f"{phase}, {kelvin}, {rank}")
         row[0].set_ylabel(N_LABEL, fontsize=8)
         row[2].set_ylabel(PAIRS_LABEL, fontsize=8)
     for column, label in enumerate((R_LABEL, R_LABEL, ANGLE_LABEL, ANGLE_LABEL)):
         axes[-1, column].set_xlabel(label)
-    axes[0, 0].legend(loc="upper right")
+    handles, labels = axes[0, 0].get_legend_handles_labels()
+    figure.legend(handles, labels, loc="outside upper right", ncols=2)
     return figure
 
 
-def _case(pairs: Axes, bonds: Axes, sample: xr.Dataset) -> None:
-    for axes, name, x in ((pairs, "pair", sample["r"]), (bonds, "angle", sample["angle"])):
-        axes.plot(x, sample[f"{name}_truth"], color=TRUTH, linewidth=0.8, label="simulation")
-        band(axes, x, sample[f"{name}_mean"], sample[f"{name}_std"], label="network ± 2 σ")
+def _case(pairs: Axes, bonds: Axes, one: xr.Dataset) -> None:
+    for axes, name, x in ((pairs, "pair", one["r"]), (bonds, "angle", one["angle"])):
+        axes.plot(x, one[f"trajectory_{name}_truth"], color=TRUTH, linewidth=0.8, label="simulation")
+        mean, std = one[f"trajectory_{name}_mean"], one[f"trajectory_{name}_std"]
+        band(axes, x, mean, std, label="network ± 2 σ")
 
 
 def errors_by_temperature(campaign: Campaign) -> Figure:
-    """Relative error of n(r) of each test sample against temperature, by phase, beside the baselines' means."""
-    figure, axes = subplots(11, 3.2, 1, 2, width_ratios=(1.5, 1))
-    errors, evaluation = sample_errors(campaign.evaluation), campaign.evaluation
-    phases = evaluation["phase"].values.astype(str)
-    temperatures = evaluation["temperature_kelvin"].values
-    by_time, by_phase = axes[0]
+    """Relative error of n(r) against temperature, by phase, and means beside the baselines'."""
+    figure, axes = subplots(11, 3.3, 1, 2, width_ratios=(1.4, 1))
+    for prefix, style in (("", {"s": 9, "alpha": 0.35}), ("trajectory_", {"s": 34, "edgecolor": "white"})):
+        _error_dots(axes[0, 0], campaign.evaluation, prefix, style)
+    axes[0, 0].set(xlabel="temperature (K)", ylabel="relative error of n(r)", ylim=(0, None))
+    axes[0, 0].set_title("large: trajectories, small: their snapshots")
+    handles, labels = axes[0, 0].get_legend_handles_labels()
+    axes[0, 0].legend(handles, labels, loc="lower right", ncols=4)
+    _against_baselines(axes[0, 1], campaign.metrics["trajectories"]["by_phase"])
+    return figure
+
+
+def _error_dots(axes: Axes, evaluation: xr.Dataset, prefix: str, style: dict) -> None:
+    errors = relative_errors(evaluation, prefix)
+    phases = evaluation[f"{prefix}phase"].values.astype(str)
+    kelvin = evaluation[f"{prefix}temperature_kelvin"].values
     for number, phase in enumerate(known_phases(phases)):
         own = phases == phase
-        by_time.scatter(
-            temperatures[own] + 14 * number,
-            errors[own],
-            s=10,
-            color=PHASES[phase],
-            alpha=0.6,
-            linewidth=0,
-            label=phase,
+        label = phase if prefix else None
+        axes.scatter(
+            kelvin[own] + 14 * number, errors[own], color=PHASES[phase], label=label, linewidth=0.6, **style
         )
-    by_time.set(
-        xlabel="temperature (K)", ylabel="relative error of n(r)", title="each test sample", ylim=(0, None)
-    )
-    by_time.legend(loc="upper right", ncols=4)
-    _against_baselines(by_phase, campaign.metrics["samples"]["by_phase"])
-    return figure
 
 
 def _against_baselines(axes: Axes, by_phase: dict) -> None:
@@ -166,7 +171,8 @@ def _against_baselines(axes: Axes, by_phase: dict) -> None:
         heights = [by_phase[phase][name]["pair_relative_l2"] for phase in phases]
         axes.bar(np.arange(len(phases)) + 0.27 * (number - 1), heights, 0.25, color=color, label=labels[name])
     axes.set_xticks(range(len(phases)), phases)
-    axes.set(title="mean by phase, against predictors that learn nothing", ylim=(0, None))
+    axes.set(title="trajectories, against predictors that learn nothing")
+    axes.set_ylim(0, 1.45 * axes.get_ylim()[1])
     axes.legend(loc="upper left")
 
 
