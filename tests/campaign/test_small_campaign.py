@@ -10,8 +10,10 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 import pytest
+from ase import Atoms
 
 from nnexafs.config import load
+from nnexafs.distributions import pair_distribution
 from nnexafs.files import read_dataset
 from nnexafs.statepoints import of_campaign
 
@@ -75,12 +77,12 @@ def test_every_state_point_has_spectra_and_targets_of_the_same_absorbers(results
         assert spectra.attrs["state_point"] == name
         assert (spectra.snapshot_status == 0).all()
         assert np.isfinite(spectra.chi).all() and np.abs(spectra.chi).max() > 0.01
-        neighbours = spectra.pair_distribution.sel(r=slice(None, spectra.angle_cutoff_angstrom)).sum("r")
-        count = neighbours * float(spectra.r[1] - spectra.r[0])
-        pairs = spectra.angle_distribution.sum("angle") * float(spectra.angle[1] - spectra.angle[0])
-        if spectra.sizes["absorber"] == 1:
-            # The cut-off may fall inside a bin of r; one neighbour may lie on either side.
-            assert np.abs(pairs - count * (count - 1) / 2).max() <= count.max()
+        trajectory = read_dataset(results / "md" / name / "trajectory.nc", what="trajectory")
+        for number, step in enumerate(spectra.step.values):
+            frame = trajectory.isel(frame=int(np.flatnonzero(trajectory.step.values == step)[0]))
+            atoms = Atoms(frame.numbers.values, frame.positions.values, cell=frame.cell.values, pbc=True)
+            own = pair_distribution(atoms, spectra.absorber_index.values[number], load(OVERLAY).distributions)
+            np.testing.assert_allclose(spectra.pair_distribution.values[number], own.mean(axis=0), atol=1e-6)
 
 
 def test_phases_are_measured(results: Path):

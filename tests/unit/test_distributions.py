@@ -14,7 +14,6 @@ from nnexafs.distributions import (
     pair_distribution,
     r_grid,
 )
-from nnexafs.errors import UserError
 
 NEAREST = 2.5
 ROOT = np.sqrt
@@ -119,17 +118,6 @@ def test_grids_are_bin_centres():
     r, angle = r_grid(grids()), angle_grid(grids())
     assert (len(r), r[0], r[-1]) == (195, pytest.approx(1.61), pytest.approx(5.49))
     assert (len(angle), angle[0], angle[-1]) == (90, 1.0, 179.0)
-
-
-@pytest.mark.parametrize("changes", [{"r_step_angstrom": 0.023}, {"r_step_angstrom": 9.0}])
-def test_a_step_that_does_not_divide_the_range_is_refused(changes):
-    with pytest.raises(UserError, match="r_step_angstrom"):
-        r_grid(grids(**changes))
-
-
-def test_an_angle_step_that_does_not_divide_180_is_refused():
-    with pytest.raises(UserError, match="angle_step_degree"):
-        angle_grid(grids(angle_step_degree=7.0))
 
 
 # --- first shell -------------------------------------------------------------------------------

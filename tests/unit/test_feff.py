@@ -72,7 +72,7 @@ def hand_written_input(radius: float) -> str:
     order = np.lexsort((*np.round(relative[near], 6).T, np.round(distance[near], 6)))
     atoms = [f"{x + 0.0:.6f} {y + 0.0:.6f} {z + 0.0:.6f} 1" for x, y, z in relative[near][order]]
     head = "TITLE Ni K edge|EDGE K|S02 1.0|CONTROL 1 1 1 1 1 1|PRINT 0 0 0 0 0 0|EXCHANGE 0|RPATH 4.4|NLEG 4"
-    cards = "CRITERIA 4.0 2.5|EXAFS 18|POTENTIALS|0 28 Ni|1 28 Ni|ATOMS|0 0 0 0"
+    cards = "CRITERIA 0.0 2.0|EXAFS 18|POTENTIALS|0 28 Ni|1 28 Ni|ATOMS|0 0 0 0"
     return "\n".join([*head.split("|"), *cards.split("|"), *atoms, "END", ""])
 
 

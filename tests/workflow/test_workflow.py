@@ -63,8 +63,8 @@ def test_a_mistake_in_the_config_is_one_line(folder: Path):
     overlay.write_text("exafs: {engine: magic}\n")
     done = run("snakemake", "-n", "--directory", str(folder), "--configfile", str(overlay))
     assert done.returncode != 0
-    assert "exafs.engine: Input should be 'feff'" in done.stderr
-    assert "Traceback" not in done.stderr
+    assert "exafs.engine: Input should be 'feff'" in done.stdout + done.stderr
+    assert "Traceback" not in done.stdout + done.stderr
 
 
 def test_every_rule_names_log_benchmark_conda_and_science():

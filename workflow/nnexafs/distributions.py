@@ -8,7 +8,6 @@ from matscipy.neighbours import neighbour_list
 from scipy.ndimage import gaussian_filter1d
 
 from nnexafs.config import Distributions
-from nnexafs.errors import UserError
 
 # A distance or angle this close below an edge belongs to the bin above: perfect crystals have 60, 90 and
 # 180 degrees on the edges of common grids, where rounding alone would choose the bin.
@@ -16,26 +15,17 @@ EDGE_ANGSTROM = 1e-6
 EDGE_DEGREE = 1e-5
 
 
-def bins_between(start: float, end: float, step: float, *, place: str) -> int:
-    """Number of bins of width `step` from `start` to `end`; UserError unless they fit exactly."""
-    count = round((end - start) / step)
-    if count < 1 or abs(start + count * step - end) > 1e-6 * step:
-        raise UserError(f"{place}: {end - start:g} is no multiple of {step:g}; choose one that divides it")
-    return count
-
-
 def r_grid(settings: Distributions) -> np.ndarray:
     """Centres of the bins of n(r), angstrom."""
     start, step = settings.r_min_angstrom, settings.r_step_angstrom
-    count = bins_between(start, settings.r_max_angstrom, step, place="distributions.r_step_angstrom")
+    count = round((settings.r_max_angstrom - start) / step)
     return start + step * (np.arange(count) + 0.5)
 
 
 def angle_grid(settings: Distributions) -> np.ndarray:
     """Centres of the bins of the bond-angle distribution (0 to 180), degree."""
     step = settings.angle_step_degree
-    count = bins_between(0.0, 180.0, step, place="distributions.angle_step_degree")
-    return step * (np.arange(count) + 0.5)
+    return step * (np.arange(round(180 / step)) + 0.5)
 
 
 def neighbours(atoms: Atoms, cutoff_angstrom: float) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
