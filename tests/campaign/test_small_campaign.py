@@ -15,6 +15,7 @@ from ase import Atoms
 from nnexafs.config import load
 from nnexafs.distributions import pair_distribution
 from nnexafs.files import read_dataset
+from nnexafs.plan import plan
 from nnexafs.statepoints import of_campaign
 
 CHECKOUT = Path(__file__).parents[2]
@@ -57,6 +58,11 @@ def results(folder: Path) -> Path:
 def test_a_second_run_has_nothing_to_do(folder: Path):
     done = snakemake(folder, "-n")
     assert "Nothing to be done" in done.stdout + done.stderr
+
+
+def test_the_planned_disk_use_is_about_right(folder: Path):
+    used = sum(path.stat().st_size for path in (folder / "results").rglob("*") if path.is_file())
+    assert 0.5 < plan(load(OVERLAY)).disk_bytes / used < 2
 
 
 def test_what_a_new_setting_reruns(folder: Path, tmp_path: Path):

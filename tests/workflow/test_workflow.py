@@ -58,6 +58,11 @@ def test_every_config_plans_its_jobs(folder: Path, overlay: Path | None):
     assert counts["total"] == sum(planned.values())
 
 
+def test_the_slurm_profile_plans_the_same_jobs(folder: Path):
+    counts = job_counts(dry_run(folder, "--workflow-profile", str(CHECKOUT / "profiles" / "slurm")))
+    assert counts["total"] == sum(plan.plan(load()).jobs.values())
+
+
 def test_a_mistake_in_the_config_is_one_line(folder: Path):
     overlay = folder / "bad.yaml"
     overlay.write_text("exafs: {engine: magic}\n")

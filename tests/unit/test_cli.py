@@ -1,0 +1,46 @@
+"""The command line: every stage explains itself; a mistake is one line and exit code 2."""
+
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+from click.testing import CliRunner
+
+from nnexafs.cli import main
+
+STAGES = sorted(set(main.commands) - {"config"})
+
+
+@pytest.mark.parametrize("stage", STAGES)
+def test_every_stage_explains_itself(stage: str):
+    result = CliRunner().invoke(main, [stage, "--help"])
+    assert result.exit_code == 0
+    assert len(result.output.splitlines()) > 5
+
+
+def test_plan_counts_before_anything_runs():
+    result = CliRunner().invoke(main, ["plan"])
+    assert result.exit_code == 0
+    assert "jobs in all" in result.output and "FEFF runs" in result.output and " MB in " in result.output
+
+
+@pytest.mark.parametrize(
+    ("arguments", "words"),
+    [
+        (["plan", "missing.yaml"], "missing.yaml"),
+        (["md", "--state-point", "fcc_T0001_x1.0000_r0", "--out", "a.nc"], "no state point"),
+        (["spectrum", "--measurement", "gold", "--out", "a.nc"], "it has: ni_foil"),
+        (["dataset", "missing.nc", "--out", "a.nc"], "missing.nc"),
+        (["train", "missing.nc", "--fold", "0", "--out", "fold0"], "missing.nc"),
+        (["evaluate", "missing.nc", "--ensemble", "e", "--out", "o"], "missing.nc"),
+        (["fit", "missing.nc", "--phases", "p", "--out", "f.json"], "missing.nc"),
+    ],
+    ids=lambda value: value[0] if isinstance(value, list) else "",
+)
+def test_a_mistake_is_one_line(tmp_path: Path, arguments: list[str], words: str):
+    command = [sys.executable, "-m", "nnexafs", *arguments]
+    done = subprocess.run(command, cwd=tmp_path, capture_output=True, text=True)
+    assert done.returncode == 2
+    assert len(done.stderr.strip().splitlines()) == 1 and words in done.stderr
+    assert not list(tmp_path.iterdir())
