@@ -6,6 +6,8 @@
 PYTHON ?= $(shell command -v python3.11 || command -v python3)
 CORES ?= all
 CONFIG ?=
+# older ones resolve the same pins several times slower
+PIP := 26.3
 VENV := .venv
 BIN := $(VENV)/bin
 export OMP_NUM_THREADS ?= 1
@@ -34,6 +36,7 @@ $(VENV)/.installed: pyproject.toml envs/constraints.txt
 	  { echo "Python's venv module is missing; on Debian: apt install python3-venv"; exit 2; }
 	@echo "setting up $(VENV): about 1.5 GB, a few minutes, once"
 	$(PYTHON) -m venv --clear $(VENV)
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check pip==$(PIP)
 	$(BIN)/python -m pip install --quiet --disable-pip-version-check \
 	  --constraint envs/constraints.txt --editable '.[test]'
 	touch $@
@@ -42,6 +45,7 @@ $(VENV)/.installed: pyproject.toml envs/constraints.txt
 constraints:
 	rm -rf $(VENV)
 	$(PYTHON) -m venv $(VENV)
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check pip==$(PIP)
 	$(BIN)/python -m pip install --quiet --disable-pip-version-check --editable '.[test]'
 	$(BIN)/python -m pip freeze --exclude-editable | sed 's/+cpu$$//' > envs/constraints.txt
 

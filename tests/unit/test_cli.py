@@ -9,6 +9,7 @@ from click.testing import CliRunner
 
 from nnexafs.cli import main
 
+CHECKOUT = Path(__file__).parents[2]
 STAGES = sorted(set(main.commands) - {"config"})
 
 
@@ -19,10 +20,31 @@ def test_every_stage_explains_itself(stage: str):
     assert len(result.output.splitlines()) > 5
 
 
-def test_plan_counts_before_anything_runs():
+def test_plan_counts_before_anything_runs(monkeypatch: pytest.MonkeyPatch):
+    monkeypatch.chdir(CHECKOUT)
     result = CliRunner().invoke(main, ["plan"])
     assert result.exit_code == 0
     assert "jobs in all" in result.output and "FEFF runs" in result.output and " MB in " in result.output
+
+
+@pytest.mark.parametrize(
+    ("overlay", "words"),
+    [
+        ("element: Fe", "Ni_u3.eam has no Fe"),
+        ("potentials: {eam: {file: nowhere.eam}}", "nowhere.eam"),
+        ("element: Ge\nphases: {fcc: {potential: sutton_chen}}", "Ge"),
+        ("phases: {liquid: {atoms: 100}}", "100"),
+        ("measurements: {ni_foil: {files: [gold.dat]}}", "measurements.ni_foil.files: no file gold.dat"),
+    ],
+)
+def test_plan_finds_what_would_fail_later(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, overlay: str, words: str
+):
+    monkeypatch.chdir(CHECKOUT)
+    (tmp_path / "overlay.yaml").write_text(overlay)
+    result = CliRunner().invoke(main, ["plan", str(tmp_path / "overlay.yaml")])
+    assert result.exit_code == 2
+    assert words in result.output and "Traceback" not in result.output
 
 
 @pytest.mark.parametrize(

@@ -1,4 +1,4 @@
-"""Commands about the config: check, merge, write, plan."""
+"""Commands about the config: write it, and check and plan a campaign."""
 
 from pathlib import Path
 
@@ -9,17 +9,7 @@ from nnexafs.cli.common import Folder, InFile, say
 
 @click.group()
 def config() -> None:
-    """Check, merge and write config files."""
-
-
-@config.command()
-@click.argument("files", type=InFile, nargs=-1)
-def check(files: tuple[Path, ...]) -> None:
-    """Say whether FILES (each on top of the one before) make a valid campaign, and what it amounts to."""
-    from nnexafs import plan
-    from nnexafs.config import load
-
-    say(plan.summary(load(*files)))
+    """Write the config files that are made from the models."""
 
 
 @config.command()
@@ -35,8 +25,15 @@ def write(folder: Path) -> None:
 @click.command()
 @click.argument("files", type=InFile, nargs=-1)
 def plan(files: tuple[Path, ...]) -> None:
-    """Print the jobs, FEFF runs and disk that a campaign (config FILES) will take."""
+    """Check a campaign and print the jobs, FEFF runs and disk it will take.
+
+    FILES are config files, each on top of the one before. Potentials, cells, FEFF and measured files are looked
+    at, so that a mistake shows now rather than in a job.
+    """
     from nnexafs import plan as planning
+    from nnexafs import preflight
     from nnexafs.config import load
 
-    say(planning.summary(load(*files)))
+    settings = load(*files)
+    preflight.check(settings)
+    say(planning.summary(settings))
