@@ -34,7 +34,7 @@ $(VENV)/.installed: pyproject.toml envs/constraints.txt
 	  { echo "nnexafs needs Python 3.11 or newer; set PYTHON=/path/to/python3.11"; exit 2; }
 	@$(PYTHON) -c 'import ensurepip, venv' 2>/dev/null || \
 	  { echo "Python's venv module is missing; on Debian: apt install python3-venv"; exit 2; }
-	@echo "setting up $(VENV): about 4 GB, five minutes or so, once"
+	@echo "setting up $(VENV): about 4 GB, a few minutes, once"
 	$(PYTHON) -m venv --clear $(VENV)
 	$(BIN)/python -m pip install --quiet --disable-pip-version-check pip==$(PIP)
 	$(BIN)/python -m pip install --quiet --disable-pip-version-check \
