@@ -6,7 +6,7 @@ from itertools import pairwise
 from nnexafs.config import CampaignConfig, Liquid
 from nnexafs.statepoints import of_campaign
 
-# Measured on the nickel campaign's files: coordinates compress to about 7.5 bytes, curves to about 6.
+# Rough sizes; in all they give 91 MB for the nickel campaign (81 used) and 12 MB for the small one (12 used).
 BYTES_PER_COORDINATE = 7.5
 BYTES_PER_CURVE_POINT = 6
 BYTES_PER_JOB = 3_000  # log and benchmark

@@ -43,7 +43,6 @@ class Campaign:
     histories: list[pd.DataFrame]
     folds: list[dict]
     tracking: dict
-    manifest: dict
     measured: list[Measured]
     times: pd.DataFrame  # one row a job: stage, job, seconds, peak memory
 
@@ -63,7 +62,6 @@ def campaign(folder: Path) -> Campaign:
         histories=[pd.read_csv(path / "history.csv") for path in fold_folders],
         folds=[read_json(path / "metrics.json", what="fold metrics") for path in fold_folders],
         tracking=read_json(folder / "training" / "run.json", what="MLflow run"),
-        manifest=read_json(folder / "ensemble" / "manifest.json", what="ensemble manifest"),
         measured=[measured(folder, name, config) for name in config.measurements],
         times=times(folder / "benchmarks"),
     )
