@@ -7,6 +7,7 @@ from pathlib import Path
 
 import numpy as np
 from ase import Atoms
+from ase.data import chemical_symbols
 
 from nnexafs import files
 from nnexafs.config import Feff
@@ -37,6 +38,11 @@ class FrozenPhases:
     phase_pad: bytes
     xsect_json: bytes
     reference: Atoms
+
+    @property
+    def species(self) -> tuple[str, ...]:
+        """Symbols of FEFF's unique potentials: the absorber, then every scatterer by atomic number."""
+        return (self.element, *(chemical_symbols[number] for number in sorted(set(self.reference.numbers))))
 
     @classmethod
     def load(cls, folder: Path) -> "FrozenPhases":

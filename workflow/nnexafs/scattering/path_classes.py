@@ -1,0 +1,108 @@
+"""The n-body expansion's classes of paths: geometry, domain and what tables of them are made of.
+
+Two-body paths go through one neighbour i of the absorber 0, three-body paths through two, i and j. Each
+three-body class is described by two adjacent legs and the angle between them, because a path's amplitude
+varies fastest with that angle; the legs' lengths matter little.
+"""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+
+import numpy as np
+
+Lengths = tuple[np.ndarray, np.ndarray, np.ndarray]
+
+
+@dataclass(frozen=True)
+class PathClass:
+    """One class of paths.
+
+    `sites` names the atoms visited: 0 the absorber, 1 and 2 its neighbours i and j. `pivot` is the atom
+    between the two legs that serve as coordinates (0: legs 0-i and 0-j; 1: legs 0-i and i-j). `r_step` and
+    `angle_step` are the table's grid, chosen by `benchmarks/amplitude_grids.py` such that interpolation
+    leaves R below about 1e-5 of the class. `reversible`: the reversed path is another one with the same chi.
+    """
+
+    name: str
+    sites: tuple[int, ...]
+    pivot: int
+    r_step_angstrom: float
+    angle_step_degree: float
+    reversible: bool
+
+    @property
+    def neighbours(self) -> int:
+        """How many different neighbours the path visits."""
+        return max(self.sites)
+
+    @property
+    def weight(self) -> float:
+        """Paths that share one geometry."""
+        return 2.0 if self.reversible else 1.0
+
+    def third_side(self, first: np.ndarray, second: np.ndarray, angle_degree: np.ndarray) -> np.ndarray:
+        """Length of the triangle's side opposite to the pivot."""
+        cosine = np.cos(np.radians(angle_degree))
+        return np.sqrt(np.maximum(first**2 + second**2 - 2 * first * second * cosine, 0.0))
+
+    def sides(self, first: np.ndarray, second: np.ndarray, angle_degree: np.ndarray) -> Lengths:
+        """Distances 0-i, i-j and 0-j of a geometry."""
+        third = self.third_side(first, second, angle_degree)
+        return (first, third, second) if self.pivot == 0 else (first, second, third)
+
+    def leg_lengths(self, first: np.ndarray, second: np.ndarray, angle_degree: np.ndarray) -> np.ndarray:
+        """Length of every leg (leg, geometry), angstrom."""
+        near, between, far = self.sides(first, second, angle_degree)
+        lengths = {(0, 1): near, (1, 2): between, (0, 2): far}
+        visited = (0, *self.sites, 0)
+        steps = [tuple(sorted(step)) for step in zip(visited[:-1], visited[1:], strict=True)]
+        return np.array([lengths[step] for step in steps])
+
+    def positions(self, first: np.ndarray, second: np.ndarray, angle_degree: np.ndarray) -> np.ndarray:
+        """Positions (geometry, scatterer, xyz) of the atoms visited, the absorber at the origin."""
+        angle, zero = np.radians(angle_degree), np.zeros_like(first)
+        i = np.stack([first, zero, zero], axis=-1)
+        turned = np.stack([second * np.cos(angle), second * np.sin(angle), zero], axis=-1)
+        j = turned if self.pivot == 0 else i + turned * np.array([-1.0, 1.0, 1.0])
+        places = (np.zeros_like(i), i, j)
+        return np.stack([places[site] for site in self.sites], axis=1)
+
+    def potentials(self, kinds: tuple[int, ...]) -> np.ndarray:
+        """FEFF's unique potentials of the sites for neighbours of these kinds."""
+        return np.array([(0, *kinds)[site] for site in self.sites])
+
+    def kinds(self, count: int) -> list[tuple[int, ...]]:
+        """Every choice of species (1 to `count`) for the neighbours that needs amplitudes of its own."""
+        if self.neighbours == 1:
+            return [(first,) for first in range(1, count + 1)]
+        return [(first, second) for first in range(1, count + 1) for second in range(1, count + 1)]
+
+
+SINGLE = PathClass("single", (1,), 0, 0.1, 180.0, False)
+RATTLE = PathClass("rattle", (1, 0, 1), 0, 0.1, 180.0, False)
+TRIANGLE = PathClass("triangle", (1, 2), 1, 0.25, 5.0, True)
+DOGLEG = PathClass("dogleg", (1, 2, 1), 1, 0.15, 4.0, False)
+THROUGH = PathClass("through_absorber", (1, 0, 2), 0, 0.25, 5.0, True)
+CLASSES = (SINGLE, RATTLE, TRIANGLE, DOGLEG, THROUGH)
+
+Inside = Callable[[np.ndarray, np.ndarray, np.ndarray], np.ndarray]
+
+
+def inside(
+    path: PathClass,
+    first: np.ndarray,
+    second: np.ndarray,
+    angle_degree: np.ndarray,
+    *,
+    closest_angstrom: float,
+    reach_angstrom: float,
+) -> np.ndarray:
+    """Whether geometries are looked up in the class's table: no atoms too close, no path too long.
+
+    Of the two ways to name the neighbours of a reversible path, i is the nearer one.
+    """
+    near, between, far = path.sides(first, second, angle_degree)
+    half_length = path.leg_lengths(first, second, angle_degree).sum(axis=0) / 2
+    apart = np.minimum(np.minimum(near, between), far) >= closest_angstrom - 1e-9
+    ordered = near <= far + 1e-9 if path.reversible else True
+    return apart & ordered & (half_length <= reach_angstrom + 1e-9)

@@ -1,0 +1,366 @@
+"""Amplitude tables of the n-body expansion, made of paths that FEFF's genfmt computes.
+
+A path's chi without its phase exp(2 i p s) (p the complex momentum, s half the path's length) and without
+the product of its legs' lengths varies slowly with the geometry. FEFF computes it on a coarse grid; a
+singular value decomposition leaves a few curves of k for each class of paths, and cubic splines give their
+weights at any geometry.
+"""
+
+import hashlib
+import json
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from pathlib import Path
+
+import numpy as np
+import xarray as xr
+from scipy.ndimage import distance_transform_edt
+
+from nnexafs import files
+from nnexafs.errors import PhysicsError, UserError
+from nnexafs.scattering import splines
+from nnexafs.scattering.feff import FrozenPhases, k_grid
+from nnexafs.scattering.path_amplitudes import Momentum, amplitudes
+from nnexafs.scattering.path_classes import CLASSES, PathClass, inside
+
+CHECKED_PATHS = 200  # random geometries a table
+LARGEST_R = 1e-3  # of a class; a table that misses it is not written
+CHECKED_K_PER_ANGSTROM = (3.0, 16.0)
+IMPOSSIBLE = 0.6  # atoms nearer than this fraction of the closest distance are not given to FEFF
+
+Report = Callable[[str], None]
+
+
+@dataclass(frozen=True)
+class Domain:
+    """Which geometries the tables cover."""
+
+    closest_angstrom: float
+    reach_angstrom: float
+
+    def holds(self, path: PathClass, *geometry: np.ndarray) -> np.ndarray:
+        """Whether geometries of a class lie in the tables."""
+        return inside(
+            path,
+            *full_geometry(path, geometry),
+            closest_angstrom=self.closest_angstrom,
+            reach_angstrom=self.reach_angstrom,
+        )
+
+
+@dataclass(frozen=True)
+class Table:
+    """One class of paths for every choice of its neighbours' species.
+
+    `coefficients` (kinds, *grid, component) of the splines, `basis` (kinds, component, k) complex;
+    `starts` of the grid's axes; `error` (kinds): R of the interpolation on random geometries.
+    """
+
+    path: PathClass
+    starts: tuple[float, ...]
+    coefficients: np.ndarray
+    basis: np.ndarray
+    error: np.ndarray
+
+
+@dataclass(frozen=True)
+class Tables:
+    """All classes, and what they were made for."""
+
+    domain: Domain
+    species: tuple[str, ...]
+    k: np.ndarray
+    momentum: np.ndarray
+    phases_hash: str
+    classes: dict[str, Table] = field(repr=False)
+
+
+def full_geometry(path: PathClass, geometry: tuple[np.ndarray, ...]) -> tuple[np.ndarray, ...]:
+    """Two legs and an angle; for two-body paths an equilateral triangle, which no rule refuses."""
+    if path.neighbours == 2:
+        return geometry
+    (distance,) = geometry
+    return distance, distance, np.full_like(distance, 60.0)
+
+
+# --- making them -------------------------------------------------------------------------------
+
+
+def make(
+    phases: FrozenPhases, domain: Domain, *, processes: int = 1, report: Report = lambda text: None
+) -> Tables:
+    """Tables of every class for the species of the frozen phases; PhysicsError if one is not accurate."""
+    k = k_grid(phases.settings)
+    momentum = None
+    made = {}
+    for path in CLASSES:
+        parts = []
+        for kinds in path.kinds(len(phases.species) - 1):
+            part, momentum = _table_of(path, kinds, phases, domain, k, processes)
+            names = "-".join(phases.species[kind] for kind in kinds)
+            report(f"{path.name} {phases.element}-{names}: {part.paths} paths, R {part.error:.1e}")
+            if part.error > LARGEST_R:
+                raise PhysicsError(
+                    f"amplitude table {path.name} {phases.element}-{names}: R {part.error:.1e} against FEFF, "
+                    f"expected below {LARGEST_R:.0e}"
+                )
+            parts.append(part)
+        made[path.name] = Table(
+            path,
+            tuple(axis[0] for axis in _axes(path, domain)),
+            np.array([part.coefficients for part in parts], dtype=np.float32),
+            np.array([part.basis for part in parts]),
+            np.array([part.error for part in parts]),
+        )
+    return Tables(domain, phases.species, k, momentum.on(k), phases.phases_hash, made)
+
+
+@dataclass(frozen=True)
+class _Part:
+    """A table for one choice of species."""
+
+    coefficients: np.ndarray
+    basis: np.ndarray
+    error: float
+    paths: int
+
+
+def _table_of(
+    path: PathClass,
+    kinds: tuple[int, ...],
+    phases: FrozenPhases,
+    domain: Domain,
+    k: np.ndarray,
+    processes: int,
+) -> tuple[_Part, Momentum]:
+    axes = _axes(path, domain)
+    needed = _needed(path, axes, domain)
+    grid = np.meshgrid(*axes, indexing="ij")
+    random = _random_geometries(path, axes, domain)
+    asked = tuple(np.concatenate([of[needed], more]) for of, more in zip(grid, random, strict=True))
+    slow, momentum = _slow_amplitudes(path, kinds, asked, phases, k, processes)
+    count = int(needed.sum())
+    weight = _weights(path, asked, momentum, k)
+    values = np.hstack([slow.real, slow.imag]) * weight.columns
+    basis = _principal_curves(values[:count] * weight.rows[:count, None])
+    spline = _coefficients(values[:count] @ basis.T, needed)
+    found = _interpolated(spline, random, axes) @ (basis / weight.columns)
+    found = found[:, : len(k)] + 1j * found[:, len(k) :]
+    error = _squared_error(path, random, found, slow[count:], momentum, k)
+    curves = basis / weight.columns
+    return _Part(spline, curves[:, : len(k)] + 1j * curves[:, len(k) :], error, count), momentum
+
+
+def _axes(path: PathClass, domain: Domain) -> tuple[np.ndarray, ...]:
+    """The table's grid: one axis (two-body) or three; legs from one step below the closest distance."""
+    step, closest, reach = path.r_step_angstrom, domain.closest_angstrom, domain.reach_angstrom
+    if path.neighbours == 1:
+        return (_legs(closest, 2 * reach / (len(path.sites) + 1), step),)
+    longest = {(1, 2): (reach - closest / 2, reach), (1, 0, 2): (reach / 2, reach - closest)}
+    first, second = longest.get(path.sites, (reach - closest, reach - closest))
+    angles = np.linspace(0.0, 180.0, round(180 / path.angle_step_degree) + 1)
+    return _legs(closest, first, step), _legs(closest, second, step), angles
+
+
+def _legs(closest: float, longest: float, step: float) -> np.ndarray:
+    return closest + step * np.arange(-1, max(int(np.ceil((longest - closest) / step - 1e-9)), 1) + 2)
+
+
+def _needed(path: PathClass, axes: tuple[np.ndarray, ...], domain: Domain) -> np.ndarray:
+    """The nodes under the splines of any geometry in the domain, but for impossible ones."""
+    quarters = np.meshgrid(*(np.arange(0, len(axis) - 0.999, 0.25) for axis in axes), indexing="ij")
+    points = [axis[0] + (axis[1] - axis[0]) * at for axis, at in zip(axes, quarters, strict=True)]
+    used = domain.holds(path, *points)
+    cells = [np.minimum(at[used].astype(int), len(axis) - 2) for at, axis in zip(quarters, axes, strict=True)]
+    needed = np.zeros([len(axis) for axis in axes], dtype=bool)
+    for shift in np.ndindex(*[splines.WIDTH] * len(axes)):
+        nodes = [
+            _mirrored(cell + by - 1, len(axis)) for cell, by, axis in zip(cells, shift, axes, strict=True)
+        ]
+        needed[tuple(nodes)] = True
+    grid = full_geometry(path, tuple(np.meshgrid(*axes, indexing="ij")))
+    return needed & (np.min(path.sides(*grid), axis=0) > IMPOSSIBLE * domain.closest_angstrom)
+
+
+def _mirrored(index: np.ndarray, length: int) -> np.ndarray:
+    index = np.abs(index)
+    return np.where(index > length - 1, 2 * (length - 1) - index, index)
+
+
+def _random_geometries(
+    path: PathClass, axes: tuple[np.ndarray, ...], domain: Domain
+) -> tuple[np.ndarray, ...]:
+    """Geometries of the domain for the check, always the same."""
+    generator = np.random.default_rng(0)
+    found: list[np.ndarray] = []
+    while sum(part.shape[1] for part in found) < CHECKED_PATHS:
+        drawn = np.array([generator.uniform(axis[0], axis[-1], 2000) for axis in axes])
+        found.append(drawn[:, domain.holds(path, *drawn)])
+    return tuple(np.concatenate(found, axis=1)[:, :CHECKED_PATHS])
+
+
+def _slow_amplitudes(
+    path: PathClass,
+    kinds: tuple[int, ...],
+    geometry: tuple[np.ndarray, ...],
+    phases: FrozenPhases,
+    k: np.ndarray,
+    processes: int,
+) -> tuple[np.ndarray, Momentum]:
+    """FEFF's chi without exp(2 i p s), times the legs' lengths (geometry, k)."""
+    full = full_geometry(path, geometry)
+    potentials = np.tile(path.potentials(kinds), (len(full[0]), 1))
+    found = amplitudes(path.positions(*full), potentials, phases=phases, processes=processes)
+    legs = path.leg_lengths(*full)
+    fast = np.exp(2j * np.outer(legs.sum(axis=0) / 2, found.momentum.on(k)))
+    return found.chi(k) / fast * legs.prod(axis=0)[:, None], found.momentum
+
+
+@dataclass(frozen=True)
+class _Weights:
+    """Importance of geometries (rows) and of k, real part then imaginary part (columns)."""
+
+    rows: np.ndarray
+    columns: np.ndarray
+
+
+def _weights(
+    path: PathClass, geometry: tuple[np.ndarray, ...], momentum: Momentum, k: np.ndarray
+) -> _Weights:
+    """k^2 chi counts, and chi itself at low k; long legs and long paths count less."""
+    legs = path.leg_lengths(*full_geometry(path, geometry))
+    damping = np.exp(-momentum.on(k).imag * legs.sum(axis=0).mean())
+    return _Weights(1 / legs.prod(axis=0), np.tile((1 + k**2) * damping, 2))
+
+
+def _principal_curves(values: np.ndarray) -> np.ndarray:
+    """The leading orthonormal curves (component, k real and imaginary) of weighted amplitudes."""
+    _, curves = np.linalg.eigh(values.T @ values)
+    return np.ascontiguousarray(curves[:, ::-1][:, : splines.COMPONENTS].T)
+
+
+def _coefficients(values: np.ndarray, needed: np.ndarray) -> np.ndarray:
+    """Spline coefficients (*grid, component); nodes without a value take the nearest one's.
+
+    The angle's axis gets a mirrored node at both ends, so that 0 and 180 degrees need no special case.
+    """
+    grid = np.zeros((*needed.shape, values.shape[1]))
+    grid[needed] = values
+    nearest = distance_transform_edt(~needed, return_distances=False, return_indices=True)
+    spline = splines.coefficients(grid[tuple(nearest)], axes=needed.ndim)
+    if needed.ndim == 3:
+        spline = np.pad(spline, ((0, 0), (0, 0), (1, 1), (0, 0)), mode="reflect")
+    return spline.astype(np.float32)
+
+
+def _interpolated(
+    spline: np.ndarray, geometry: tuple[np.ndarray, ...], axes: tuple[np.ndarray, ...]
+) -> np.ndarray:
+    """Components (geometry, component) by the compiled interpolation that the sum uses."""
+    at = [(of - axis[0]) / (axis[1] - axis[0]) for of, axis in zip(geometry, axes, strict=True)]
+    sampler = splines.Sampler(spline)
+    return np.array([sampler.at(*point) for point in zip(*at, strict=True)], dtype=float)
+
+
+def _squared_error(
+    path: PathClass,
+    geometry: tuple[np.ndarray, ...],
+    found: np.ndarray,
+    exact: np.ndarray,
+    momentum: Momentum,
+    k: np.ndarray,
+) -> float:
+    """R of k^2 chi over all geometries together."""
+    legs = path.leg_lengths(*full_geometry(path, geometry))
+    chi = np.exp(-np.outer(legs.sum(axis=0), momentum.on(k).imag)) / legs.prod(axis=0)[:, None] * k**2
+    seen = (k >= CHECKED_K_PER_ANGSTROM[0]) & (k <= CHECKED_K_PER_ANGSTROM[1])
+    return float(
+        (np.abs((found - exact) * chi)[:, seen] ** 2).sum() / (np.abs(exact * chi)[:, seen] ** 2).sum()
+    )
+
+
+# --- keeping them ------------------------------------------------------------------------------
+
+
+def fingerprint(phases: FrozenPhases, domain: Domain) -> str:
+    """Hash of everything the tables depend on but the code."""
+    grids = [(path.name, path.r_step_angstrom, path.angle_step_degree) for path in CLASSES]
+    described = [
+        phases.phases_hash,
+        phases.settings.k_max_per_angstrom,
+        domain.closest_angstrom,
+        domain.reach_angstrom,
+        splines.COMPONENTS,
+        grids,
+    ]
+    return hashlib.sha256(json.dumps(described).encode()).hexdigest()
+
+
+def write(tables: Tables, path: Path, *, fingerprint: str) -> None:
+    """Write the tables as one NetCDF file."""
+    variables: dict = {
+        "k": ("k", tables.k, {"units": "1/angstrom", "long_name": "photoelectron wave number"}),
+        "momentum": (
+            ("part", "k"),
+            np.array([tables.momentum.real, tables.momentum.imag]),
+            {"units": "1/angstrom", "long_name": "complex momentum p(k): real part, imaginary part"},
+        ),
+    }
+    for name, table in tables.classes.items():
+        axes = [f"{name}_axis{i}" for i in range(table.coefficients.ndim - 2)]
+        about = {"units": "angstrom^legs", "long_name": f"spline coefficients of {name} paths"}
+        about["starts"] = list(table.starts)
+        variables[f"{name}_coefficients"] = (
+            (f"{name}_kinds", *axes, "component"),
+            table.coefficients,
+            about,
+        )
+        variables[f"{name}_basis"] = (
+            ("part", f"{name}_kinds", "component", "k"),
+            np.array([table.basis.real, table.basis.imag]),
+            {"units": "1", "long_name": f"curves of k of {name} paths: real part, imaginary part"},
+        )
+        variables[f"{name}_error"] = (
+            f"{name}_kinds",
+            table.error,
+            {"units": "1", "long_name": "R of the interpolation on random geometries"},
+        )
+    attributes = {
+        "species": json.dumps(tables.species),
+        "closest_angstrom": tables.domain.closest_angstrom,
+        "reach_angstrom": tables.domain.reach_angstrom,
+        "phases_hash": tables.phases_hash,
+        "fingerprint": fingerprint,
+    }
+    files.write_dataset(path, xr.Dataset(variables, attrs=attributes))
+
+
+def read(path: Path, *, phases: FrozenPhases | None = None) -> Tables:
+    """Read tables; UserError where the file is not whole or was made of other phases."""
+    stored = files.read_dataset(path, what="amplitude tables")
+    try:
+        classes = {of.name: _stored_table(of, stored) for of in CLASSES}
+        tables = Tables(
+            Domain(float(stored.attrs["closest_angstrom"]), float(stored.attrs["reach_angstrom"])),
+            tuple(json.loads(stored.attrs["species"])),
+            stored["k"].values,
+            stored["momentum"].values[0] + 1j * stored["momentum"].values[1],
+            stored.attrs["phases_hash"],
+            classes,
+        )
+    except KeyError as error:
+        raise UserError(f"{path}: no {error}; make the amplitude tables again (nnexafs tables)") from None
+    if phases is not None and phases.phases_hash != tables.phases_hash:
+        raise UserError(f"{path}: made of other phases; make the amplitude tables again (nnexafs tables)")
+    return tables
+
+
+def _stored_table(of: PathClass, stored: xr.Dataset) -> Table:
+    coefficients, basis = stored[f"{of.name}_coefficients"], stored[f"{of.name}_basis"].values
+    return Table(
+        of,
+        tuple(np.atleast_1d(coefficients.attrs["starts"]).astype(float)),
+        coefficients.values.astype(np.float32),
+        basis[0] + 1j * basis[1],
+        stored[f"{of.name}_error"].values,
+    )
