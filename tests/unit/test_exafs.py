@@ -19,7 +19,7 @@ from nnexafs.scattering.feff_input import clusters
 
 SETTINGS = Feff(scf=False, path_length_angstrom=4.0)
 GRIDS = Distributions(r_max_angstrom=4.0)
-EXAFS = Exafs(snapshots=3, absorbers_per_snapshot=2, feff=SETTINGS)
+EXAFS = Exafs(engine="feff", snapshots=3, absorbers_per_snapshot=2, feff=SETTINGS)
 NAME = "fcc_T0300_x1.0000_r0"
 
 

@@ -68,7 +68,7 @@ def test_a_mistake_in_the_config_is_one_line(folder: Path):
     overlay.write_text("exafs: {engine: magic}\n")
     done = run("snakemake", "-n", "--directory", str(folder), "--configfile", str(overlay))
     assert done.returncode != 0
-    assert "exafs.engine: Input should be 'feff'" in done.stdout + done.stderr
+    assert "exafs.engine: Input should be 'nbody' or 'feff'" in done.stdout + done.stderr
     assert "Traceback" not in done.stdout + done.stderr
 
 

@@ -217,9 +217,21 @@ class Feff(Model):
 class Exafs(Model):
     """Spectra and structure of the snapshots, over the same absorbers."""
 
-    engine: Literal["feff"] = key("feff", "how spectra are computed")
-    snapshots: Count = key(6, "snapshots of each trajectory, evenly chosen")
-    absorbers_per_snapshot: Count = key(2, "absorbers of each snapshot, chosen at random")
+    engine: Literal["nbody", "feff"] = key(
+        "nbody",
+        "nbody: every absorber of every snapshot from tabulated paths, corrected by FEFF on a few; feff: FEFF "
+        "on the chosen absorbers alone",
+    )
+    snapshots: Count = key(12, "snapshots of each trajectory, evenly chosen")
+    absorbers_per_snapshot: Count = key(
+        2, "engine feff: absorbers of each snapshot, chosen at random (nbody takes all)"
+    )
+    control_absorbers: int = key(
+        2,
+        "engine nbody: absorbers of each trajectory that go through FEFF with all paths; their mean difference from "
+        "the expansion is added to its spectra. 0: none",
+        ge=0,
+    )
     processes: Count = key(1, "FEFF processes at once inside one job")
     failure_fraction: float = key(
         0.1, "largest fraction of absorbers that may fail before the job does", ge=0, lt=1

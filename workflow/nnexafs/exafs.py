@@ -1,4 +1,4 @@
-"""Spectra of a trajectory: FEFF on chosen absorbers of chosen snapshots, with the structure around them."""
+"""Spectra of a trajectory's snapshots, with the structure around the same absorbers, by either engine."""
 
 import json
 import time
@@ -16,13 +16,31 @@ from nnexafs.config import Distributions, Exafs
 from nnexafs.distributions import angle_distribution, angle_grid, neighbours, pair_distribution, r_grid
 from nnexafs.errors import PhysicsError, UserError
 from nnexafs.scattering import feff
+from nnexafs.scattering import tables as amplitude_tables
 from nnexafs.scattering.feff_input import Cluster, clusters
 from nnexafs.scattering.feff_process import FeffError
+from nnexafs.scattering.nbody import PathHistograms, neighbours_of
+from nnexafs.scattering.tables import Tables
 
 CLOSEST_ANGSTROM = 0.5  # atoms nearer than this are a broken trajectory
 REPORT_SECONDS = 10.0
 
 Report = Callable[[str], None]
+TABLES_FILE = "tables.nc"  # beside the frozen phases
+
+
+@dataclass(frozen=True)
+class Computed:
+    """What an engine gives: `chi` (snapshot, k), the mean over each snapshot's absorbers; `failed` (snapshot,
+    absorber); one line for each failure; what the control variate added, its standard error (k), and the
+    number of absorbers behind it."""
+
+    chi: np.ndarray
+    failed: np.ndarray
+    failures: list[str]
+    correction: np.ndarray
+    correction_error: np.ndarray
+    control_absorbers: int
 
 
 @dataclass(frozen=True)
@@ -58,9 +76,13 @@ def spectra_of(
     phases = feff.FrozenPhases.load(phases_folder)
     phases.check_settings(exafs.feff, place=str(phases_folder))
     snapshots = choose(trajectory, exafs=exafs, element=phases.element, seed=seed)
-    chi, failures = chi_of_absorbers(snapshots, phases=phases, exafs=exafs, report=report)
-    refuse_many_failures(failures, chi.shape[:2], exafs, place=name_of(trajectory))
-    spectra = assemble(snapshots, chi, exafs=exafs, distributions=distributions)
+    if exafs.engine == "nbody":
+        tables = read_tables(phases_folder / TABLES_FILE, phases=phases, exafs=exafs)
+        computed = expand(snapshots, tables=tables, phases=phases, exafs=exafs, seed=seed, report=report)
+    else:
+        computed = run_feff(snapshots, phases=phases, exafs=exafs, report=report)
+    refuse_many_failures(computed, exafs, place=name_of(trajectory))
+    spectra = assemble(snapshots, computed, exafs=exafs, distributions=distributions)
     spectra.attrs = {
         **trajectory.attrs,
         "element": phases.element,
@@ -70,7 +92,8 @@ def spectra_of(
         "feff_version": phases.feff_version,
         "phases_hash": phases.phases_hash,
         "angle_cutoff_angstrom": distributions.angle_cutoff_angstrom,
-        "failures": json.dumps(failures),
+        "failures": json.dumps(computed.failures),
+        "control_absorbers": computed.control_absorbers,
         "wall_seconds": time.monotonic() - start,
     }
     return spectra
@@ -96,14 +119,17 @@ def choose(trajectory: xr.Dataset, *, exafs: Exafs, element: str, seed: int) -> 
     if not np.isfinite(cell).all() or abs(np.linalg.det(cell)) < 1e-3:
         raise UserError(f"{place}: frame 0: the cell has no volume; run the dynamics again")
     numbers = trajectory["numbers"].values
-    absorbing = absorbing_atoms(numbers, element=element, wanted=exafs.absorbers_per_snapshot, place=place)
+    per_snapshot = exafs.absorbers_per_snapshot if exafs.engine == "feff" else 1
+    absorbing = absorbing_atoms(numbers, element=element, wanted=per_snapshot, place=place)
+    if exafs.engine == "nbody":
+        per_snapshot = len(absorbing)
     generator = np.random.default_rng(seed)
     snapshots = []
     for frame in (np.arange(exafs.snapshots) + 0.5) * count // exafs.snapshots:
         positions = trajectory["positions"].values[int(frame)]
         atoms = Atoms(numbers, positions=positions, cell=cell, pbc=True)
         check_frame(atoms, place=f"{place}: frame {int(frame)}")
-        absorbers = generator.choice(absorbing, size=exafs.absorbers_per_snapshot, replace=False)
+        absorbers = generator.choice(absorbing, size=per_snapshot, replace=False)
         snapshots.append(Snapshot(int(trajectory["step"].values[int(frame)]), atoms, np.sort(absorbers)))
     return snapshots
 
@@ -137,7 +163,115 @@ def check_frame(atoms: Atoms, *, place: str) -> None:
         )
 
 
+# --- the n-body expansion ------------------------------------------------------------------------
+
+
+def read_tables(path: Path, *, phases: feff.FrozenPhases, exafs: Exafs) -> Tables:
+    """The campaign's amplitude tables; UserError unless they fit the phases and the path length."""
+    tables = amplitude_tables.read(path, phases=phases)
+    reach, asked = tables.domain.reach_angstrom, exafs.feff.path_length_angstrom
+    if abs(reach - asked) > 1e-6:
+        raise UserError(
+            f"{path}: made for a path length of {reach:g} angstrom, exafs.feff.path_length_angstrom is {asked:g}; "
+            "make them again (nnexafs tables)"
+        )
+    return tables
+
+
+def expand(
+    snapshots: list[Snapshot],
+    *,
+    tables: Tables,
+    phases: feff.FrozenPhases,
+    exafs: Exafs,
+    seed: int,
+    report: Report,
+) -> Computed:
+    """Every absorber of every snapshot by the expansion, corrected by FEFF on a few of them.
+
+    The correction is a control variate: the mean over `exafs.control_absorbers` absorbers, spread over the
+    snapshots, of FEFF with all paths minus the expansion. It adds what the expansion leaves out (paths
+    through three neighbours), and its standard error says how well. A snapshot with atoms too close for the
+    tables fails.
+    """
+    chi, outside = expansion(snapshots, tables=tables)
+    report(f"{len(snapshots)} snapshots, {sum(len(shot.absorbers) for shot in snapshots)} absorbers expanded")
+    closest = tables.domain.closest_angstrom
+    failures = [
+        f"snapshot {i} (step {snapshots[i].step}): {outside[i]} paths between atoms closer than {closest:g} angstrom"
+        for i in np.flatnonzero(outside)
+    ]
+    failed = np.repeat(outside[:, None] > 0, len(snapshots[0].absorbers), axis=1)
+    chosen = control_absorbers(snapshots, exafs.control_absorbers, seed=seed)
+    difference, control_failures = control_difference(
+        chosen, tables=tables, phases=phases, exafs=exafs, report=report
+    )
+    correction, error = mean_and_error(difference, len(tables.k))
+    count = len(difference)
+    return Computed(chi + correction, failed, failures + control_failures, correction, error, count)
+
+
+def expansion(snapshots: list[Snapshot], *, tables: Tables) -> tuple[np.ndarray, np.ndarray]:
+    """chi (snapshot, k), and how many paths of each snapshot are too short for the tables."""
+    found = []
+    for shot in snapshots:
+        histograms = PathHistograms(tables)
+        histograms.add(neighbours_of(shot.atoms, tables), shot.absorbers)
+        found.append((histograms.chi()[0], histograms.outside[0]))
+    chi, outside = zip(*found, strict=True)
+    return np.array(chi), np.array(outside)
+
+
+def control_absorbers(snapshots: list[Snapshot], count: int, *, seed: int) -> list[Snapshot]:
+    """Single absorbers of snapshots, both spread evenly over the trajectory; every one another random atom."""
+    generator = np.random.default_rng([seed, 1])
+    middles = ((np.arange(count) + 0.5) * len(snapshots) / max(count, 1)).astype(int)
+    return [
+        Snapshot(shot.step, shot.atoms, generator.choice(shot.absorbers, size=1))
+        for shot in (snapshots[middle] for middle in middles)
+    ]
+
+
+def control_difference(
+    chosen: list[Snapshot],
+    *,
+    tables: Tables,
+    phases: feff.FrozenPhases,
+    exafs: Exafs,
+    report: Report,
+) -> tuple[np.ndarray, list[str]]:
+    """FEFF with all paths minus the expansion (absorber, k), failed runs left out, and a line for each."""
+    if not chosen:
+        return np.empty((0, len(tables.k))), []
+    all_paths = exafs.feff.model_copy(update={"curved_wave_criterion": 0.0, "plane_wave_criterion": 0.0})
+    settings = exafs.model_copy(update={"feff": all_paths, "absorbers_per_snapshot": 1})
+    complete, failures = chi_of_absorbers(chosen, phases=phases, exafs=settings, report=report)
+    expanded, outside = expansion(chosen, tables=tables)
+    good = np.isfinite(complete[:, 0]).all(axis=1) & (outside == 0)
+    if not good.any():
+        raise PhysicsError(f"none of {len(chosen)} control absorbers is usable: {'; '.join(failures[:3])}")
+    return (complete[:, 0] - expanded)[good], [f"control {line}" for line in failures]
+
+
+def mean_and_error(difference: np.ndarray, points: int) -> tuple[np.ndarray, np.ndarray]:
+    """Mean over absorbers and its standard error (k); zero and NaN without any, error NaN with one."""
+    if not len(difference):
+        return np.zeros(points), np.full(points, np.nan)
+    if len(difference) == 1:
+        return difference[0], np.full(points, np.nan)
+    return difference.mean(axis=0), difference.std(axis=0, ddof=1) / np.sqrt(len(difference))
+
+
 # --- FEFF --------------------------------------------------------------------------------------
+
+
+def run_feff(
+    snapshots: list[Snapshot], *, phases: feff.FrozenPhases, exafs: Exafs, report: Report
+) -> Computed:
+    """FEFF on every chosen absorber; nothing is added afterwards."""
+    chi, failures = chi_of_absorbers(snapshots, phases=phases, exafs=exafs, report=report)
+    nothing = np.zeros(chi.shape[2])
+    return Computed(chi.mean(axis=1), np.isnan(chi).any(axis=2), failures, nothing, nothing, 0)
 
 
 def chi_of_absorbers(
@@ -188,13 +322,13 @@ def describe(snapshots: list[Snapshot], place: tuple[int, int], error: str) -> s
     return f"snapshot {snapshot} (step {snapshots[snapshot].step}), atom {atom}: {error}"
 
 
-def refuse_many_failures(failures: list[str], shape: tuple[int, int], exafs: Exafs, *, place: str) -> None:
+def refuse_many_failures(computed: Computed, exafs: Exafs, *, place: str) -> None:
     """Raise PhysicsError if more absorbers failed than the config allows."""
-    runs = shape[0] * shape[1]
-    if len(failures) > exafs.failure_fraction * runs:
+    failed, runs = int(computed.failed.sum()), computed.failed.size
+    if failed > exafs.failure_fraction * runs:
         raise PhysicsError(
-            f"{place}: FEFF failed for {len(failures)} of {runs} absorbers (exafs.failure_fraction allows "
-            f"{exafs.failure_fraction:g}): {'; '.join(failures[:3])}"
+            f"{place}: failed for {failed} of {runs} absorbers (exafs.failure_fraction allows "
+            f"{exafs.failure_fraction:g}): {'; '.join(computed.failures[:3])}"
         )
 
 
@@ -202,18 +336,21 @@ def refuse_many_failures(failures: list[str], shape: tuple[int, int], exafs: Exa
 
 
 def assemble(
-    snapshots: list[Snapshot], chi: np.ndarray, *, exafs: Exafs, distributions: Distributions
+    snapshots: list[Snapshot], computed: Computed, *, exafs: Exafs, distributions: Distributions
 ) -> xr.Dataset:
     """Means over each snapshot's absorbers; NaN in a snapshot with a failed absorber."""
-    absorber_failed = np.isnan(chi).any(axis=2)
-    failed = absorber_failed.any(axis=1)
+    failed = computed.failed.any(axis=1)
     n_r = [pair_distribution(shot.atoms, shot.absorbers, distributions).mean(axis=0) for shot in snapshots]
     angles = [
         angle_distribution(shot.atoms, shot.absorbers, distributions).mean(axis=0) for shot in snapshots
     ]
-    n_r, angles = (np.where(failed[:, None], np.nan, np.array(values)) for values in (n_r, angles))
+    chi, n_r, angles = (
+        np.where(failed[:, None], np.nan, np.array(values)) for values in (computed.chi, n_r, angles)
+    )
     variables = {
-        "chi": (("snapshot", "k"), chi.mean(axis=1), "1", "EXAFS, mean over the snapshot's absorbers"),
+        "chi": (("snapshot", "k"), chi, "1", "EXAFS, mean over the snapshot's absorbers"),
+        "chi_correction": ("k", computed.correction, "1", "control variate, contained in chi"),
+        "chi_correction_error": ("k", computed.correction_error, "1", "standard error of the correction"),
         "pair_distribution": (("snapshot", "r"), n_r, "1/angstrom", "n(r) = 4 pi r^2 rho g(r)"),
         "angle_distribution": (
             ("snapshot", "angle"),
@@ -227,7 +364,7 @@ def assemble(
             "1",
             "atom",
         ),
-        "absorber_status": (("snapshot", "absorber"), absorber_failed.astype("int8"), "1", "1: FEFF failed"),
+        "absorber_status": (("snapshot", "absorber"), computed.failed.astype("int8"), "1", "1: failed"),
         "snapshot_status": ("snapshot", failed.astype("int8"), "1", "1: an absorber failed"),
         "step": ("snapshot", np.array([shot.step for shot in snapshots]), "1", "time step of the snapshot"),
         "k": ("k", feff.k_grid(exafs.feff), "1/angstrom", "photoelectron wave number"),

@@ -55,8 +55,17 @@ def plan(config: CampaignConfig) -> Plan:
     """Count what the campaign will run and write, from its config alone."""
     points = of_campaign(config)
     folds, measurements = config.dataset.folds, len(config.measurements)
-    jobs = {"md": len(points), "exafs": len(points), "train": folds, "predict": 3 * measurements, "other": 7}
+    fast = config.exafs.engine == "nbody"
+    other = 8 if fast else 7
+    jobs = {
+        "md": len(points),
+        "exafs": len(points),
+        "train": folds,
+        "predict": 3 * measurements,
+        "other": other,
+    }
     samples = len(points) * config.exafs.snapshots
+    chosen = samples * config.exafs.absorbers_per_snapshot
     coordinates = sum(
         3 * config.dynamics.snapshots * atoms_of(config, point.phase) for point in points.values()
     )
@@ -67,7 +76,8 @@ def plan(config: CampaignConfig) -> Plan:
         + 4 * folds * network_bytes(config)  # fold, ensemble, and both in MLflow
         + sum(jobs.values()) * BYTES_PER_JOB
     )
-    return Plan(jobs, samples * config.exafs.absorbers_per_snapshot, round(disk))
+    feff_runs = len(points) * config.exafs.control_absorbers if fast else chosen
+    return Plan(jobs, feff_runs, round(disk))
 
 
 def summary(config: CampaignConfig) -> str:

@@ -1,7 +1,8 @@
 # in:  config, md/<state point>/trajectory.nc
-# out: scattering/ (frozen phases), exafs/<state point>/spectra.nc
+# out: scattering/ (frozen phases, amplitude tables), exafs/<state point>/spectra.nc
 
 FROZEN = f"{RESULTS}/scattering/manifest.json"
+TABLES = f"{RESULTS}/scattering/tables.nc"
 
 
 rule freeze:
@@ -32,15 +33,44 @@ rule freeze:
         "python -m nnexafs freeze --config {params.config} --out {params.folder} > {log} 2>&1"
 
 
+rule tables:
+    """Amplitudes of paths through one and two neighbours, on grids of geometry (FEFF8.5L's genfmt).
+
+    They depend on nothing but the frozen phases, so that the sum over all absorbers needs FEFF no more.
+    """
+    input:
+        phases=FROZEN,
+    output:
+        TABLES,
+    log:
+        f"{LOGS}/tables.log",
+    benchmark:
+        f"{BENCHMARKS}/tables.tsv"
+    # every spectrum waits for it
+    priority: 10
+    threads: 2
+    conda:
+        "../../envs/exafs.yaml"
+    params:
+        config=CONFIG,
+        settings=leaves.scattering(campaign),
+        code=provenance.code_hash("scattering.tables"),
+        folder=lambda wildcards, input: Path(input.phases).parent,
+    shell:
+        "python -m nnexafs tables --config {params.config} --phases {params.folder} --processes {threads}"
+        " --out {output} > {log} 2>&1"
+
+
 rule exafs:
     """EXAFS, pair distribution and bond angles of a trajectory's snapshots, over the same absorbers.
 
-    FEFF8.5L sums all paths of an absorber; absorbers are averaged to a snapshot. An absorber whose FEFF run
-    fails marks its snapshot; more than `exafs.failure_fraction` of them fail the state point.
+    Engine nbody: every absorber by the n-body expansion, corrected by FEFF on a few. Engine feff: FEFF8.5L
+    on chosen absorbers. More than `exafs.failure_fraction` failed absorbers fail the state point.
     """
     input:
         trajectory=f"{RESULTS}/md/{{state_point}}/trajectory.nc",
         phases=FROZEN,
+        tables=TABLES if campaign.exafs.engine == "nbody" else [],
     output:
         f"{RESULTS}/exafs/{{state_point}}/spectra.nc",
     log:

@@ -18,6 +18,7 @@ for command in (
     config.plan,
     simulation.md,
     simulation.freeze,
+    simulation.tables,
     simulation.exafs,
     network.dataset,
     network.track,

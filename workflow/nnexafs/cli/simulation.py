@@ -51,6 +51,25 @@ def freeze(configs: tuple[Path, ...], out: Path) -> None:
 
 
 @click.command()
+@config_option
+@click.option("--phases", type=Folder, required=True, help="Folder of frozen phases (nnexafs freeze).")
+@click.option("--processes", type=click.IntRange(min=1), default=1, help="FEFF processes at once.")
+@out_option("Tables file to write (NetCDF), tables.nc beside the phases.")
+def tables(configs: tuple[Path, ...], phases: Path, processes: int, out: Path) -> None:
+    """Tabulate FEFF's path amplitudes for the engine nbody, once for all spectra."""
+    from nnexafs.config import load
+    from nnexafs.scattering import tables as amplitude_tables
+    from nnexafs.scattering.feff import FrozenPhases
+
+    settings = load(*configs).exafs.feff
+    frozen = FrozenPhases.load(phases)
+    frozen.check_settings(settings, place=str(phases))
+    domain = amplitude_tables.domain_for(frozen.reference, settings.path_length_angstrom)
+    made = amplitude_tables.make(frozen, domain, processes=processes, report=say)
+    amplitude_tables.write(made, out, fingerprint=amplitude_tables.fingerprint(frozen, domain))
+
+
+@click.command()
 @click.argument("trajectory", type=InFile)
 @config_option
 @click.option("--phases", type=Folder, required=True, help="Folder of frozen phases (nnexafs freeze).")

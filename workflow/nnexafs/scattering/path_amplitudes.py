@@ -143,7 +143,7 @@ def read_amplitudes(feff_pad: bytes, *, paths: int) -> PathAmplitudes:
         energies = int(lines[1].split()[2])
         start = 4 + pad.lines_of(2 * energies)  # the central atom's phase shifts come first
         momentum, start, real = _momentum(lines, start, energies)
-        length, legs = _block(lines[start], energies)
+        length = _block(lines[start], energies)
         if (len(lines) - start) != paths * length:
             raise FeffError(f"FEFF genfmt: feff.pad holds {(len(lines) - start) // length} of {paths} paths")
         blocks = np.array(lines[start:], dtype=object).reshape(paths, length)
@@ -170,7 +170,7 @@ def _momentum(lines: list[bytes], start: int, energies: int) -> tuple[Momentum, 
     return Momentum(k[:real], (pairs[:, 0] + 1j * pairs[:, 1])[:real]), end, real
 
 
-def _block(header: bytes, energies: int) -> tuple[int, int]:
-    """Lines of one path, and its legs."""
+def _block(header: bytes, energies: int) -> int:
+    """How many lines one path takes."""
     legs = int(header.split()[2])
-    return 1 + sum(map(pad.lines_of, (3 * legs, legs, legs, legs, energies, energies))), legs
+    return 1 + sum(map(pad.lines_of, (3 * legs, legs, legs, legs, energies, energies)))

@@ -5,8 +5,8 @@ three-body class is described by two adjacent legs and the angle between them, b
 varies fastest with that angle; the legs' lengths matter little.
 """
 
-from collections.abc import Callable
 from dataclasses import dataclass
+from itertools import pairwise
 
 import numpy as np
 
@@ -19,8 +19,8 @@ class PathClass:
 
     `sites` names the atoms visited: 0 the absorber, 1 and 2 its neighbours i and j. `pivot` is the atom
     between the two legs that serve as coordinates (0: legs 0-i and 0-j; 1: legs 0-i and i-j). `r_step` and
-    `angle_step` are the table's grid, chosen by `benchmarks/amplitude_grids.py` such that interpolation
-    leaves R below about 1e-5 of the class. `reversible`: the reversed path is another one with the same chi.
+    `angle_step` are the table's grid; what its interpolation costs is measured when the tables are made and
+    stored with them. `reversible`: the reversed path is another one with the same chi.
     """
 
     name: str
@@ -55,7 +55,7 @@ class PathClass:
         near, between, far = self.sides(first, second, angle_degree)
         lengths = {(0, 1): near, (1, 2): between, (0, 2): far}
         visited = (0, *self.sites, 0)
-        steps = [tuple(sorted(step)) for step in zip(visited[:-1], visited[1:], strict=True)]
+        steps = [tuple(sorted(step)) for step in pairwise(visited)]
         return np.array([lengths[step] for step in steps])
 
     def positions(self, first: np.ndarray, second: np.ndarray, angle_degree: np.ndarray) -> np.ndarray:
@@ -84,8 +84,6 @@ TRIANGLE = PathClass("triangle", (1, 2), 1, 0.25, 5.0, True)
 DOGLEG = PathClass("dogleg", (1, 2, 1), 1, 0.15, 4.0, False)
 THROUGH = PathClass("through_absorber", (1, 0, 2), 0, 0.25, 5.0, True)
 CLASSES = (SINGLE, RATTLE, TRIANGLE, DOGLEG, THROUGH)
-
-Inside = Callable[[np.ndarray, np.ndarray, np.ndarray], np.ndarray]
 
 
 def inside(

@@ -14,9 +14,11 @@ from pathlib import Path
 
 import numpy as np
 import xarray as xr
+from ase import Atoms
 from scipy.ndimage import distance_transform_edt
 
 from nnexafs import files
+from nnexafs.distributions import neighbours
 from nnexafs.errors import PhysicsError, UserError
 from nnexafs.scattering import splines
 from nnexafs.scattering.feff import FrozenPhases, k_grid
@@ -26,6 +28,9 @@ from nnexafs.scattering.path_classes import CLASSES, PathClass, inside
 CHECKED_PATHS = 200  # random geometries a table
 LARGEST_R = 1e-3  # of a class; a table that misses it is not written
 CHECKED_K_PER_ANGSTROM = (3.0, 16.0)
+# ASSUME: no two atoms of a usable snapshot come closer than this fraction of the crystal's shortest distance
+# (molecular dynamics of nickel at 2000 K reaches 0.76); nearer pairs are counted and fail their snapshot.
+CLOSEST_FRACTION = 0.7
 IMPOSSIBLE = 0.6  # atoms nearer than this fraction of the closest distance are not given to FEFF
 
 Report = Callable[[str], None]
@@ -73,6 +78,13 @@ class Tables:
     momentum: np.ndarray
     phases_hash: str
     classes: dict[str, Table] = field(repr=False)
+
+
+def domain_for(reference: Atoms, reach_angstrom: float) -> Domain:
+    """The domain for simulations of a reference cell: down to 0.7 of its shortest distance."""
+    _, _, vectors = neighbours(reference, reach_angstrom)
+    nearest = float(np.linalg.norm(vectors, axis=1).min())
+    return Domain(round(CLOSEST_FRACTION * nearest, 2), reach_angstrom)
 
 
 def full_geometry(path: PathClass, geometry: tuple[np.ndarray, ...]) -> tuple[np.ndarray, ...]:

@@ -1,0 +1,277 @@
+"""The n-body expansion against FEFF's own paths, and everything that must not change its sum."""
+
+from collections.abc import Sequence
+from dataclasses import replace
+from itertools import permutations
+from pathlib import Path
+
+import numpy as np
+import pytest
+from ase import Atoms
+from ase.build import bulk
+
+from nnexafs.config import Feff
+from nnexafs.errors import UserError
+from nnexafs.scattering import feff, nbody, pad, path_amplitudes, tables
+from nnexafs.scattering.feff_input import clusters
+from nnexafs.scattering.feff_process import FeffError
+from nnexafs.scattering.path_amplitudes import amplitudes
+
+CLOSEST, REACH = 2.0, 4.2  # angstrom; below two nearest distances no path visits three neighbours
+SETTINGS = Feff(scf=False, path_length_angstrom=REACH, curved_wave_criterion=0, plane_wave_criterion=0)
+CLASSES = ("single", "rattle", "triangle", "dogleg", "through_absorber")
+Site = int | None  # a neighbour's index, None for the absorber
+
+
+@pytest.fixture(scope="module")
+def phases(tmp_path_factory: pytest.TempPathFactory) -> feff.FrozenPhases:
+    folder = tmp_path_factory.mktemp("campaign") / "scattering"
+    feff.freeze(bulk("Ni", cubic=True, a=3.52), element="Ni", edge="K", settings=SETTINGS, folder=folder)
+    return feff.FrozenPhases.load(folder)
+
+
+@pytest.fixture(scope="module")
+def made(phases: feff.FrozenPhases) -> tables.Tables:
+    return tables.make(phases, tables.Domain(CLOSEST, REACH), processes=2)
+
+
+def nickel(sigma_angstrom: float = 0.07, seed: int = 1, repeat: int = 3) -> Atoms:
+    atoms = bulk("Ni", cubic=True, a=3.52).repeat(repeat)
+    atoms.positions += np.random.default_rng(seed).normal(0, sigma_angstrom, atoms.positions.shape)
+    return atoms
+
+
+def molecule(*positions: Sequence[float]) -> Atoms:
+    """Nickel atoms alone in a large cell; atom 0 is the absorber."""
+    return Atoms(f"Ni{len(positions)}", positions, cell=[30.0] * 3, pbc=True)
+
+
+def histograms(atoms: Atoms, made: tables.Tables, absorbers: Sequence[int] | None = None):
+    sums = nbody.PathHistograms(made)
+    sums.add(nbody.neighbours_of(atoms, made), np.arange(len(atoms)) if absorbers is None else absorbers)
+    return sums
+
+
+def chi_of(atoms: Atoms, made: tables.Tables, absorbers: Sequence[int] | None = None) -> np.ndarray:
+    return histograms(atoms, made, absorbers).chi()[0]
+
+
+def squared_error(found: np.ndarray, expected: np.ndarray, k: np.ndarray, whole: np.ndarray | None = None):
+    """R of k^2 chi for k 3 to 16; of `whole` where only a part of a spectrum is compared."""
+    seen = (k >= 3) & (k <= 16)
+    norm = expected if whole is None else whole
+    return np.sum((k**2 * (found - expected))[seen] ** 2) / np.sum((k**2 * norm)[seen] ** 2)
+
+
+def feff_paths(atoms: Atoms, absorber: int, phases: feff.FrozenPhases, k: np.ndarray) -> dict:
+    """chi of each class from FEFF's amplitude of every single path, however it is named and ordered."""
+    (cluster,) = clusters(atoms, np.array([absorber]), radius_angstrom=REACH)
+    places = np.vstack([cluster.positions, np.zeros(3)])
+    pairs = list(permutations(range(len(cluster.positions)), 2))
+    visits: dict[str, list[tuple[Site, ...]]] = {
+        "single": [(i,) for i in range(len(cluster.positions))],
+        "rattle": [(i, None, i) for i in range(len(cluster.positions))],
+        "triangle": [(i, j) for i, j in pairs],
+        "dogleg": [(i, j, i) for i, j in pairs],
+        "through_absorber": [(i, None, j) for i, j in pairs],
+    }
+    found = {}
+    for name, paths in visits.items():
+        sites = np.array([[-1 if site is None else site for site in path] for path in paths])
+        closed = np.pad(places[sites], ((0, 0), (1, 1), (0, 0)))
+        lengths = np.linalg.norm(np.diff(closed, axis=1), axis=2).sum(axis=1) / 2
+        sites = sites[lengths <= REACH]
+        one = amplitudes(places[sites], np.where(sites < 0, 0, 1), phases=phases)
+        found[name] = one.chi(k).imag.sum(axis=0)
+    return found
+
+
+def test_packed_numbers_have_known_values(phases):
+    written = b"S.R%%%%%"  # 1 = 10^1 * (4 + 45 / 90) / 45; the odd leading digit is the plus sign
+    assert pad.numbers(written) == 1.0
+    assert pad.numbers(b"S-R%%%%%") == -1.0
+    assert pad.numbers(b"T.R%%%%%R.R%%%%%") == pytest.approx([10.0, 0.1], rel=1e-12)
+    with pytest.raises(ValueError):
+        pad.numbers(written[:-1])
+
+
+def test_momentum_is_the_one_feff_prints(phases):
+    momentum = amplitudes(np.array([[[2.5, 0, 0]]]), np.array([[1]]), phases=phases).momentum
+    assert np.abs(momentum.k - np.round(momentum.k, 1)).max() < 2e-4
+    assert (momentum.k[1], momentum.k[-1]) == pytest.approx((0.1, 20.0), abs=1e-5)
+    text = next(iter(feff.single_scattering_paths(phases).values())).decode()
+    rows = text[text.index("real[p]") :].splitlines()[1:]
+    k, mean_free_path, real = np.array([row.split() for row in rows], dtype=float)[:, [0, 5, 6]].T
+    assert momentum.k == pytest.approx(k, abs=1e-3)
+    assert momentum.p.real == pytest.approx(real, rel=1e-3)
+    assert 1 / momentum.p.imag == pytest.approx(mean_free_path, rel=1e-3)
+
+
+def test_path_amplitudes_sum_to_chi_dat(phases):
+    atoms = molecule((0, 0, 0), (2.4, 0.1, 0.2), (0.9, 2.3, -0.3))
+    (cluster,) = clusters(atoms, np.array([0]), radius_angstrom=REACH)
+    complete = feff.chi_of_cluster(cluster, phases=phases, settings=SETTINGS)
+    k = feff.k_grid(SETTINGS)
+    parts = feff_paths(atoms, 0, phases, k)
+    assert np.abs(parts["triangle"]).max() > 1e-3
+    assert squared_error(sum(parts.values()), complete, k) < 1e-9
+
+
+def test_chunks_keep_the_order_of_paths(phases, monkeypatch):
+    distances = np.linspace(2.0, 4.0, 10)
+    positions = np.pad(distances[:, None, None], ((0, 0), (0, 0), (0, 2)))
+    kinds = np.ones((10, 1), dtype=int)
+    whole = amplitudes(positions, kinds, phases=phases)
+    monkeypatch.setattr(path_amplitudes, "PATHS_PER_RUN", 3)
+    heard = []
+    parts = amplitudes(positions, kinds, phases=phases, processes=2, report=heard.append)
+    assert whole.half_length_angstrom == pytest.approx(distances, abs=1e-4)
+    assert np.array_equal(parts.magnitude, whole.magnitude)
+    assert heard == [3, 6, 9, 10]
+
+
+def test_amplitudes_that_cannot_be(phases):
+    with pytest.raises(ValueError, match="not finite"):
+        amplitudes(np.full((1, 1, 3), np.nan), np.array([[1]]), phases=phases)
+    with pytest.raises(FeffError):
+        path_amplitudes.read_amplitudes(b"not FEFF's\n", paths=1)
+
+
+@pytest.mark.parametrize("sigma_angstrom", [0.03, 0.07, 0.1])
+def test_expansion_is_all_that_feff_finds(phases, made, sigma_angstrom):
+    """Within this reach no path visits three neighbours: chi.dat of all paths is the outside truth."""
+    atoms = nickel(sigma_angstrom, seed=3)
+    around = clusters(atoms, np.arange(3), radius_angstrom=REACH)
+    complete = [feff.chi_of_cluster(one, phases=phases, settings=SETTINGS) for one in around]
+    for absorber, expected in enumerate(complete):
+        assert squared_error(chi_of(atoms, made, [absorber]), expected, made.k) < 5e-5
+    assert squared_error(chi_of(atoms, made, [0, 1, 2]), np.mean(complete, axis=0), made.k) < 5e-5
+
+
+def test_each_class_is_feffs(phases, made):
+    atoms = nickel()
+    expected = feff_paths(atoms, 5, phases, made.k)
+    whole = sum(expected.values())
+    sums = histograms(atoms, made, [5])
+    values = sums.values.copy()
+    assert tuple(made.classes) == CLASSES
+    for place, name in enumerate(CLASSES):
+        sums.values[:] = 0
+        sums.values[:, place] = values[:, place]
+        assert np.abs(expected[name]).max() > 0
+        assert squared_error(sums.chi()[0], expected[name], made.k, whole) < 2e-5, name
+
+
+def test_dimer_is_single_scattering(phases, made):
+    atoms = molecule((0, 0, 0), (2.4, 0.1, 0.2))
+    path = amplitudes(atoms.positions[None, 1:], np.array([[1]]), phases=phases)
+    expected = path.chi(made.k)[0].imag
+    assert squared_error(chi_of(atoms, made, [0]), expected, made.k) < 1e-6
+    assert squared_error(chi_of(atoms, made, [1]), expected, made.k) < 1e-6
+
+
+def test_nothing_within_reach_is_nothing(made):
+    sums = histograms(molecule((0, 0, 0), (REACH + 0.01, 0, 0)), made, [0])
+    assert not sums.chi().any()
+    assert sums.outside == [0]
+
+
+def moved(atoms: Atoms, how: str) -> Atoms:
+    atoms = atoms.copy()
+    if how == "rotated":
+        atoms.rotate(37.0, (1, 2, 3), rotate_cell=True)
+    elif how == "mirrored":
+        atoms.set_cell(atoms.cell[:] * [-1, 1, 1], scale_atoms=True)
+    elif how == "translated":
+        atoms.translate((3.1, -5.7, 20.3))
+        atoms.wrap()
+    else:
+        atoms = atoms[np.random.default_rng(0).permutation(len(atoms))]
+    return atoms
+
+
+@pytest.mark.parametrize("how", ["rotated", "mirrored", "translated", "relabelled"])
+def test_invariance(made, how):
+    atoms = nickel()
+    after = moved(atoms, how)
+    assert not np.allclose(after.positions, atoms.positions)
+    assert squared_error(chi_of(after, made), chi_of(atoms, made), made.k) < 1e-9
+
+
+def test_groups_and_snapshots_add_up(made):
+    snapshots = [nickel(seed=seed, repeat=2) for seed in (1, 2)]
+    grouped = nbody.PathHistograms(made, groups=4)
+    for number, atoms in enumerate(snapshots):
+        around = nbody.neighbours_of(atoms, made)
+        grouped.add(around, np.arange(5), np.array([0, 0, 0, 2, 2]))
+        grouped.add(around, np.array([7]), 3 * number)
+    chi = grouped.chi()
+    assert grouped.absorbers.tolist() == [7, 0, 4, 1]
+    assert np.isnan(chi[1]).all()
+    assert np.array_equal(chi[3], chi_of(snapshots[1], made, [7]))
+    members = [(0, [0, 1, 2, 7], [0, 1, 2]), (2, [3, 4], [3, 4])]
+    for group, *absorbers in members:
+        apart = [
+            chi_of(atoms, made, [a]) for atoms, those in zip(snapshots, absorbers, strict=True) for a in those
+        ]
+        assert chi[group] == pytest.approx(np.mean(apart, axis=0), abs=1e-9)
+
+
+def test_small_cell_is_its_own_supercell(made):
+    """A cell of 3.5 angstrom: atoms see several images of each other and of themselves."""
+    atoms = nickel(sigma_angstrom=0.1, repeat=1)
+    assert squared_error(chi_of(atoms.repeat(3), made), chi_of(atoms, made), made.k) < 1e-9
+
+
+def test_pairs_closer_than_the_tables_are_counted(made):
+    assert histograms(nickel(), made).outside == [0]
+    near = histograms(molecule((0, 0, 0), (CLOSEST - 0.01, 0, 0)), made, [0])
+    assert near.outside == [1]
+    assert not near.chi().any()
+    apart = [(2.4, 0.5, 0), (2.4, -0.5, 0)]
+    sums = histograms(molecule((0, 0, 0), *apart), made, [0])
+    assert sums.outside == [1]
+    alone = [chi_of(molecule((0, 0, 0), position), made, [0]) for position in apart]
+    assert sums.chi()[0] == pytest.approx(sum(alone), abs=1e-9)
+
+
+def test_a_species_without_tables_is_refused(made):
+    atoms = nickel()
+    atoms.symbols[4] = "Al"
+    with pytest.raises(UserError, match="the snapshot holds Al"):
+        nbody.neighbours_of(atoms, made)
+
+
+def test_tables_survive_a_file(made, phases, tmp_path):
+    path = tmp_path / "tables.nc"
+    tables.write(made, path, fingerprint=tables.fingerprint(phases, made.domain))
+    again = tables.read(path, phases=phases)
+    assert again.domain == made.domain and again.species == made.species
+    assert np.array_equal(chi_of(nickel(), again, [0]), chi_of(nickel(), made, [0]))
+
+
+def test_tables_of_other_phases_are_refused(made, phases, tmp_path):
+    path = tmp_path / "tables.nc"
+    tables.write(made, path, fingerprint="")
+    with pytest.raises(UserError, match="made of other phases"):
+        tables.read(path, phases=replace(phases, phases_hash="0" * 64))
+    for damaged in (path.read_bytes()[:2000], b"not a table"):
+        path.write_bytes(damaged)
+        with pytest.raises(UserError):
+            tables.read(path)
+
+
+def test_fingerprint_knows_the_domain_and_the_phases(phases):
+    domain = tables.Domain(CLOSEST, REACH)
+    others = [
+        tables.fingerprint(phases, tables.Domain(CLOSEST, 4.3)),
+        tables.fingerprint(phases, tables.Domain(1.9, REACH)),
+        tables.fingerprint(replace(phases, phases_hash="0" * 64), domain),
+    ]
+    assert len({tables.fingerprint(phases, domain), *others}) == 4
+
+
+def test_tables_that_miss_their_accuracy_are_not_made(phases, monkeypatch):
+    monkeypatch.setattr(tables, "LARGEST_R", 1e-9)
+    with pytest.raises(tables.PhysicsError, match="amplitude table single Ni-Ni"):
+        tables.make(phases, tables.Domain(CLOSEST, REACH))
