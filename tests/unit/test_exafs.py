@@ -148,7 +148,7 @@ def test_one_failing_absorber_marks_its_snapshot_only(monkeypatch, tmp_path, pha
 
 def test_too_many_failures_name_the_state_point_and_the_first_ones(monkeypatch, tmp_path, phases_folder):
     failing(monkeypatch, tmp_path, every=2)
-    with pytest.raises(PhysicsError, match=f"{NAME}: FEFF failed for 3 of 6 .*disk on fire") as caught:
+    with pytest.raises(PhysicsError, match=f"{NAME}: failed for 3 of 6 .*disk on fire") as caught:
         spectra(trajectory(), phases_folder)
     assert "\n" not in str(caught.value)
 
