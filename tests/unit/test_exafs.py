@@ -12,9 +12,9 @@ from ase.build import bulk
 from nnexafs.config import Distributions, Exafs, Feff
 from nnexafs.distributions import angle_distribution, pair_distribution
 from nnexafs.errors import PhysicsError, UserError
-from nnexafs.exafs import spectra_of
+from nnexafs.exafs import choose, control_absorbers, expansion, spectra_of
 from nnexafs.files import read_dataset, write_dataset
-from nnexafs.scattering import feff
+from nnexafs.scattering import feff, tables
 from nnexafs.scattering.feff_input import clusters
 
 SETTINGS = Feff(scf=False, path_length_angstrom=4.0)
@@ -60,7 +60,7 @@ def test_the_contract_of_the_spectra_file(result, tmp_path):
     write_dataset(tmp_path / "spectra.nc", result)
     stored = read_dataset(tmp_path / "spectra.nc", what="spectra")
     xr.testing.assert_identical(stored, result)
-    assert dict(stored.sizes) == {"snapshot": 3, "absorber": 2, "k": 361, "r": 120, "angle": 90}
+    assert dict(stored.sizes) == {"snapshot": 3, "absorber": 2, "k": 361, "r": 120, "angle": 90, "control": 0}
     assert stored["step"].values.tolist() == [100, 300, 500]
     assert stored.attrs["state_point"] == NAME and stored.attrs["phase_end"] == "fcc"
     assert (stored.attrs["element"], stored.attrs["edge"], stored.attrs["engine"]) == ("Ni", "K", "feff")
@@ -215,3 +215,88 @@ def test_a_one_atom_cell_scatters_from_its_images(phases_folder):
     large = clusters(primitive.repeat((5, 5, 5)), np.array([62]), radius_angstrom=4.0)[0]
     chi = feff.chi_of_cluster(large, phases=feff.FrozenPhases.load(phases_folder), settings=SETTINGS)
     np.testing.assert_allclose(tiny["chi"].values[0], chi, atol=1e-6)
+
+
+# --- the engine nbody --------------------------------------------------------------------------
+
+FAST = Exafs(engine="nbody", snapshots=3, control_absorbers=2, feff=SETTINGS)
+
+
+@pytest.fixture(scope="module")
+def with_tables(phases_folder: Path) -> Path:
+    phases = feff.FrozenPhases.load(phases_folder)
+    domain = tables.domain_for(phases.reference, SETTINGS.path_length_angstrom)
+    made = tables.make(phases, domain, processes=2)
+    tables.write(made, phases_folder / "tables.nc", fingerprint=tables.fingerprint(phases, domain))
+    return phases_folder
+
+
+def squared_error(chi: np.ndarray, reference: np.ndarray) -> float:
+    """R of k^2 chi, k 3 to 16."""
+    k = feff.k_grid(SETTINGS)
+    weight = k**2 * ((k >= 3) & (k <= 16))
+    return float(((weight * (chi - reference)) ** 2).sum() / ((weight * reference) ** 2).sum())
+
+
+def test_nbody_takes_every_absorber_and_keeps_the_contract(with_tables, tmp_path):
+    made = spectra(trajectory(), with_tables, FAST)
+    assert dict(made.sizes) == {"snapshot": 3, "absorber": 32, "k": 361, "r": 120, "angle": 90, "control": 2}
+    assert (np.sort(made["absorber_index"].values, axis=1) == np.arange(32)).all()
+    assert made.attrs["engine"] == "nbody" and made.attrs["control_absorbers"] == 2
+    assert (made["chi_correction_error"].values[60:] > 0).all()
+    write_dataset(tmp_path / "spectra.nc", made)
+    xr.testing.assert_identical(read_dataset(tmp_path / "spectra.nc", what="spectra"), made)
+
+
+def test_nbody_agrees_with_feff_with_all_paths_on_every_absorber(with_tables):
+    """Within 4 angstrom there are no paths through three neighbours: the expansion is complete."""
+    one = trajectory(frames=1)
+    every = SETTINGS.model_copy(update={"plane_wave_criterion": 0.0})
+    exact = EXAFS.model_copy(update={"snapshots": 1, "absorbers_per_snapshot": 32, "feff": every})
+    expanded = FAST.model_copy(update={"snapshots": 1, "control_absorbers": 0})
+    reference, found = spectra(one, with_tables, exact), spectra(one, with_tables, expanded)
+    assert squared_error(found["chi"].values[0], reference["chi"].values[0]) < 1e-5
+    np.testing.assert_allclose(
+        found["pair_distribution"].values, reference["pair_distribution"].values, atol=1e-9
+    )
+    assert np.isnan(found["chi_correction_error"].values).all() and found.attrs["control_absorbers"] == 0
+
+
+def test_the_correction_is_feff_minus_the_expansion_on_the_same_absorber(with_tables):
+    """With one control absorber: expansion of that absorber plus the correction is FEFF's own chi."""
+    one = trajectory(frames=1)
+    made = spectra(one, with_tables, FAST.model_copy(update={"snapshots": 1, "control_absorbers": 1}))
+    phases = feff.FrozenPhases.load(with_tables)
+    amplitudes = tables.read(with_tables / "tables.nc", phases=phases)
+    every = FAST.model_copy(update={"snapshots": 1})
+    (snapshot,) = choose(one, exafs=every, element="Ni", seed=5)
+    (chosen,) = control_absorbers([snapshot], 1, seed=5)
+    (cluster,) = clusters(chosen.atoms, chosen.absorbers, radius_angstrom=4.0)
+    all_paths = SETTINGS.model_copy(update={"plane_wave_criterion": 0.0})
+    own = expansion([chosen], tables=amplitudes)[0][0] + made["chi_correction"].values
+    np.testing.assert_allclose(
+        own, feff.chi_of_cluster(cluster, phases=phases, settings=all_paths), atol=1e-12
+    )
+    assert np.isnan(made["chi_correction_error"].values).all()
+
+
+def test_atoms_too_close_for_the_tables_fail_their_snapshot(with_tables):
+    simulated = trajectory()
+    vector = simulated["positions"].values[1, 1] - simulated["positions"].values[1, 0]
+    simulated["positions"].values[1, 1] -= vector * (1 - 1.5 / np.linalg.norm(vector))
+    tolerant = FAST.model_copy(update={"failure_fraction": 0.5, "control_absorbers": 0})
+    made = spectra(simulated, with_tables, tolerant)
+    assert made["snapshot_status"].values.tolist() == [1, 0, 0]
+    assert np.isnan(made["chi"].values[0]).all() and np.isfinite(made["chi"].values[1:]).all()
+    (line,) = json.loads(made.attrs["failures"])
+    assert line.startswith("snapshot 0 (step 100): ") and "closer than" in line
+
+
+def test_tables_must_fit_the_path_length_and_be_there(with_tables, tmp_path):
+    longer = FAST.model_copy(update={"feff": SETTINGS.model_copy(update={"path_length_angstrom": 4.5})})
+    with pytest.raises(UserError, match=r"made for a path length of 4 angstrom.*4\.5"):
+        spectra(trajectory(), with_tables, longer)
+    for name in ("phase.pad", "xsect.json", "manifest.json"):
+        (tmp_path / name).write_bytes((with_tables / name).read_bytes())
+    with pytest.raises(UserError, match="amplitude tables"):
+        spectra(trajectory(), tmp_path, FAST)

@@ -187,8 +187,25 @@ def test_a_folder_without_phases_is_a_user_error(tmp_path):
 def test_phases_of_one_species_scatter_no_other(phases):
     alloy = nickel()
     alloy.symbols[5] = "Cu"
-    with pytest.raises(UserError, match="made for Ni alone"):
+    with pytest.raises(UserError, match="made for Ni-Ni, the cluster holds Ni-Ni-Cu"):
         feff.chi_of_cluster(cluster_of(alloy), phases=phases, settings=SETTINGS)
+
+
+def test_phases_of_an_alloy_scatter_clusters_that_lack_one_of_its_species(tmp_path):
+    alloy = bulk("NiAl", "cesiumchloride", a=2.9)[[1, 0]]  # aluminium first: the absorber is not atom 0
+    feff.freeze(alloy, element="Ni", edge="K", settings=SETTINGS, folder=tmp_path / "scattering")
+    frozen = feff.FrozenPhases.load(tmp_path / "scattering")
+    assert frozen.species == ("Ni", "Al", "Ni")
+    pure = feff.chi_of_cluster(cluster_of(nickel()), phases=frozen, settings=SETTINGS)
+    whole = nickel()
+    far = np.argmax(whole.get_distances(0, range(len(whole)), mic=True))
+    whole.symbols[far] = "Al"
+    none_near = feff.chi_of_cluster(cluster_of(whole), phases=frozen, settings=SETTINGS)
+    np.testing.assert_array_equal(pure, none_near)
+    whole.symbols[1] = "Al"
+    one_near = feff.chi_of_cluster(cluster_of(whole), phases=frozen, settings=SETTINGS)
+    assert np.abs(one_near - pure)[60:280].max() > 1e-3
+    assert len(feff.single_scattering_paths(frozen)) == 3
 
 
 def test_several_species_get_a_potential_each():
@@ -226,8 +243,8 @@ def test_other_elements_and_the_l3_edge(tmp_path, element, edge, lattice):
 
 @pytest.mark.parametrize(
     "reference",
-    [Atoms(), bulk("Cu"), Atoms("Ni"), Atoms("Ni", cell=[3, 3, 3]), bulk("NiAl", "cesiumchloride", a=2.9)],
-    ids=["empty", "other element", "no cell", "not periodic", "alloy"],
+    [Atoms(), bulk("Cu"), Atoms("Ni"), Atoms("Ni", cell=[3, 3, 3])],
+    ids=["empty", "other element", "no cell", "not periodic"],
 )
 def test_a_reference_that_is_no_crystal_of_the_element_is_refused(tmp_path, reference):
     with pytest.raises(UserError, match="reference cell"):

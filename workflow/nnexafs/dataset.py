@@ -10,6 +10,7 @@ import numpy as np
 import xarray as xr
 
 from nnexafs.config import DatasetSettings
+from nnexafs.control import Control, shared
 from nnexafs.errors import UserError
 from nnexafs.files import read_dataset
 from nnexafs.statepoints import seed_of
@@ -57,6 +58,7 @@ def combine(
     if not contents.spectra:
         reasons = "; ".join(f"{item['state_point']}: {item['reason']}" for item in contents.excluded[:3])
         raise UserError(f"dataset: none of {len(contents.excluded)} trajectories is usable ({reasons}, ...)")
+    share_control(contents.spectra)
     phases = {one.attrs["state_point"]: one.attrs["phase_end"] for one in contents.spectra}
     splits = split_trajectories(phases, settings=settings, seed=seed)
     samples = [_samples(one, splits[one.attrs["state_point"]]) for one in contents.spectra]
@@ -64,6 +66,32 @@ def combine(
     dataset.attrs = _attributes(contents, campaign)
     dataset.attrs["hash"] = content_hash(dataset)
     return dataset
+
+
+def share_control(spectra: list[xr.Dataset]) -> None:
+    """Replace each trajectory's own correction in chi by the one fitted to its phase's, and add its error.
+
+    Afterwards every dataset holds `chi_error` (snapshot, k). Spectra of the engine feff need no correction
+    and get an error of zero.
+    """
+    expanded = [one for one in spectra if one.attrs["engine"] == "nbody"]
+    controls = {
+        one.attrs["state_point"]: Control(
+            one.attrs["phase_end"],
+            float(one.attrs["temperature_kelvin"]),
+            float(one.attrs["lattice_scale"]),
+            one["control_difference"].values,
+        )
+        for one in expanded
+    }
+    fitted = shared(controls)
+    for number, one in enumerate(spectra):
+        error = np.zeros(one.sizes["k"])
+        if one.attrs["engine"] == "nbody":
+            correction, error = fitted[one.attrs["state_point"]]
+            one = one.assign(chi=one["chi"] + (correction - one["chi_correction"].values))
+        error_of_each = one["chi"].copy(data=np.broadcast_to(error, one["chi"].shape))
+        spectra[number] = one.assign(chi_error=error_of_each)
 
 
 def _contents(files: Iterable[tuple[Path, xr.Dataset]]) -> Contents:
@@ -165,7 +193,7 @@ def _deal(shuffled: list[str], settings: DatasetSettings, *, first_fold: int) ->
 
 def _samples(spectra: xr.Dataset, split: int) -> xr.Dataset:
     """One trajectory's snapshots as samples with the coordinates of the contract."""
-    samples = spectra[list(VARIABLES)].rename(snapshot="sample").rename_vars(sample="snapshot")
+    samples = spectra[[*VARIABLES, "chi_error"]].rename(snapshot="sample").rename_vars(sample="snapshot")
     samples = samples.drop_vars([name for name in samples.coords if name not in (*GRIDS, "snapshot")])
     count = samples.sizes["sample"]
     constant = {

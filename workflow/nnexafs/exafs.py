@@ -32,15 +32,20 @@ TABLES_FILE = "tables.nc"  # beside the frozen phases
 @dataclass(frozen=True)
 class Computed:
     """What an engine gives: `chi` (snapshot, k), the mean over each snapshot's absorbers; `failed` (snapshot,
-    absorber); one line for each failure; what the control variate added, its standard error (k), and the
-    number of absorbers behind it."""
+    absorber); one line for each failure; what the control variate added, its standard error (k), and FEFF
+    minus the expansion of each control absorber (control, k)."""
 
     chi: np.ndarray
     failed: np.ndarray
     failures: list[str]
     correction: np.ndarray
     correction_error: np.ndarray
-    control_absorbers: int
+    control_difference: np.ndarray
+
+    @property
+    def control_absorbers(self) -> int:
+        """How many absorbers are behind the correction."""
+        return len(self.control_difference)
 
 
 @dataclass(frozen=True)
@@ -207,8 +212,7 @@ def expand(
         chosen, tables=tables, phases=phases, exafs=exafs, report=report
     )
     correction, error = mean_and_error(difference, len(tables.k))
-    count = len(difference)
-    return Computed(chi + correction, failed, failures + control_failures, correction, error, count)
+    return Computed(chi + correction, failed, failures + control_failures, correction, error, difference)
 
 
 def expansion(snapshots: list[Snapshot], *, tables: Tables) -> tuple[np.ndarray, np.ndarray]:
@@ -271,7 +275,7 @@ def run_feff(
     """FEFF on every chosen absorber; nothing is added afterwards."""
     chi, failures = chi_of_absorbers(snapshots, phases=phases, exafs=exafs, report=report)
     nothing = np.zeros(chi.shape[2])
-    return Computed(chi.mean(axis=1), np.isnan(chi).any(axis=2), failures, nothing, nothing, 0)
+    return Computed(chi.mean(axis=1), np.isnan(chi).any(axis=2), failures, nothing, nothing, chi[:0, 0])
 
 
 def chi_of_absorbers(
@@ -350,6 +354,12 @@ def assemble(
     variables = {
         "chi": (("snapshot", "k"), chi, "1", "EXAFS, mean over the snapshot's absorbers"),
         "chi_correction": ("k", computed.correction, "1", "control variate, contained in chi"),
+        "control_difference": (
+            ("control", "k"),
+            computed.control_difference,
+            "1",
+            "FEFF with all paths minus the expansion, of each control absorber",
+        ),
         "chi_correction_error": ("k", computed.correction_error, "1", "standard error of the correction"),
         "pair_distribution": (("snapshot", "r"), n_r, "1/angstrom", "n(r) = 4 pi r^2 rho g(r)"),
         "angle_distribution": (

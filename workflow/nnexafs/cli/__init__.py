@@ -3,7 +3,7 @@
 import click
 
 from nnexafs import __version__
-from nnexafs.cli import config, measurement, network, simulation
+from nnexafs.cli import config, ensemble, measurement, network, simulation
 from nnexafs.cli.common import Commands
 
 
@@ -20,6 +20,7 @@ for command in (
     simulation.freeze,
     simulation.tables,
     simulation.exafs,
+    ensemble.spectrum_of,
     network.dataset,
     network.track,
     network.train,

@@ -40,6 +40,14 @@ def build(folder: Path, out: Path, *, report: Callable[[str], None] = lambda tex
     report(f"wrote {out} ({len(page) / 1e6:.1f} MB)")
 
 
+def absorbers(campaign: gather.Campaign) -> str:
+    """Which absorbers a trajectory's spectrum averages over."""
+    exafs = campaign.config.exafs
+    if exafs.engine == "nbody":
+        return f"all absorbers of {exafs.snapshots} snapshots"
+    return f"the {exafs.absorbers_per_snapshot * exafs.snapshots} absorbers that went through FEFF"
+
+
 def contents(campaign: gather.Campaign) -> dict[str, object]:
     """Everything the page's template asks for."""
     return {
@@ -50,7 +58,7 @@ def contents(campaign: gather.Campaign) -> dict[str, object]:
         "css": (HERE / "page.css").read_text(encoding="utf-8"),
         "sections": list(SECTIONS.items()),
         "lead": lead(campaign),
-        "absorbers": campaign.config.exafs.absorbers_per_snapshot * campaign.config.exafs.snapshots,
+        "absorbers": absorbers(campaign),
         "config_text": (campaign.folder / "config.yaml").read_text(encoding="utf-8"),
         **tables.numbers(campaign),
         **tables.errors(campaign),

@@ -24,8 +24,8 @@ def numbers(campaign: Campaign) -> dict[str, object]:
     test = int((dataset["split"] == -1).sum())
     tiles = [
         (str(len(runs)), "trajectories"),
-        (f"{int(runs.absorbers.sum()):,}", "absorbers through FEFF"),
-        (str(int(runs.failed_absorbers.sum())), "FEFF runs failed"),
+        (f"{int(runs.absorbers.sum()):,}", "absorbers"),
+        (str(int(runs.failed_absorbers.sum())), "absorbers failed"),
         (f"{dataset.sizes['sample'] - test:,}", "training samples"),
         (f"{test:,}", "test samples"),
         (str(campaign.config.dataset.folds), "networks"),

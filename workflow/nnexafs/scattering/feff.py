@@ -78,14 +78,15 @@ class FrozenPhases:
 
 
 def freeze(reference: Atoms, *, element: str, edge: Edge, settings: Feff, folder: Path) -> None:
-    """Compute potentials and phases around atom 0 of the periodic `reference` and write them to `folder`.
+    """Compute potentials and phases around the first `element` of a periodic cell, write them to `folder`.
 
     Writes phase.pad, xsect.json, feff.inp and manifest.json, whole or not at all. The same cell and
     settings give the same bytes. UserError for an edge FEFF cannot do, FeffError where FEFF fails.
     """
     check_edge(element, edge)
     _check_reference(reference, element)
-    (cluster,) = clusters(reference, np.array([0]), radius_angstrom=REFERENCE_RADIUS_ANGSTROM)
+    cluster = _reference_cluster(reference, element, REFERENCE_RADIUS_ANGSTROM)
+    _check_every_species_is_near(cluster)
     text = feff_input(cluster, edge=edge, settings=settings, fresh_potentials=True)
     try:
         made = feff_process.run(
@@ -116,11 +117,8 @@ def chi_of_cluster(cluster: Cluster, *, phases: FrozenPhases, settings: Feff) ->
     Without S0^2 and Debye-Waller factor. Only the phase files are given to FEFF; rdinp, pathfinder, genfmt
     and ff2x run (CONTROL 0 0 0 1 1 1).
     """
-    # ASSUME: every atom scatters as in the reference cell: one potential for all, one species.
-    if set(cluster.species) != {phases.element} or len(cluster.species) != 2:
-        raise UserError(
-            f"frozen phases: made for {phases.element} alone, the cluster holds {'-'.join(cluster.species)}"
-        )
+    # ASSUME: every atom of a species scatters as it does in the reference cell: one potential each.
+    cluster = _with_potentials_of(cluster, phases, settings)
     text = feff_input(cluster, edge=phases.edge, settings=settings, fresh_potentials=False)
     given = {"phase.pad": phases.phase_pad, "xsect.json": phases.xsect_json, "feff.inp": text.encode()}
     return _chi(given, feff_process.PATH_STAGES, settings)
@@ -132,7 +130,8 @@ def single_scattering_paths(phases: FrozenPhases) -> dict[str, bytes]:
         update={"legs": 2, "curved_wave_criterion": 0.0, "plane_wave_criterion": 0.0}
     )
     reach = settings.path_length_angstrom
-    (cluster,) = clusters(phases.reference, np.array([0]), radius_angstrom=reach)
+    cluster = _reference_cluster(phases.reference, phases.element, reach)
+    cluster = _with_potentials_of(cluster, phases, settings)
     text = feff_input(cluster, edge=phases.edge, settings=settings, fresh_potentials=False, path_files=True)
     given = {"phase.pad": phases.phase_pad, "xsect.json": phases.xsect_json, "feff.inp": text.encode()}
     return feff_process.run(
@@ -179,9 +178,44 @@ def read_chi(text: str, k: np.ndarray) -> np.ndarray:
     return table[:, 1]
 
 
+def _reference_cluster(reference: Atoms, element: str, radius_angstrom: float) -> Cluster:
+    """Atoms around the reference cell's first atom of the element."""
+    first = np.flatnonzero(reference.symbols == element)[:1]
+    (cluster,) = clusters(reference, first, radius_angstrom=radius_angstrom)
+    return cluster
+
+
+def _check_every_species_is_near(cluster: Cluster) -> None:
+    for index, symbol in enumerate(cluster.species[1:], start=1):
+        if index not in cluster.potential:
+            raise UserError(
+                f"reference cell: no {symbol} within {REFERENCE_RADIUS_ANGSTROM:g} angstrom of the first "
+                f"{cluster.species[0]}; expected every species near it"
+            )
+
+
+def _with_potentials_of(cluster: Cluster, phases: FrozenPhases, settings: Feff) -> Cluster:
+    """The cluster with its species numbered as in the phases; UserError where it holds another one.
+
+    rdinp wants an atom of every species of phase.pad: where none is near, one stands beyond all paths.
+    """
+    order = {symbol: index for index, symbol in enumerate(phases.species[1:], start=1)}
+    if cluster.species[0] != phases.element or not set(cluster.species) <= set(order):
+        raise UserError(
+            f"frozen phases: made for {'-'.join(phases.species)}, the cluster holds "
+            f"{'-'.join(cluster.species)}"
+        )
+    numbers = np.array([0, *(order[symbol] for symbol in cluster.species[1:])])
+    potential = numbers[cluster.potential]
+    absent = [index for index in order.values() if len(order) > 1 and index not in potential]
+    far = [[settings.path_length_angstrom + 3.0 * (1 + i), 0.0, 0.0] for i in range(len(absent))]
+    positions = np.vstack([cluster.positions, np.reshape(far, (-1, 3))])
+    return Cluster(positions, np.append(potential, absent).astype(int), phases.species)
+
+
 def _check_reference(reference: Atoms, element: str) -> None:
-    if not len(reference) or set(reference.symbols) != {element}:
-        raise UserError(f"reference cell: expected {element} alone, got {reference.symbols or 'no atoms'}")
+    if element not in set(reference.symbols):
+        raise UserError(f"reference cell: expected {element} in it, got {reference.symbols or 'no atoms'}")
     if not reference.pbc.all() or abs(reference.cell.volume) < 1e-6:
         raise UserError("reference cell: expected a cell that is periodic in three directions")
 
