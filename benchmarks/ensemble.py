@@ -32,6 +32,7 @@ from nnexafs.scattering.feff_input import clusters
 CLOSEST_ANGSTROM, REACH_ANGSTROM = 2.0, 6.0
 SIGMA_ANGSTROM = {"solid": 0.07, "liquid": 0.25}  # the second has the disorder of a liquid, on fcc sites
 CORRECTED = 4  # absorbers of the control variate
+EXTRAPOLATED = ("FEFF, all paths", "FEFF, default filter")  # from the sampled absorbers to all
 ALL_PATHS = Feff(
     scf=False, path_length_angstrom=REACH_ANGSTROM, curved_wave_criterion=0.0, plane_wave_criterion=0.0
 )
@@ -132,34 +133,45 @@ def case(
     difference = (complete - expansion)[options.absorbers :].mean(axis=0)
     ensemble = whole_ensemble(snapshots, made)
     each = {key: seconds / len(which) for key, seconds in feff_cost.items()}
-    nbody_cost = {key: ensemble["sum"][key] + ensemble["contraction"][key] for key in each}
-    corrected = {key: nbody_cost[key] + CORRECTED * each[key] for key in each}
-    whole_feff = {key: each[key] * total for key in each}
-    whole_filter = {key: seconds / options.absorbers * total for key, seconds in filter_cost.items()}
-    reference = complete[used].mean(axis=0)
-    mean = expansion[used].mean(axis=0)
-    methods = {
-        "FEFF, all paths": (reference, whole_feff),
-        "FEFF, default filter": (filtered.mean(axis=0), whole_filter),
-        "n-body": (mean, nbody_cost),
-        "n-body + control variate": (mean + difference, corrected),
-        "FEFF on the variate's absorbers": (
-            complete[options.absorbers :].mean(axis=0),
-            {key: CORRECTED * each[key] for key in each},
-        ),
+    engine = {key: ensemble["sum"][key] + ensemble["contraction"][key] for key in each}
+    variate = {key: CORRECTED * each[key] for key in each}
+    costs = {
+        "FEFF, all paths": {key: each[key] * total for key in each},
+        "FEFF, default filter": {key: filter_cost[key] / options.absorbers * total for key in each},
+        "n-body": engine,
+        "n-body + control variate": {key: engine[key] + variate[key] for key in each},
+        "FEFF on the variate's absorbers": variate,
     }
-    rows = [
-        {
-            "method": method,
-            "R": squared_error(chi, reference, made.k),
-            **{f"{key}_s": seconds for key, seconds in cost.items()},
-            "extrapolated": cost in (whole_feff, whole_filter),
-            "faster": whole_feff["cpu"] / cost["cpu"],
-            "faster_with_tables": whole_feff["cpu"] / (cost["cpu"] + method.startswith("n-body") * table_cost["cpu"]),
-        }
-        for method, (chi, cost) in methods.items()
-    ]  # fmt: skip
+    spectra = [
+        complete[used].mean(axis=0),
+        filtered.mean(axis=0),
+        expansion[used].mean(axis=0),
+        expansion[used].mean(axis=0) + difference,
+        complete[options.absorbers :].mean(axis=0),
+    ]
+    errors = [squared_error(chi, spectra[0], made.k) for chi in spectra]
+    rows = compared(costs, errors, table_cost)
     return {"case": name, "absorbers": total, "feff_each": each, "ensemble": ensemble, "rows": rows}
+
+
+def compared(costs: dict[str, Cost], errors: list[float], table_cost: Cost) -> list[dict]:
+    """A row for each method: R, seconds, and how many times less CPU time than FEFF with all paths."""
+    slowest = costs["FEFF, all paths"]["cpu"]
+    rows = []
+    for (method, cost), error in zip(costs.items(), errors, strict=True):
+        once = table_cost["cpu"] if method.startswith("n-body") else 0.0
+        rows.append(
+            {
+                "method": method,
+                "R": error,
+                "cpu_s": cost["cpu"],
+                "wall_s": cost["wall"],
+                "extrapolated": method in EXTRAPOLATED,
+                "faster": slowest / cost["cpu"],
+                "faster_with_tables": slowest / (cost["cpu"] + once),
+            }
+        )
+    return rows
 
 
 def cost_of_size(atoms: int, table_file: Path) -> dict[str, float]:

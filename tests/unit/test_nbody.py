@@ -113,22 +113,22 @@ def test_momentum_is_the_one_feff_prints(phases):
 
 
 @pytest.mark.parametrize(
-    "neighbours",
+    ("neighbours", "largest"),
     [
-        ((2.4, 0.1, 0.2), (0.3, 2.5, -0.3)),
-        ((2.3, 0, 0), (-2.3, 0.9, 0)),
-        ((2.3, 0, 0), (4.6, 0.4, 0)),  # focusing
-        ((2.23, 0, 0), (1.85, 2.19, 0)),  # there and back by the nearer atom and by the farther one
+        (((2.4, 0.1, 0.2), (0.3, 2.5, -0.3)), 2e-6),
+        (((2.3, 0, 0), (-2.3, 0.9, 0)), 2e-6),
+        (((2.3, 0, 0), (4.6, 0.4, 0)), 2e-5),  # focusing
+        (((2.23, 0, 0), (1.85, 2.19, 0)), 5e-6),  # there and back by the nearer atom and by the farther one
     ],
 )
-def test_three_atoms_are_chi_dat(phases, made, neighbours):
+def test_three_atoms_are_chi_dat(phases, made, neighbours, largest):
     """Between three atoms every path of up to four legs belongs to a class."""
     atoms = molecule((0, 0, 0), *neighbours)
     (cluster,) = clusters(atoms, np.array([0]), radius_angstrom=REACH)
     complete = feff.chi_of_cluster(cluster, phases=phases, settings=SETTINGS)
     parts = feff_paths(atoms, 0, phases, made.k)
     assert squared_error(sum(parts.values()), complete, made.k) < 1e-7
-    assert squared_error(chi_of(atoms, made, [0]), complete, made.k) < 2e-5
+    assert squared_error(chi_of(atoms, made, [0]), complete, made.k) < largest
 
 
 def test_chunks_keep_the_order_of_paths(phases, monkeypatch):
