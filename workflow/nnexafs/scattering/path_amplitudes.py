@@ -72,8 +72,8 @@ def amplitudes(
     frozen phases, 0 for the absorber itself. All paths have the same number of legs. FeffError where genfmt
     fails. `report` hears how many paths are done.
     """
-    if not np.isfinite(positions).all():
-        raise ValueError("paths: positions that are not finite")
+    if not len(positions) or not np.isfinite(positions).all():
+        raise ValueError("paths: none, or positions that are not finite")
     starts = range(0, len(positions), PATHS_PER_RUN)
     done = 0
     found = []
