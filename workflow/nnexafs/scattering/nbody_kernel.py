@@ -39,7 +39,8 @@ def accumulate(
     `vectors` (pair, xyz) and `kinds` (pair) of neighbours, those of atom a from `starts[a]` to
     `starts[a + 1]`; `groups` (absorber): where each absorber's paths are added; `domain`: closest distance
     and longest half path; `bins`: start and step of the histogram; `grids` (class, 7): start and step of
-    each axis and the second one's length; `histogram` (group, table, bin, component); `outside` (group): paths too close for the tables.
+    each axis, length of the second; `histogram` (group, table, bin, component); `outside` (group): paths
+    between atoms too close for the tables.
     """
     closest, reach = domain
     bin_start, bin_step = bins

@@ -78,8 +78,8 @@ class PathClass:
         return [(first, second) for first in range(1, count + 1) for second in range(1, count + 1)]
 
 
-SINGLE = PathClass("single", (1,), 0, 0.1, 180.0, False)
-RATTLE = PathClass("rattle", (1, 0, 1), 0, 0.1, 180.0, False)
+SINGLE = PathClass("single", (1,), 0, 0.05, 180.0, False)
+RATTLE = PathClass("rattle", (1, 0, 1), 0, 0.05, 180.0, False)
 TRIANGLE = PathClass("triangle", (1, 2), 1, 0.25, 5.0, True)
 DOGLEG = PathClass("dogleg", (1, 2, 1), 1, 0.15, 4.0, False)
 THROUGH = PathClass("through_absorber", (1, 0, 2), 0, 0.25, 5.0, True)

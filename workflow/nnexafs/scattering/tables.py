@@ -102,6 +102,11 @@ def make(
     phases: FrozenPhases, domain: Domain, *, processes: int = 1, report: Report = lambda text: None
 ) -> Tables:
     """Tables of every class for the species of the frozen phases; PhysicsError if one is not accurate."""
+    if domain.reach_angstrom < 2 * domain.closest_angstrom + 0.2:
+        raise UserError(
+            f"amplitude tables: a path length of {domain.reach_angstrom:g} angstrom is too short for atoms "
+            f"{domain.closest_angstrom:g} apart; use at least {2 * domain.closest_angstrom + 0.2:.2f}"
+        )
     k = k_grid(phases.settings)
     momentum = None
     made = {}
