@@ -48,9 +48,9 @@ rule tables:
         f"{BENCHMARKS}/tables.tsv"
     # every spectrum waits for it
     priority: 10
-    threads: 2
     conda:
         "../../envs/exafs.yaml"
+    threads: 2
     params:
         config=CONFIG,
         settings=leaves.scattering(campaign),
