@@ -14,6 +14,7 @@ from nnexafs.errors import PhysicsError, UserError
 from nnexafs.scattering import feff, nbody, pad, path_amplitudes, tables
 from nnexafs.scattering.feff_input import clusters
 from nnexafs.scattering.feff_process import FeffError
+from nnexafs.scattering.four_body import FourBodySum
 from nnexafs.scattering.path_amplitudes import amplitudes
 
 CLOSEST, REACH = 2.2, 5.1  # angstrom; fcc nickel's nearest distance is 2.49, so every class has paths
@@ -291,3 +292,19 @@ def test_tables_that_miss_their_accuracy_are_not_made(phases, monkeypatch):
     monkeypatch.setattr(tables, "LARGEST_R", 1e-9)
     with pytest.raises(PhysicsError, match="amplitude table single Ni-Ni"):
         tables.make(phases, tables.Domain(CLOSEST, REACH))
+
+
+def test_with_paths_through_three_neighbours_it_is_feff_with_all_paths(phases, made):
+    """No class of paths is missing: what is left is the tables' interpolation."""
+    atoms, absorbers = nickel(), np.array([5, 40, 77])
+    around = nbody.neighbours_of(atoms, made)
+    three, four = nbody.PathHistograms(made, 3), FourBodySum(made.waves, made.domain, 3)
+    for sums in (three, four):
+        sums.add(around, absorbers, np.arange(3))
+    more = four.chi(made.k, made.momentum)
+    for expansion, rest, absorber in zip(three.chi(), more, absorbers, strict=True):
+        (cluster,) = clusters(atoms, np.array([absorber]), radius_angstrom=REACH)
+        exact = feff.chi_of_cluster(cluster, phases=phases, settings=SETTINGS)
+        whole = squared_error(expansion + rest, exact, made.k)
+        assert whole < 4e-5
+        assert whole < squared_error(expansion, exact, made.k) / 2

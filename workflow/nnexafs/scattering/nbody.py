@@ -1,7 +1,5 @@
 """The n-body expansion: EXAFS of all absorbers of a snapshot from histograms of tabulated path amplitudes."""
 
-from dataclasses import dataclass
-
 import numpy as np
 from ase import Atoms
 from ase.data import atomic_numbers
@@ -10,20 +8,12 @@ from nnexafs.distributions import neighbours
 from nnexafs.errors import UserError
 from nnexafs.scattering import splines
 from nnexafs.scattering.nbody_kernel import accumulate
+from nnexafs.scattering.path_classes import Neighbours
 from nnexafs.scattering.splines import COMPONENTS
 from nnexafs.scattering.tables import Table, Tables
 
 # With cubic splines the bins' aliasing is (x / (1 - x))^4, x = 2 k step / (2 pi): 3e-4 of a path at k = 18.
 BIN_ANGSTROM = 0.02
-
-
-@dataclass(frozen=True)
-class Neighbours:
-    """Vectors to the neighbours of every atom, sorted by atom, with their species' index in the tables."""
-
-    vectors: np.ndarray
-    kinds: np.ndarray
-    starts: np.ndarray
 
 
 def neighbours_of(atoms: Atoms, tables: Tables) -> Neighbours:

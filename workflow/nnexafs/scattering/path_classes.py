@@ -86,21 +86,42 @@ THROUGH = PathClass("through_absorber", (1, 0, 2), 0, 0.25, 5.0, True)
 CLASSES = (SINGLE, RATTLE, TRIANGLE, DOGLEG, THROUGH)
 
 
-def inside(
-    path: PathClass,
-    first: np.ndarray,
-    second: np.ndarray,
-    angle_degree: np.ndarray,
-    *,
-    closest_angstrom: float,
-    reach_angstrom: float,
-) -> np.ndarray:
-    """Whether geometries are looked up in the class's table: no atoms too close, no path too long.
+def full_geometry(path: PathClass, geometry: tuple[np.ndarray, ...]) -> tuple[np.ndarray, ...]:
+    """Two legs and an angle; for two-body paths an equilateral triangle, which no rule refuses."""
+    if path.neighbours == 2:
+        return geometry
+    (distance,) = geometry
+    return distance, distance, np.full_like(distance, 60.0)
 
-    Of the two ways to name the neighbours of a reversible path, i is the nearer one.
+
+@dataclass(frozen=True)
+class Domain:
+    """Which geometries are summed: no two atoms closer than `closest`, no path longer than twice `reach`."""
+
+    closest_angstrom: float
+    reach_angstrom: float
+
+    def holds(self, path: PathClass, *geometry: np.ndarray) -> np.ndarray:
+        """Whether geometries of a class lie in the tables.
+
+        Of the two ways to name the neighbours of a reversible path, i is the nearer one.
+        """
+        first, second, angle_degree = full_geometry(path, geometry)
+        near, between, far = path.sides(first, second, angle_degree)
+        half_length = path.leg_lengths(first, second, angle_degree).sum(axis=0) / 2
+        apart = np.minimum(np.minimum(near, between), far) >= self.closest_angstrom - 1e-9
+        ordered = near <= far + 1e-9 if path.reversible else True
+        return apart & ordered & (half_length <= self.reach_angstrom + 1e-9)
+
+
+@dataclass(frozen=True)
+class Neighbours:
+    """Neighbours of every atom as the compiled sums want them, sorted by atom.
+
+    `vectors` (pair, xyz) in angstrom, `kinds` (pair): index of the neighbour's species; those of atom a from
+    `starts[a]` to `starts[a + 1]`.
     """
-    near, between, far = path.sides(first, second, angle_degree)
-    half_length = path.leg_lengths(first, second, angle_degree).sum(axis=0) / 2
-    apart = np.minimum(np.minimum(near, between), far) >= closest_angstrom - 1e-9
-    ordered = near <= far + 1e-9 if path.reversible else True
-    return apart & ordered & (half_length <= reach_angstrom + 1e-9)
+
+    vectors: np.ndarray
+    kinds: np.ndarray
+    starts: np.ndarray

@@ -22,8 +22,9 @@ from nnexafs.distributions import neighbours
 from nnexafs.errors import PhysicsError, UserError
 from nnexafs.scattering import splines
 from nnexafs.scattering.feff import FrozenPhases, k_grid
+from nnexafs.scattering.four_body import Waves, waves_of
 from nnexafs.scattering.path_amplitudes import Momentum, amplitudes
-from nnexafs.scattering.path_classes import CLASSES, PathClass, inside
+from nnexafs.scattering.path_classes import CLASSES, Domain, PathClass, full_geometry
 
 CHECKED_PATHS = 200  # random geometries a table
 LARGEST_R = 1e-3  # of a class; a table that misses it is not written
@@ -31,26 +32,10 @@ CHECKED_K_PER_ANGSTROM = (3.0, 16.0)
 # ASSUME: no two atoms of a usable snapshot come closer than this fraction of the crystal's shortest distance
 # (in the default campaign the liquid reaches 0.78, crystals 0.80); nearer pairs are counted and fail their snapshot.
 CLOSEST_FRACTION = 0.7
+ROOM_ANGSTROM = 0.2  # beyond two shortest distances, the length of the shortest path of multiple scattering
 IMPOSSIBLE = 0.6  # atoms nearer than this fraction of the closest distance are not given to FEFF
 
 Report = Callable[[str], None]
-
-
-@dataclass(frozen=True)
-class Domain:
-    """Which geometries the tables cover."""
-
-    closest_angstrom: float
-    reach_angstrom: float
-
-    def holds(self, path: PathClass, *geometry: np.ndarray) -> np.ndarray:
-        """Whether geometries of a class lie in the tables."""
-        return inside(
-            path,
-            *full_geometry(path, geometry),
-            closest_angstrom=self.closest_angstrom,
-            reach_angstrom=self.reach_angstrom,
-        )
 
 
 @dataclass(frozen=True)
@@ -78,6 +63,7 @@ class Tables:
     momentum: np.ndarray
     phases_hash: str
     classes: dict[str, Table] = field(repr=False)
+    waves: Waves = field(repr=False)
 
 
 def domain_for(reference: Atoms, reach_angstrom: float) -> Domain:
@@ -87,12 +73,14 @@ def domain_for(reference: Atoms, reach_angstrom: float) -> Domain:
     return Domain(round(CLOSEST_FRACTION * nearest, 2), reach_angstrom)
 
 
-def full_geometry(path: PathClass, geometry: tuple[np.ndarray, ...]) -> tuple[np.ndarray, ...]:
-    """Two legs and an angle; for two-body paths an equilateral triangle, which no rule refuses."""
-    if path.neighbours == 2:
-        return geometry
-    (distance,) = geometry
-    return distance, distance, np.full_like(distance, 60.0)
+def check_room(domain: Domain) -> None:
+    """Raise UserError where the path length leaves no room for paths of multiple scattering."""
+    least = 2 * domain.closest_angstrom + ROOM_ANGSTROM
+    if domain.reach_angstrom < least - 1e-9:
+        raise UserError(
+            f"amplitude tables: a path length of {domain.reach_angstrom:g} angstrom is too short for atoms "
+            f"{domain.closest_angstrom:g} apart; use at least {least:.2f}, or the engine feff"
+        )
 
 
 # --- making them -------------------------------------------------------------------------------
@@ -102,11 +90,7 @@ def make(
     phases: FrozenPhases, domain: Domain, *, processes: int = 1, report: Report = lambda text: None
 ) -> Tables:
     """Tables of every class for the species of the frozen phases; PhysicsError if one is not accurate."""
-    if domain.reach_angstrom < 2 * domain.closest_angstrom + 0.2:
-        raise UserError(
-            f"amplitude tables: a path length of {domain.reach_angstrom:g} angstrom is too short for atoms "
-            f"{domain.closest_angstrom:g} apart; use at least {2 * domain.closest_angstrom + 0.2:.2f}"
-        )
+    check_room(domain)
     k = k_grid(phases.settings)
     momentum = None
     made = {}
@@ -129,7 +113,13 @@ def make(
             np.array([part.basis for part in parts]),
             np.array([part.error for part in parts]),
         )
-    return Tables(domain, phases.species, k, momentum.on(k), phases.phases_hash, made)
+    waves = waves_of(phases, domain, momentum)
+    report(f"paths through three neighbours: R {waves.error:.1e}")
+    if waves.error > LARGEST_R:
+        raise PhysicsError(
+            f"four-body paths: R {waves.error:.1e} against FEFF, expected below {LARGEST_R:.0e}"
+        )
+    return Tables(domain, phases.species, k, momentum.on(k), phases.phases_hash, made, waves)
 
 
 @dataclass(frozen=True)
@@ -342,6 +332,7 @@ def write(tables: Tables, path: Path, *, fingerprint: str) -> None:
             table.error,
             {"units": "1", "long_name": "R of the interpolation on random geometries"},
         )
+    variables |= _waves_variables(tables.waves)
     attributes = {
         "species": json.dumps(tables.species),
         "closest_angstrom": tables.domain.closest_angstrom,
@@ -364,6 +355,7 @@ def read(path: Path, *, phases: FrozenPhases | None = None) -> Tables:
             stored["momentum"].values[0] + 1j * stored["momentum"].values[1],
             stored.attrs["phases_hash"],
             classes,
+            _stored_waves(stored),
         )
     except KeyError as error:
         raise UserError(f"{path}: no {error}; make the amplitude tables again (nnexafs tables)") from None
@@ -381,3 +373,39 @@ def _stored_table(of: PathClass, stored: xr.Dataset) -> Table:
         basis[0] + 1j * basis[1],
         stored[f"{of.name}_error"].values,
     )
+
+
+def _waves_variables(waves: Waves) -> dict:
+    """The waves of four-body paths as variables of the file."""
+
+    def parts(values: np.ndarray) -> np.ndarray:
+        return np.array([values.real, values.imag])
+
+    return {
+        "node_k": (
+            "node",
+            waves.k,
+            {"units": "1/angstrom", "long_name": "k of the sum over four-body paths"},
+        ),
+        "node_momentum": (("part", "node"), parts(waves.momentum), {"units": "1/angstrom"}),
+        "t_matrix": (
+            ("part", "scatterer", "l", "node"),
+            parts(waves.t),
+            {"units": "1", "long_name": "(exp(2 i delta) - 1) / 2i"},
+        ),
+        "final_l": ("final_state", waves.final_l, {"units": "1", "long_name": "the absorber's final states"}),
+        "absorber_factor": (
+            ("part", "final_state", "node"),
+            parts(waves.factor),
+            {"units": "1", "long_name": "the absorber's part of chi", "four_body_error": waves.error},
+        ),
+    }
+
+
+def _stored_waves(stored: xr.Dataset) -> Waves:
+    momentum, t, factor = (
+        stored[name].values[0] + 1j * stored[name].values[1]
+        for name in ("node_momentum", "t_matrix", "absorber_factor")
+    )
+    error = float(stored["absorber_factor"].attrs["four_body_error"])
+    return Waves(stored["node_k"].values, momentum, t, stored["final_l"].values, factor, error)
