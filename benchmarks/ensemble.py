@@ -1,248 +1,371 @@
-"""EXAFS of whole snapshots: FEFF absorber by absorber against the n-body expansion.
+"""EXAFS of whole simulations, side by side: FEFF absorber by absorber, other programs, the n-body expansion.
 
-    python benchmarks/ensemble.py [--absorbers 24] [--snapshots 20] [--cases solid liquid] [--sizes 256 2048]
+    python benchmarks/ensemble.py [--absorbers 24] [--snapshots 20] [--cases fcc-Ni-300K NiAl] [--sizes 256 2048]
+                                  [--md-exafs ~/md-exafs/bin/python] [--processes 2] [--out ensemble.json]
 
-R = sum (k^2 dchi)^2 / sum (k^2 chi)^2 for k 3 to 16 of the mean over the sampled absorbers, against FEFF with all
-paths of 6 angstrom and up to four legs. The control variate adds the mean of (FEFF, all paths, minus expansion)
-over four other absorbers. FEFF computes the sampled absorbers only: its totals are extrapolated from them.
+Snapshots of some 256 atoms come from LAMMPS (snapshots.py), a picosecond apart. The spectrum is the mean over all
+absorbers of all of them; R = sum (k^2 dchi)^2 / sum (k^2 chi)^2, k 3 to 16, of the mean over the sampled absorbers,
+against FEFF with all paths of 6 angstrom and up to four legs. All methods but md-exafs use the same frozen
+phases, without self-consistency. The control variate adds the mean of (FEFF, all paths, minus expansion) over four
+other absorbers. Programs that go absorber by absorber compute sampled absorbers; their totals are extrapolated.
 """
 
 import argparse
 import json
-import resource
+import os
 import sys
 import tempfile
-import time
-from collections.abc import Callable
 from concurrent.futures import ProcessPoolExecutor
+from dataclasses import asdict, dataclass
+from importlib.metadata import version
 from multiprocessing import get_context
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 from ase import Atoms
-from ase.build import bulk
+from measuring import Cost, Row, described, extrapolated, measured, squared_error
+from programs import MD_EXAFS_INSTALL, NOTES, MdExafs, with_larch
+from snapshots import CASES, Case
 
 from nnexafs.config import Feff
-from nnexafs.distributions import neighbours
 from nnexafs.scattering import nbody, tables
 from nnexafs.scattering.feff import FrozenPhases, chi_of_cluster, freeze
-from nnexafs.scattering.feff_input import clusters
+from nnexafs.scattering.feff_input import Cluster, clusters
 
-CLOSEST_ANGSTROM, REACH_ANGSTROM = 2.0, 6.0
-SIGMA_ANGSTROM = {"solid": 0.07, "liquid": 0.25}  # the second has the disorder of a liquid, on fcc sites
+REACH_ANGSTROM = 6.0  # where FEFF can still do all paths
 CORRECTED = 4  # absorbers of the control variate
-EXTRAPOLATED = ("FEFF, all paths", "FEFF, default filter")  # from the sampled absorbers to all
+RUNNER_ABSORBERS = 2  # given to larch's runner, which sleeps for every line that FEFF prints
 ALL_PATHS = Feff(
     scf=False, path_length_angstrom=REACH_ANGSTROM, curved_wave_criterion=0.0, plane_wave_criterion=0.0
 )
 DEFAULT_FILTER = ALL_PATHS.model_copy(update={"curved_wave_criterion": 4.0, "plane_wave_criterion": 2.5})
-
-Cost = dict[str, float]  # wall and CPU seconds
-
-
-def displaced_nickel(sigma_angstrom: float, seed: int, cells: int = 4) -> Atoms:
-    """Fcc nickel with Gaussian displacements, no pair closer than the tables reach."""
-    atoms = bulk("Ni", cubic=True, a=3.52).repeat(cells)
-    atoms.positions += np.random.default_rng(seed).normal(0, sigma_angstrom, atoms.positions.shape)
-    while True:
-        first, _, vectors = neighbours(atoms, CLOSEST_ANGSTROM + 0.01)
-        if not len(first):
-            return atoms
-        lengths = np.linalg.norm(vectors, axis=1, keepdims=True)
-        np.subtract.at(atoms.positions, first, vectors / lengths * (CLOSEST_ANGSTROM + 0.02 - lengths) / 2)
+REFERENCE = "FEFF, all paths"
+ABOUT = __doc__.split("\n\n")[-1]  # what the output says of itself
 
 
-def measured(call: Callable[[], Any]) -> tuple[Any, Cost]:
-    """What a call returns, its wall seconds, and the CPU seconds of this process and its children."""
-    wall, cpu = time.perf_counter(), cpu_seconds()
-    found = call()
-    return found, {"wall": time.perf_counter() - wall, "cpu": cpu_seconds() - cpu}
+@dataclass(frozen=True)
+class Sample:
+    """Absorbers for FEFF: `where` (snapshot) and `which` (atom); the last four are the control variate's."""
+
+    snapshots: list[Atoms]
+    where: np.ndarray
+    which: np.ndarray
+
+    def clusters(self, chosen: slice = slice(None)) -> list[Cluster]:
+        """What FEFF gets for the chosen absorbers."""
+        picked = zip(self.where[chosen], self.which[chosen], strict=True)
+        return [
+            clusters(self.snapshots[index], np.array([atom]), radius_angstrom=REACH_ANGSTROM)[0]
+            for index, atom in picked
+        ]
+
+    def frames(self, chosen: slice) -> list[Atoms]:
+        """The chosen absorbers' snapshots with the absorber as first atom."""
+        found = []
+        for index, atom in zip(self.where[chosen], self.which[chosen], strict=True):
+            atoms = self.snapshots[index]
+            found.append(atoms[[atom, *np.delete(np.arange(len(atoms)), atom)]])
+        return found
 
 
-def cpu_seconds() -> float:
-    """CPU time of this process and of its finished children."""
-    usage = [resource.getrusage(who) for who in (resource.RUSAGE_SELF, resource.RUSAGE_CHILDREN)]
-    return sum(one.ru_utime + one.ru_stime for one in usage)
+@dataclass(frozen=True)
+class Amplitudes:
+    """Frozen phases, the tables made of them, and what the tables cost, once."""
+
+    phases: FrozenPhases
+    tables: tables.Tables
+    cost: Cost
 
 
-def squared_error(chi: np.ndarray, reference: np.ndarray, k: np.ndarray) -> float:
-    """R of two spectra."""
-    seen = (k >= 3) & (k <= 16)
-    return float(((k**2 * (chi - reference))[seen] ** 2).sum() / ((k**2 * reference)[seen] ** 2).sum())
+# --- measuring ---------------------------------------------------------------------------------
 
 
-def sampled(snapshots: int, absorbers: int, atoms: int) -> tuple[np.ndarray, np.ndarray]:
-    """Snapshot and atom of the sampled absorbers and then of the control variate's, no absorber twice."""
-    generator = np.random.default_rng(0)
-    picked = generator.choice(atoms, absorbers + CORRECTED, replace=False)
-    spread = [np.arange(absorbers) % snapshots, np.arange(CORRECTED) * snapshots // CORRECTED]
-    return np.concatenate(spread), picked
+def sampled(snapshots: list[Atoms], element: str, absorbers: int) -> Sample:
+    """Absorbers spread over the snapshots, then the control variate's, no atom twice."""
+    atoms = np.flatnonzero(snapshots[0].symbols == element)
+    picked = np.random.default_rng(0).choice(atoms, absorbers + CORRECTED, replace=False)
+    spread = [np.arange(absorbers) % len(snapshots), np.arange(CORRECTED) * len(snapshots) // CORRECTED]
+    return Sample(snapshots, np.concatenate(spread), picked)
 
 
-def with_feff(
-    snapshots: list[Atoms], where: np.ndarray, which: np.ndarray, phases: FrozenPhases, settings: Feff
-) -> np.ndarray:
+def amplitudes(case: Case, folder: Path, processes: int) -> Amplitudes:
+    """Phases of the case's reference cell and tables, kept in `folder` for the next case of the same cell."""
+    frozen = folder / str(case.reference.symbols)
+    if not frozen.exists():
+        freeze(case.reference, element=case.element, edge="K", settings=ALL_PATHS, folder=frozen)
+    phases = FrozenPhases.load(frozen)
+    file, spent = folder / f"{frozen.name}.nc", folder / f"{frozen.name}.json"
+    if not spent.exists():
+        domain = tables.Domain(case.closest_angstrom, REACH_ANGSTROM)
+        made, cost = measured(lambda: tables.make(phases, domain, processes=processes))
+        tables.write(made, file, fingerprint=tables.fingerprint(phases, domain))
+        spent.write_text(json.dumps(asdict(cost)), encoding="utf-8")
+    return Amplitudes(phases, tables.read(file), Cost(**json.loads(spent.read_text(encoding="utf-8"))))
+
+
+# --- methods -----------------------------------------------------------------------------------
+
+
+def with_feff(found: list[Cluster], phases: FrozenPhases, settings: Feff) -> np.ndarray:
     """FEFF's chi (absorber, k)."""
-    found = []
-    for snapshot, atom in zip(where, which, strict=True):
-        (one,) = clusters(snapshots[snapshot], np.array([atom]), radius_angstrom=REACH_ANGSTROM)
-        found.append(chi_of_cluster(one, phases=phases, settings=settings))
-    return np.array(found)
+    return np.array([chi_of_cluster(one, phases=phases, settings=settings) for one in found])
 
 
-def with_nbody(
-    snapshots: list[Atoms], where: np.ndarray, which: np.ndarray, made: tables.Tables
-) -> np.ndarray:
-    """The expansion's chi (absorber, k) of the same absorbers."""
-    sums = nbody.PathHistograms(made, groups=len(which))
-    for index, atoms in enumerate(snapshots):
-        groups = np.flatnonzero(where == index)
+def with_nbody(sample: Sample, made: tables.Tables) -> np.ndarray:
+    """The expansion's chi (absorber, k) of the sampled absorbers."""
+    sums = nbody.PathHistograms(made, groups=len(sample.which))
+    for index, atoms in enumerate(sample.snapshots):
+        groups = np.flatnonzero(sample.where == index)
         if len(groups):
-            sums.add(nbody.neighbours_of(atoms, made), which[groups], groups)
+            sums.add(nbody.neighbours_of(atoms, made), sample.which[groups], groups)
     return sums.chi()
 
 
-def whole_ensemble(snapshots: list[Atoms], made: tables.Tables) -> dict[str, Any]:
-    """Cost of every absorber of every snapshot, and of the one contraction."""
+def whole_ensemble(snapshots: list[Atoms], element: str, made: tables.Tables) -> tuple[Cost, Cost, int]:
+    """Cost of summing every absorber of every snapshot, of the one contraction; paths outside the tables."""
     sums = nbody.PathHistograms(made)
 
     def add_all() -> None:
         for atoms in snapshots:
-            sums.add(nbody.neighbours_of(atoms, made), np.arange(len(atoms)))
+            sums.add(nbody.neighbours_of(atoms, made), np.flatnonzero(atoms.symbols == element))
 
-    _, sum_cost = measured(add_all)
+    _, summing = measured(add_all)
     _, contraction = measured(sums.chi)
-    return {"sum": sum_cost, "contraction": contraction, "outside": int(sums.outside.sum())}
+    return summing, contraction, int(sums.outside.sum())
 
 
-def case(
-    name: str, options: argparse.Namespace, phases: FrozenPhases, made: tables.Tables, table_cost: Cost
-) -> dict:
-    """Errors and costs of one kind of disorder."""
-    snapshots = [displaced_nickel(SIGMA_ANGSTROM[name], seed) for seed in range(options.snapshots)]
-    total = sum(map(len, snapshots))
-    where, which = sampled(len(snapshots), options.absorbers, len(snapshots[0]))
+# --- a case ------------------------------------------------------------------------------------
+
+
+@dataclass(frozen=True)
+class Compared:
+    """What every method of a case is judged by."""
+
+    sample: Sample
+    known: Amplitudes
+    reference: np.ndarray  # FEFF's chi (absorber, k), all paths; the last four are the control variate's
+    total: int  # absorbers of the case
+
+    def row(self, method: str, chi: np.ndarray, cost: Cost, *, extrapolated: bool = True) -> Row:
+        """A method that computed the first len(chi) absorbers."""
+        count = len(chi)
+        error = squared_error(chi.mean(axis=0), self.reference[:count].mean(axis=0), self.known.tables.k)
+        return Row(method, error, count, cost, extrapolated)
+
+
+def case(name: str, options: argparse.Namespace, folder: Path) -> dict:
+    """Errors and costs of every method on one kind of matter."""
+    kind = CASES[name]
+    progress(f"{name}: molecular dynamics, phases, tables")
+    snapshots = kind.snapshots(options.snapshots)
+    known = amplitudes(kind, folder, options.processes)
+    sample = sampled(snapshots, kind.element, options.absorbers)
+    progress(f"{name}: {REFERENCE}")
+    complete, cost = measured(lambda: with_feff(sample.clusters(), known.phases, ALL_PATHS))
+    each = cost * (1 / len(complete))
+    total = sum(int((atoms.symbols == kind.element).sum()) for atoms in snapshots)
+    compared = Compared(sample, known, complete, total)
     used = slice(options.absorbers)
-    complete, feff_cost = measured(lambda: with_feff(snapshots, where, which, phases, ALL_PATHS))
-    print(f"{name}: FEFF, all paths: done", file=sys.stderr)
-    filtered, filter_cost = measured(
-        lambda: with_feff(snapshots, where[used], which[used], phases, DEFAULT_FILTER)
-    )
-    expansion = with_nbody(snapshots, where, which, made)
-    difference = (complete - expansion)[options.absorbers :].mean(axis=0)
-    ensemble = whole_ensemble(snapshots, made)
-    each = {key: seconds / len(which) for key, seconds in feff_cost.items()}
-    engine = {key: ensemble["sum"][key] + ensemble["contraction"][key] for key in each}
-    variate = {key: CORRECTED * each[key] for key in each}
-    costs = {
-        "FEFF, all paths": {key: each[key] * total for key in each},
-        "FEFF, default filter": {key: filter_cost[key] / options.absorbers * total for key in each},
-        "n-body": engine,
-        "n-body + control variate": {key: engine[key] + variate[key] for key in each},
-        "FEFF on the variate's absorbers": variate,
+    rows = [compared.row(REFERENCE, complete[used], each * total)]
+    rows += [filtered_row(compared, used), larch_row(compared)]
+    other, left_out = md_exafs_rows(compared, used, kind.reference, MdExafs(options.md_exafs))
+    expansion, details = nbody_rows(compared, each, kind.element)
+    found = {
+        "case": name,
+        "atoms": len(snapshots[0]),
+        "snapshots": len(snapshots),
+        "absorbers": total,
+        "feff_seconds_an_absorber": asdict(each),
+        "tables": asdict(known.cost),
+        **details,
+        "rows": [described(one, rows[0], known.cost) for one in rows + other + expansion],
+        "left_out": left_out,
     }
-    spectra = [
-        complete[used].mean(axis=0),
-        filtered.mean(axis=0),
-        expansion[used].mean(axis=0),
-        expansion[used].mean(axis=0) + difference,
-        complete[options.absorbers :].mean(axis=0),
+    print_case(found)
+    return found
+
+
+def filtered_row(compared: Compared, used: slice) -> Row:
+    """FEFF with its default path filter, on the sampled absorbers."""
+    found = compared.sample.clusters(used)
+    chi, cost = measured(lambda: with_feff(found, compared.known.phases, DEFAULT_FILTER))
+    return compared.row("FEFF, default filter", chi, cost * (compared.total / len(chi)))
+
+
+def larch_row(compared: Compared) -> Row:
+    """larch.xafs.feff8l on the first few of the sampled absorbers."""
+    import larch.xafs  # noqa: F401  (loading it, seconds, is no part of the cost)
+
+    progress("larch feff8l")
+    found, k = compared.sample.clusters(slice(RUNNER_ABSORBERS)), compared.known.tables.k
+    phases = compared.known.phases
+    chi, cost = measured(lambda: with_larch(found, k, phases=phases, settings=ALL_PATHS))
+    return compared.row("larch feff8l, all paths", chi, cost * (compared.total / len(chi)))
+
+
+def md_exafs_rows(
+    compared: Compared, used: slice, reference: Atoms, program: MdExafs
+) -> tuple[list[Row], list[str]]:
+    """md-exafs on the sampled absorbers, or why it was left out.
+
+    A run on one absorber tells what it costs to start, which is not extrapolated.
+    """
+    found = program.version()
+    if found is None:
+        return [], [f"md-exafs left out: not in {program.python}; install it: {MD_EXAFS_INSTALL}"]
+    progress(f"md-exafs {found}")
+    k, frames = compared.known.tables.k, compared.sample.frames(used)
+
+    def run(some: list[Atoms]) -> np.ndarray:
+        return program.chi(some, k, reference=reference, settings=DEFAULT_FILTER)
+
+    try:
+        _, single = measured(lambda: run(frames[:1]))
+        chi, several = measured(lambda: run(frames))
+    except RuntimeError as error:
+        return [], [str(error)]
+    cost = extrapolated(single, several, len(frames), compared.total)
+    return [compared.row(f"md-exafs {found}, default filter", chi, cost)], []
+
+
+def nbody_rows(compared: Compared, each: Cost, element: str) -> tuple[list[Row], dict]:
+    """The expansion without and with control variate, and FEFF on the variate's absorbers alone."""
+    sample, made = compared.sample, compared.known.tables
+    chi = with_nbody(sample, made)
+    used = len(chi) - CORRECTED
+    difference = (compared.reference - chi)[used:].mean(axis=0)
+    whole_ensemble(sample.snapshots[:1], element, made)  # compiles
+    summing, contraction, outside = whole_ensemble(sample.snapshots, element, made)
+    engine, variate = summing + contraction, each * CORRECTED
+    alone = np.broadcast_to(compared.reference[used:].mean(axis=0), chi[:used].shape)
+    rows = [
+        compared.row("n-body", chi[:used], engine, extrapolated=False),
+        compared.row(
+            "n-body + control variate", chi[:used] + difference, engine + variate, extrapolated=False
+        ),
+        compared.row("FEFF on the variate's absorbers", alone, variate, extrapolated=False),
     ]
-    errors = [squared_error(chi, spectra[0], made.k) for chi in spectra]
-    rows = compared(costs, errors, table_cost)
-    return {"case": name, "absorbers": total, "feff_each": each, "ensemble": ensemble, "rows": rows}
+    details = {
+        "nbody_sum": asdict(summing),
+        "nbody_contraction": asdict(contraction),
+        "paths_outside_tables": outside,
+    }
+    return rows, details
 
 
-def compared(costs: dict[str, Cost], errors: list[float], table_cost: Cost) -> list[dict]:
-    """A row for each method: R, seconds, and how many times less CPU time than FEFF with all paths."""
-    slowest = costs["FEFF, all paths"]["cpu"]
-    rows = []
-    for (method, cost), error in zip(costs.items(), errors, strict=True):
-        once = table_cost["cpu"] if method.startswith("n-body") else 0.0
-        rows.append(
-            {
-                "method": method,
-                "R": error,
-                "cpu_s": cost["cpu"],
-                "wall_s": cost["wall"],
-                "extrapolated": method in EXTRAPOLATED,
-                "faster": slowest / cost["cpu"],
-                "faster_with_tables": slowest / (cost["cpu"] + once),
-            }
-        )
-    return rows
+# --- sizes -------------------------------------------------------------------------------------
 
 
-def cost_of_size(atoms: int, table_file: Path) -> dict[str, float]:
-    """Seconds per atom and peak memory of a process that does nothing else; the second pass is timed."""
+def cost_of_size(snapshot: Atoms, element: str, repeats: int, table_file: Path) -> dict[str, float]:
+    """Milliseconds an atom and peak memory of a process that does nothing else; the second pass is timed."""
     made = tables.read(table_file)
-    whole_ensemble([displaced_nickel(SIGMA_ANGSTROM["solid"], 0, 2)], made)
-    snapshot = displaced_nickel(SIGMA_ANGSTROM["solid"], 0, round((atoms / 4) ** (1 / 3)))
-    cost = whole_ensemble([snapshot], made)
+    whole_ensemble([snapshot[:8]], element, made)  # compiles
+    large = snapshot.repeat(repeats)
+    summing, contraction, _ = whole_ensemble([large], element, made)
     status = Path("/proc/self/status").read_text(encoding="ascii")
-    peak_kilobytes = int(status.split("VmHWM:")[1].split()[0])
     return {
-        "atoms": len(snapshot),
-        "ms_per_atom": 1e3 * cost["sum"]["cpu"] / len(snapshot),
-        "contraction_s": cost["contraction"]["cpu"],
-        "peak_MiB": peak_kilobytes / 1024,
+        "atoms": len(large),
+        "ms_an_atom": 1e3 * summing.cpu / len(large),
+        "contraction_s": contraction.cpu,
+        "peak_MiB": int(status.split("VmHWM:")[1].split()[0]) / 1024,
     }
 
 
-def sizes(counts: list[int], table_file: Path) -> list[dict[str, float]]:
-    """Cost of each size in a fresh process."""
+def sizes(counts: list[int], name: str, folder: Path) -> list[dict[str, float]]:
+    """Cost of a snapshot repeated to about each number of atoms, each in a fresh process."""
+    kind = CASES[name]
+    (snapshot,) = kind.snapshots(1)
+    file = folder / f"{kind.reference.symbols}.nc"
+    repeats = [max(round((count / len(snapshot)) ** (1 / 3)), 1) for count in counts]
     with ProcessPoolExecutor(1, mp_context=get_context("spawn"), max_tasks_per_child=1) as pool:
-        return [pool.submit(cost_of_size, count, table_file).result() for count in counts]
+        return [pool.submit(cost_of_size, snapshot, kind.element, times, file).result() for times in repeats]
 
 
-def print_case(found: dict, snapshots: int) -> None:
+# --- output ------------------------------------------------------------------------------------
+
+
+def progress(text: str) -> None:
+    """A line on standard error."""
+    print(text, file=sys.stderr, flush=True)
+
+
+def print_case(found: dict) -> None:
     """The table of one case."""
-    ensemble = found["ensemble"]
     print(
-        f"\n{found['case']}: {snapshots} snapshots, {found['absorbers']} absorbers; n-body "
-        f"{ensemble['sum']['cpu'] / snapshots:.3f} s a snapshot, contraction {ensemble['contraction']['cpu']:.3f} s "
-        f"once, {ensemble['outside']} paths too close; FEFF {found['feff_each']['cpu']:.2f} s an absorber"
+        f"\n{found['case']}: {found['snapshots']} snapshots of {found['atoms']} atoms, {found['absorbers']} absorbers; "
+        f"n-body {found['nbody_sum']['wall'] / found['snapshots']:.3f} s a snapshot + contraction "
+        f"{found['nbody_contraction']['wall']:.3f} s once, tables {found['tables']['wall']:.0f} s once, "
+        f"{found['paths_outside_tables']} paths too close; FEFF, all paths, "
+        f"{found['feff_seconds_an_absorber']['wall']:.2f} s an absorber"
     )
-    print(
-        f"{'':32} {'R':>9} {'CPU s':>10} {'wall s':>10} {'faster':>9} {'with tables':>12}   (* total extrapolated)"
-    )
+    print(f"{'':34} {'R':>8} {'of':>4} {'wall s':>10} {'CPU s':>10} {'faster':>8} {'with tables':>11}")
     for row in found["rows"]:
         mark = "*" if row["extrapolated"] else " "
         print(
-            f"{row['method']:32} {row['R']:9.1e} {row['cpu_s']:9.1f}{mark} {row['wall_s']:9.1f}{mark} "
-            f"{row['faster']:9.1f} {row['faster_with_tables']:12.1f}"
+            f"{row['method']:34} {row['R']:8.1e} {row['absorbers']:4d} {row['cost']['wall']:9.1f}{mark} "
+            f"{row['cost']['cpu']:9.1f}{mark} {row['faster']:8.1f} {row['faster_tables_included']:11.1f}"
         )
+    print(
+        "* extrapolated from the absorbers under `of`, over which R is taken, to all",
+        *found["left_out"],
+        sep="\n",
+    )
+    sys.stdout.flush()
+
+
+def print_sizes(grown: list[dict[str, float]]) -> None:
+    """The table of sizes."""
+    print("\nthe first case's snapshot, repeated")
+    print(f"{'atoms':>6} {'ms an atom':>11} {'contraction s':>14} {'peak MiB':>9}")
+    for row in grown:
+        print(
+            f"{row['atoms']:6d} {row['ms_an_atom']:11.3f} {row['contraction_s']:14.3f} {row['peak_MiB']:9.0f}"
+        )
+
+
+def parsed() -> argparse.Namespace:
+    """The command line."""
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("--absorbers", type=int, default=24, help="given to FEFF as well, at least 2")
+    parser.add_argument("--snapshots", type=int, default=20)
+    parser.add_argument("--cases", nargs="+", choices=CASES, default=list(CASES))
+    parser.add_argument("--sizes", nargs="*", type=int, default=[256, 2048, 6912, 16384, 32000])
+    parser.add_argument("--processes", type=int, default=1, help="FEFF processes that make the tables")
+    parser.add_argument(
+        "--md-exafs", type=Path, default=Path(sys.executable), help="Python that has md-exafs"
+    )
+    parser.add_argument("--out", type=Path, help="JSON file, written after each case")
+    options = parser.parse_args()
+    if options.absorbers < 2:
+        parser.error("--absorbers: at least 2")
+    return options
 
 
 def main() -> None:
     """Print the tables and, on the last line, the same as JSON."""
-    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    parser.add_argument("--absorbers", type=int, default=24, help="given to FEFF as well")
-    parser.add_argument("--snapshots", type=int, default=20)
-    parser.add_argument("--cases", nargs="+", choices=SIGMA_ANGSTROM, default=list(SIGMA_ANGSTROM))
-    parser.add_argument("--sizes", nargs="+", type=int, default=[256, 2048, 16384, 32000])
-    parser.add_argument("--processes", type=int, default=1, help="FEFF processes that make the tables")
-    options = parser.parse_args()
-    with tempfile.TemporaryDirectory() as folder:
-        frozen, table_file = Path(folder) / "frozen", Path(folder) / "tables.nc"
-        freeze(bulk("Ni", cubic=True, a=3.52), element="Ni", edge="K", settings=ALL_PATHS, folder=frozen)
-        phases = FrozenPhases.load(frozen)
-        domain = tables.Domain(CLOSEST_ANGSTROM, REACH_ANGSTROM)
-        made, table_cost = measured(lambda: tables.make(phases, domain, processes=options.processes))
-        print(f"tables: {table_cost['cpu']:.1f} s CPU, {table_cost['wall']:.1f} s wall, once", flush=True)
-        tables.write(made, table_file, fingerprint=tables.fingerprint(phases, domain))
-        whole_ensemble([displaced_nickel(0.07, 0, 2)], made)  # compiles
-        found = [case(name, options, phases, made, table_cost) for name in options.cases]
-        for one in found:
-            print_case(one, options.snapshots)
-        grown = sizes(options.sizes, table_file)
-    print(f"\n{'atoms':>6} {'ms an atom':>11} {'contraction s':>14} {'peak MiB':>9}")
-    for row in grown:
-        print(
-            f"{row['atoms']:6d} {row['ms_per_atom']:11.3f} {row['contraction_s']:14.3f} {row['peak_MiB']:9.0f}"
-        )
-    print(json.dumps({"tables": table_cost, "cases": found, "sizes": grown}))
+    options = parsed()
+    packages = ("nnexafs", "xraylarch", "lammps", "numba", "numpy")
+    print(f"{ABOUT}{NOTES}", flush=True)
+    result: dict = {
+        "about": ABOUT + NOTES,
+        "versions": {name: version(name) for name in packages},
+        "cpus": os.cpu_count(),
+        "cases": [],
+    }
+
+    def write() -> None:
+        if options.out:
+            options.out.write_text(json.dumps(result, indent=1), encoding="utf-8")
+
+    with tempfile.TemporaryDirectory() as name:
+        folder = Path(name)
+        for one in options.cases:
+            result["cases"].append(case(one, options, folder))
+            write()
+        result["sizes"] = sizes(options.sizes, options.cases[0], folder)
+    write()
+    print_sizes(result["sizes"])
+    print(json.dumps(result))
 
 
 if __name__ == "__main__":

@@ -104,6 +104,7 @@ def fake_spectra(
             "chi": (("snapshot", "k"), fake_chi(K, R, n), {"units": "1"}),
             "pair_distribution": (("snapshot", "r"), n, {"units": "1/angstrom"}),
             "angle_distribution": (("snapshot", "angle"), angle, {"units": "1/degree"}),
+            "chi_correction_error": ("k", np.zeros(len(K)), {"units": "1"}),
             "snapshot_status": ("snapshot", np.zeros(snapshots, dtype="i4")),
             "step": ("snapshot", np.arange(snapshots)),
         },

@@ -1,5 +1,6 @@
 """The command line: every stage explains itself; a mistake is one line and exit code 2."""
 
+import io
 import subprocess
 import sys
 from pathlib import Path
@@ -8,6 +9,7 @@ import pytest
 from click.testing import CliRunner
 
 from nnexafs.cli import main
+from nnexafs.cli.common import shown_progress
 
 CHECKOUT = Path(__file__).parents[2]
 STAGES = sorted(set(main.commands) - {"config"})
@@ -56,6 +58,8 @@ def test_plan_finds_what_would_fail_later(
         (["dataset", "missing.nc", "--out", "a.nc"], "missing.nc"),
         (["train", "missing.nc", "--fold", "0", "--out", "fold0"], "missing.nc"),
         (["evaluate", "missing.nc", "--ensemble", "e", "--out", "o"], "missing.nc"),
+        (["exafs", "missing.xyz", "--absorber", "Ni", "--out", "a.nc"], "missing.xyz: no such"),
+        (["snapshots", "missing.nc", "--phases", "p", "--out", "s.nc"], "missing.nc"),
         (["fit", "missing.nc", "--phases", "p", "--out", "f.json"], "missing.nc"),
     ],
     ids=lambda value: value[0] if isinstance(value, list) else "",
@@ -66,3 +70,22 @@ def test_a_mistake_is_one_line(tmp_path: Path, arguments: list[str], words: str)
     assert done.returncode == 2
     assert len(done.stderr.strip().splitlines()) == 1 and words in done.stderr
     assert not list(tmp_path.iterdir())
+
+
+class Terminal(io.StringIO):
+    """A stream that says it is a terminal."""
+
+    def isatty(self) -> bool:
+        return True
+
+
+def test_progress_is_a_bar_on_a_terminal_and_lines_elsewhere(monkeypatch: pytest.MonkeyPatch):
+    shown = {}
+    for stream in (Terminal(), io.StringIO()):
+        monkeypatch.setattr(sys, "stderr", stream)
+        with shown_progress()("frames measured", 3) as advance:
+            for _ in range(3):
+                advance("2 failed")
+        shown[stream.isatty()] = stream.getvalue()
+    assert "frames measured" in shown[True] and "\r" in shown[True] and "3/3" in shown[True]
+    assert shown[False] == "3/3 frames measured, 2 failed, 0 s left\n"

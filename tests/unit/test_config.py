@@ -61,6 +61,17 @@ def test_a_written_config_reads_back(tmp_path: Path):
         ({"training": {"learning_rate": float("nan")}}, "training.learning_rate"),
         ({"potentials": {"meam": {"style": "reaxff"}}}, "potentials.meam"),
         ({"measurements": {"foil": {"files": []}}}, "measurements.foil.files"),
+        (
+            {"exafs": {"engine": "feff", "subsets_per_snapshot": 2}},
+            "exafs: subsets_per_snapshot: the engine feff",
+        ),
+        ({"exafs": {"subset_absorbers": 0}}, "exafs.subset_absorbers"),
+        ({"report": {"compare_with": {"old": {"metrics": ""}}}}, "report.compare_with.old.metrics"),
+        ({"report": {"compare_with": {"old": {"path": "x"}}}}, "report.compare_with.old.path: unknown key"),
+        (
+            {"report": {"compare_with": {"old": {"metrics": "a.json", "description": "a\nb"}}}},
+            "report.compare_with.old.description: expected one line",
+        ),
     ],
 )
 def test_mistakes_are_named(mapping: dict, place: str):
@@ -69,6 +80,10 @@ def test_mistakes_are_named(mapping: dict, place: str):
 
 def test_a_measurement_of_the_default_campaign_can_be_dropped():
     assert validate({"measurements": {"ni_foil": None}}).measurements == {}
+
+
+def test_a_comparison_of_the_default_campaign_can_be_dropped():
+    assert validate({"report": {"compare_with": {"feff_12_absorbers": None}}}).report.compare_with == {}
 
 
 @pytest.mark.parametrize("content", ["a: [1", "- 1\n- 2\n", "\x00\x01", "campaign: [x]\n"])

@@ -11,7 +11,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from nnexafs.config import DatasetSettings
-from nnexafs.dataset import TEST, assemble, content_hash, split_trajectories
+from nnexafs.dataset import TEST, WHOLE, assemble, combine, content_hash, split_trajectories
+from nnexafs.domain import trajectory_means
 from nnexafs.errors import UserError
 from nnexafs.files import read_dataset, write_dataset
 
@@ -188,3 +189,56 @@ def test_wrong_files_are_refused(files: list[Path], tmp_path: Path) -> None:
     write_dataset(tmp_path / "other.nc", xr.Dataset({"a": ("x", np.ones(3))}))
     with pytest.raises(UserError, match=r"other\.nc: not a spectra file: chi"):
         gather([tmp_path / "other.nc"])
+
+
+def with_subsets(spectra: xr.Dataset, count: int) -> xr.Dataset:
+    """The spectra with `count` subsets of each snapshot, told apart by factors."""
+    factors = xr.DataArray(1 + 0.1 * np.arange(count), dims="subset")
+    subsets = {
+        f"subset_{name}": (spectra[name] * factors).transpose("snapshot", "subset", ...)
+        for name in ("chi", "pair_distribution", "angle_distribution")
+    }
+    return spectra.assign(subsets)
+
+
+def test_subsets_are_samples_of_their_trajectory_outside_the_test_set(files: list[Path]) -> None:
+    read = [(path, read_dataset(path, what="spectra")) for path in files]
+    subsets = [(path, with_subsets(spectra, 3)) for path, spectra in read]
+    options = {"settings": SETTINGS, "campaign": "fake", "seed": 1}
+    plain, made = combine(read, **options), combine(subsets, **options)
+    whole = made.isel(sample=made["subset"].values == WHOLE)
+    for name in ("chi", "pair_distribution", "angle_distribution", "split", "state_point", "snapshot"):
+        assert np.array_equal(whole[name].values, plain[name].values)
+    tests = made["split"].values == TEST
+    assert set(made["subset"].values[tests]) == {WHOLE}
+    assert made.sizes["sample"] == tests.sum() + 4 * (plain["split"].values != TEST).sum()
+    assert (
+        made[["state_point", "split"]].to_dataframe().groupby("state_point")["split"].nunique() == 1
+    ).all()
+    for path, spectra in subsets:
+        own = made.isel(sample=made["state_point"].values == spectra.attrs["state_point"])
+        for sample in np.flatnonzero(own["subset"].values != WHOLE):
+            one = own.isel(sample=sample)
+            place = {"snapshot": int(one["snapshot"]), "subset": int(one["subset"])}
+            assert np.array_equal(one["chi"], spectra["subset_chi"].isel(place)), path
+            assert np.array_equal(one["angle_distribution"], spectra["subset_angle_distribution"].isel(place))
+
+
+def test_trajectory_means_are_over_whole_snapshots(files: list[Path]) -> None:
+    read = [(path, read_dataset(path, what="spectra")) for path in files]
+    options = {"settings": SETTINGS, "campaign": "fake", "seed": 1}
+    subsets = [(path, with_subsets(spectra, 2)) for path, spectra in read]
+    plain, made = (trajectory_means(combine(some, **options)) for some in (read, subsets))
+    xr.testing.assert_identical(plain.drop_attrs(), made.drop_attrs())
+
+
+def test_every_sample_knows_the_error_of_its_correction(tmp_path: Path) -> None:
+    read = []
+    for number, temperature in enumerate((100.0, 200.0, 300.0, 400.0, 500.0, 600.0)):
+        one = with_subsets(fake_spectra("fcc", temperature, 1.0, engine="nbody"), 2)
+        error = np.full(one.sizes["k"], 1e-3 * (number + 1))
+        read.append((Path(f"{number}.nc"), one.assign(chi_correction_error=("k", error))))
+    made = combine(read, settings=DatasetSettings(folds=2), campaign="fake", seed=1)
+    assert set(made["subset"].values) == {WHOLE, 0, 1}
+    for temperature, error in zip(made["temperature_kelvin"].values, made["chi_error"].values, strict=True):
+        np.testing.assert_allclose(error, 1e-5 * temperature)

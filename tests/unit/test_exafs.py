@@ -1,6 +1,7 @@
 """Spectra of a trajectory: the contract of spectra.nc, bad trajectories, failing and parallel runs."""
 
 import json
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -8,13 +9,15 @@ import pytest
 import xarray as xr
 from ase import Atoms
 from ase.build import bulk
+from ase.neighborlist import neighbor_list
 
 from nnexafs.config import Distributions, Exafs, Feff
 from nnexafs.distributions import angle_distribution, pair_distribution
 from nnexafs.errors import PhysicsError, UserError
-from nnexafs.exafs import choose, control_absorbers, expansion, spectra_of
+from nnexafs.exafs import choose, spectra_of
 from nnexafs.files import read_dataset, write_dataset
 from nnexafs.scattering import feff, tables
+from nnexafs.scattering.ensemble import TABLES_FILE, expansion_of, spread_absorbers
 from nnexafs.scattering.feff_input import clusters
 
 SETTINGS = Feff(scf=False, path_length_angstrom=4.0)
@@ -173,8 +176,8 @@ def broken(kind: str) -> xr.Dataset:
 @pytest.mark.parametrize(
     ("kind", "message"),
     [
-        ("nan", "frame 3: positions that are not finite"),
-        ("cell", "frame 0: the cell has no volume"),
+        ("nan", "frame 3: positions or cell that are not finite"),
+        ("cell", "frame 1: expected a cell"),
         ("overlap", "frame 3: atoms 5 and 6 are closer"),
         ("image", "frame 3: atoms 5 and 6 are closer"),
         ("element", "frame 0: no atom of Ni"),
@@ -227,7 +230,7 @@ def with_tables(phases_folder: Path) -> Path:
     phases = feff.FrozenPhases.load(phases_folder)
     domain = tables.domain_for(phases.reference, SETTINGS.path_length_angstrom)
     made = tables.make(phases, domain, processes=2)
-    tables.write(made, phases_folder / "tables.nc", fingerprint=tables.fingerprint(phases, domain))
+    tables.write(made, phases_folder / TABLES_FILE, fingerprint=tables.fingerprint(phases, domain))
     return phases_folder
 
 
@@ -243,6 +246,7 @@ def test_nbody_takes_every_absorber_and_keeps_the_contract(with_tables, tmp_path
     assert dict(made.sizes) == {"snapshot": 3, "absorber": 32, "k": 361, "r": 120, "angle": 90, "control": 2}
     assert (np.sort(made["absorber_index"].values, axis=1) == np.arange(32)).all()
     assert made.attrs["engine"] == "nbody" and made.attrs["control_absorbers"] == 2
+    assert made.attrs["four_body_absorbers"] == FAST.four_body_absorbers
     assert (made["chi_correction_error"].values[60:] > 0).all()
     write_dataset(tmp_path / "spectra.nc", made)
     xr.testing.assert_identical(read_dataset(tmp_path / "spectra.nc", what="spectra"), made)
@@ -253,31 +257,44 @@ def test_nbody_agrees_with_feff_with_all_paths_on_every_absorber(with_tables):
     one = trajectory(frames=1)
     every = SETTINGS.model_copy(update={"plane_wave_criterion": 0.0})
     exact = EXAFS.model_copy(update={"snapshots": 1, "absorbers_per_snapshot": 32, "feff": every})
-    expanded = FAST.model_copy(update={"snapshots": 1, "control_absorbers": 0})
+    expanded = FAST.model_copy(update={"snapshots": 1, "four_body_absorbers": 0, "control_absorbers": 0})
     reference, found = spectra(one, with_tables, exact), spectra(one, with_tables, expanded)
     assert squared_error(found["chi"].values[0], reference["chi"].values[0]) < 1e-5
     np.testing.assert_allclose(
         found["pair_distribution"].values, reference["pair_distribution"].values, atol=1e-9
     )
-    assert np.isnan(found["chi_correction_error"].values).all() and found.attrs["control_absorbers"] == 0
+    assert np.isnan(found["chi_correction_error"].values).all()
+    assert found.attrs["control_absorbers"] == found.attrs["four_body_absorbers"] == 0
 
 
-def test_the_correction_is_feff_minus_the_expansion_on_the_same_absorber(with_tables):
-    """With one control absorber: expansion of that absorber plus the correction is FEFF's own chi."""
+@pytest.mark.parametrize("four_body", [0, 1])
+def test_the_correction_is_feff_minus_the_expansion_on_the_same_absorber(with_tables, four_body):
+    """With one absorber in both means: expansion of that absorber plus the correction is FEFF's own chi."""
     one = trajectory(frames=1)
-    made = spectra(one, with_tables, FAST.model_copy(update={"snapshots": 1, "control_absorbers": 1}))
+    single = {"snapshots": 1, "four_body_absorbers": four_body, "control_absorbers": 1}
+    made = spectra(one, with_tables, FAST.model_copy(update=single))
     phases = feff.FrozenPhases.load(with_tables)
-    amplitudes = tables.read(with_tables / "tables.nc", phases=phases)
+    amplitudes = tables.read(with_tables / TABLES_FILE, phases=phases)
     every = FAST.model_copy(update={"snapshots": 1})
     (snapshot,) = choose(one, exafs=every, element="Ni", seed=5)
-    (chosen,) = control_absorbers([snapshot], 1, seed=5)
+    (chosen,) = spread_absorbers([snapshot], 1, seed=5)
     (cluster,) = clusters(chosen.atoms, chosen.absorbers, radius_angstrom=4.0)
     all_paths = SETTINGS.model_copy(update={"plane_wave_criterion": 0.0})
-    own = expansion([chosen], tables=amplitudes)[0][0] + made["chi_correction"].values
+    own = expansion_of([chosen], amplitudes)[0][0] + made["chi_correction"].values
     np.testing.assert_allclose(
         own, feff.chi_of_cluster(cluster, phases=phases, settings=all_paths), atol=1e-12
     )
-    assert np.isnan(made["chi_correction_error"].values).all()
+    assert (made["chi_correction_error"].values >= np.abs(made["control_difference"].values[0])).all()
+
+
+def test_an_engine_that_is_not_feff_stops_the_job(with_tables, monkeypatch):
+    """Tables of another material would pass for spectra."""
+    stored = tables.read(with_tables / TABLES_FILE)
+    single = stored.classes["single"]
+    wrong = replace(stored, classes=stored.classes | {"single": replace(single, basis=1.3 * single.basis)})
+    monkeypatch.setattr("nnexafs.exafs.read_tables", lambda *_, **__: wrong)
+    with pytest.raises(PhysicsError, match="FEFF with all paths and the n-body expansion differ by R"):
+        spectra(trajectory(), with_tables, FAST)
 
 
 def test_atoms_too_close_for_the_tables_fail_their_snapshot(with_tables):
@@ -300,3 +317,65 @@ def test_tables_must_fit_the_path_length_and_be_there(with_tables, tmp_path):
         (tmp_path / name).write_bytes((with_tables / name).read_bytes())
     with pytest.raises(UserError, match="amplitude tables"):
         spectra(trajectory(), tmp_path, FAST)
+
+
+def with_subsets(count: int, size: int) -> Exafs:
+    return FAST.model_copy(update={"subsets_per_snapshot": count, "subset_absorbers": size})
+
+
+@pytest.mark.parametrize(("count", "size"), [(4, 8), (3, 7)], ids=["all atoms", "with a rest"])
+def test_subsets_are_parts_of_the_whole(with_tables, count, size):
+    """Their spectra, and the whole snapshot's, are those that separate passes over the same atoms give."""
+    simulated, exafs = trajectory(), with_subsets(count, size)
+    made, plain = spectra(simulated, with_tables, exafs), spectra(simulated, with_tables, FAST)
+    for name in ("chi", "pair_distribution", "angle_distribution"):
+        np.testing.assert_allclose(made[name].values, plain[name].values, rtol=1e-9, atol=1e-12)
+    members = made["subset_absorber_index"].values
+    assert members.shape == (3, count, size)
+    assert all(len(set(snapshot.ravel())) == count * size for snapshot in members)
+    assert len({tuple(subset) for snapshot in members for subset in snapshot}) == 3 * count
+    amplitudes = tables.read(with_tables / TABLES_FILE, phases=feff.FrozenPhases.load(with_tables))
+    snapshots = choose(simulated, exafs=exafs, element="Ni", seed=5)
+    for shot, own, atoms in zip(snapshots, made["subset_chi"].values, members, strict=True):
+        alone = [replace(shot, absorbers=subset) for subset in atoms]
+        expected = expansion_of(alone, amplitudes)[0] + made["chi_correction"].values
+        np.testing.assert_allclose(own, expected, atol=1e-12)
+
+
+def test_the_mean_of_the_subsets_is_the_whole_snapshot(with_tables):
+    made = spectra(trajectory(), with_tables, with_subsets(4, 8))
+    for name in ("chi", "pair_distribution", "angle_distribution"):
+        mean = made[f"subset_{name}"].mean("subset").values
+        np.testing.assert_allclose(mean, made[name].values, rtol=1e-9, atol=1e-12)
+    assert (made["subset_pair_distribution"].std("subset").max() > 1).item()
+
+
+def test_targets_of_a_subset_count_the_neighbours_of_its_atoms(with_tables):
+    """n(r) integrates to the mean number of neighbours, the angles to the pairs of them (ASE counts them)."""
+    made = spectra(trajectory(), with_tables, with_subsets(3, 7))
+    for number, step in enumerate(made["step"].values):
+        frame = trajectory().isel(frame=int(step) // 100)
+        atoms = Atoms(frame["numbers"].values, frame["positions"].values, cell=frame["cell"].values, pbc=True)
+        first = neighbor_list("i", atoms, cutoff=3.05)
+        around = np.bincount(first, minlength=len(atoms))
+        for subset, members in enumerate(made["subset_absorber_index"].values[number]):
+            own = made.isel(snapshot=number, subset=subset)
+            near = own["r"].values < 3.05
+            counted = own["subset_pair_distribution"].values[near].sum() * GRIDS.r_step_angstrom
+            assert counted == pytest.approx(around[members].mean(), abs=0.02)
+            pairs = own["subset_angle_distribution"].values.sum() * GRIDS.angle_step_degree
+            assert pairs == pytest.approx((around[members] * (around[members] - 1) / 2).mean(), abs=1e-6)
+
+
+def test_a_failed_snapshot_fails_its_subsets(with_tables):
+    simulated = trajectory()
+    vector = simulated["positions"].values[1, 1] - simulated["positions"].values[1, 0]
+    simulated["positions"].values[1, 1] -= vector * (1 - 1.5 / np.linalg.norm(vector))
+    tolerant = with_subsets(2, 8).model_copy(update={"failure_fraction": 0.5, "control_absorbers": 0})
+    made = spectra(simulated, with_tables, tolerant)
+    assert np.isnan(made["subset_chi"].values[0]).all() and np.isfinite(made["subset_chi"].values[1:]).all()
+
+
+def test_more_subsets_than_atoms_is_refused(with_tables):
+    with pytest.raises(UserError, match=f"{NAME}: 3 subsets of 11 absorbers need 33, a snapshot has 32"):
+        spectra(trajectory(), with_tables, with_subsets(3, 11))

@@ -10,7 +10,7 @@ from ase.build import bulk
 from nnexafs.config import Feff
 from nnexafs.scattering import feff
 from nnexafs.scattering.curved_waves import phase_shifts
-from nnexafs.scattering.four_body import FourBodySum, Waves, nodes_of, waves_of
+from nnexafs.scattering.four_body import FourBodySum, Waves, by_distance, nodes_of, waves_of
 from nnexafs.scattering.four_body_kernel import CHANNEL_MU, NODES, WIGNER, wigner, wigner_recurrence
 from nnexafs.scattering.path_amplitudes import Momentum, amplitudes
 from nnexafs.scattering.path_classes import Domain, Neighbours
@@ -45,7 +45,7 @@ def waves(phases, momentum) -> Waves:
 
 def summed(positions: np.ndarray, kinds: np.ndarray, waves: Waves, domain: Domain = DOMAIN) -> np.ndarray:
     """Complex chi at the nodes of one absorber with these neighbours."""
-    sums = FourBodySum(waves, domain)
+    sums = FourBodySum(by_distance(waves, domain))
     sums.add(Neighbours(positions, kinds, np.array([0, len(kinds)])), np.array([0]))
     return sums.at_nodes()[0]
 
@@ -148,7 +148,7 @@ def test_groups_are_means_over_their_absorbers(waves):
     vectors = atoms.positions[None] - atoms.positions[:, None]
     keep = ~np.eye(8, dtype=bool)
     around = Neighbours(vectors[keep], np.zeros(56, dtype=int), np.arange(0, 57, 7))
-    together, apart = FourBodySum(waves, DOMAIN, 2), FourBodySum(waves, DOMAIN, 8)
+    together, apart = (FourBodySum(by_distance(waves, DOMAIN), groups) for groups in (2, 8))
     together.add(around, np.arange(6), 0)
     apart.add(around, np.arange(8), np.arange(8))
     k, p = waves.k, waves.momentum

@@ -14,7 +14,7 @@ from nnexafs.errors import PhysicsError, UserError
 from nnexafs.scattering import feff, nbody, pad, path_amplitudes, tables
 from nnexafs.scattering.feff_input import clusters
 from nnexafs.scattering.feff_process import FeffError
-from nnexafs.scattering.four_body import FourBodySum
+from nnexafs.scattering.four_body import FourBodySum, by_distance
 from nnexafs.scattering.path_amplitudes import amplitudes
 
 CLOSEST, REACH = 2.2, 5.1  # angstrom; fcc nickel's nearest distance is 2.49, so every class has paths
@@ -290,15 +290,31 @@ def test_fingerprint_knows_the_domain_and_the_phases(phases):
 
 def test_tables_that_miss_their_accuracy_are_not_made(phases, monkeypatch):
     monkeypatch.setattr(tables, "LARGEST_R", 1e-9)
-    with pytest.raises(PhysicsError, match="amplitude table single Ni-Ni"):
+    with pytest.raises(PhysicsError, match="amplitude table rattle Ni-Ni"):
         tables.make(phases, tables.Domain(CLOSEST, REACH))
+
+
+def test_a_grid_too_coarse_is_made_finer_and_stays_so_in_the_file(phases, monkeypatch, tmp_path):
+    coarse = [
+        replace(path, r_step_angstrom=0.4) if path.name == "rattle" else path for path in tables.CLASSES[:2]
+    ]
+    monkeypatch.setattr(tables, "CLASSES", (*coarse, *tables.CLASSES[2:]))
+    monkeypatch.setattr(tables, "LARGEST_R", 5e-3)
+    found = tables.make(phases, tables.Domain(CLOSEST, 4.7), processes=2)
+    rattle = found.classes["rattle"]
+    assert rattle.path.r_step_angstrom < 0.4 and rattle.error.max() < 5e-3
+    tables.write(found, tmp_path / "tables.nc", fingerprint="")
+    monkeypatch.undo()
+    read = tables.read(tmp_path / "tables.nc", phases=phases)
+    assert read.classes["rattle"].path == rattle.path
+    np.testing.assert_array_equal(chi_of(nickel(), read), chi_of(nickel(), found))
 
 
 def test_with_paths_through_three_neighbours_it_is_feff_with_all_paths(phases, made):
     """No class of paths is missing: what is left is the tables' interpolation."""
     atoms, absorbers = nickel(), np.array([5, 40, 77])
     around = nbody.neighbours_of(atoms, made)
-    three, four = nbody.PathHistograms(made, 3), FourBodySum(made.waves, made.domain, 3)
+    three, four = nbody.PathHistograms(made, 3), FourBodySum(by_distance(made.waves, made.domain), 3)
     for sums in (three, four):
         sums.add(around, absorbers, np.arange(3))
     more = four.chi(made.k, made.momentum)

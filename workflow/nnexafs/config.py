@@ -36,6 +36,13 @@ def ordered(low_high: Range) -> Range:
     return low_high
 
 
+def without_null(entries: object) -> object:
+    """A mapping without the entries that an overlay set to null."""
+    if not isinstance(entries, dict):
+        return entries
+    return {name: value for name, value in entries.items() if value is not None}
+
+
 class Model(BaseModel):
     """Unknown keys are mistakes; values do not change after validation."""
 
@@ -219,24 +226,48 @@ class Exafs(Model):
 
     engine: Literal["nbody", "feff"] = key(
         "nbody",
-        "nbody: every absorber of every snapshot from tabulated paths, corrected by FEFF on a few; feff: FEFF "
+        "nbody: every absorber of every snapshot from FEFF's path amplitudes, checked by FEFF on a few; feff: FEFF "
         "on the chosen absorbers alone",
     )
     snapshots: Count = key(12, "snapshots of each trajectory, evenly chosen")
     absorbers_per_snapshot: Count = key(
         2, "engine feff: absorbers of each snapshot, chosen at random (nbody takes all)"
     )
-    control_absorbers: int = key(
-        2,
-        "engine nbody: absorbers of each trajectory that go through FEFF with all paths; their mean difference from "
-        "the expansion is added to its spectra. 0: none",
+    four_body_absorbers: int = key(
+        64,
+        "engine nbody: absorbers of each trajectory whose paths through three neighbours are summed too; their mean is "
+        "added to its spectra. 0: none",
         ge=0,
+    )
+    control_absorbers: int = key(
+        1,
+        "engine nbody: absorbers of each trajectory that also go through FEFF with all paths; their mean difference "
+        "from the engine is added to its spectra, and a large one stops the job. 0: none",
+        ge=0,
+    )
+    subsets_per_snapshot: int = key(
+        0,
+        "engine nbody: further training samples of each snapshot, each the mean over a random subset of its "
+        "absorbers; no atom is in two. 0: none",
+        ge=0,
+    )
+    subset_absorbers: Count = key(
+        16, "atoms of each subset; times subsets_per_snapshot at most the atoms of a snapshot"
     )
     processes: Count = key(1, "FEFF processes at once inside one job")
     failure_fraction: float = key(
         0.1, "largest fraction of absorbers that may fail before the job does", ge=0, lt=1
     )
     feff: Feff = key(Feff(), "FEFF's settings")
+
+    @model_validator(mode="after")
+    def subsets_of_all_absorbers(self) -> "Exafs":
+        if self.engine == "feff" and self.subsets_per_snapshot:
+            raise ValueError(
+                "subsets_per_snapshot: the engine feff computes only absorbers_per_snapshot atoms; set it to 0, or "
+                "use the engine nbody"
+            )
+        return self
 
 
 class Distributions(Model):
@@ -379,6 +410,47 @@ class Measurement(Model):
     compare_with: str | None = key(None, "id of the state point to show beside the prediction")
 
 
+# --- report ------------------------------------------------------------------------------------
+
+
+class Comparison(Model):
+    """The test errors of another campaign, shown beside this one's."""
+
+    metrics: str = key(
+        "",
+        "that campaign's evaluation/metrics.json, relative to the checkout; numbers it does not hold are a dash",
+        min_length=1,
+    )
+    description: str = key("", "one line on what that campaign did otherwise")
+
+    @field_validator("description")
+    @classmethod
+    def on_one_line(cls, text: str) -> str:
+        if len(text.splitlines()) > 1:
+            raise ValueError("expected one line")
+        return text
+
+
+class Report(Model):
+    """What the report shows beside the campaign's own results."""
+
+    compare_with: dict[str, Comparison] = key(
+        {
+            "feff_12_absorbers": Comparison(
+                metrics="resources/reference/nickel_feff_12_absorbers.json",
+                description="FEFF alone, on 12 absorbers of each trajectory (engine feff)",
+            )
+        },
+        "campaigns whose test errors stand beside this one's, by a name of your choice; null drops one of the "
+        "default campaign",
+    )
+
+    @field_validator("compare_with", mode="before")
+    @classmethod
+    def without_dropped(cls, compared: object) -> object:
+        return without_null(compared)
+
+
 class CampaignConfig(Model):
     """A campaign, from the grid of state points to the measured spectra it inverts."""
 
@@ -409,13 +481,12 @@ class CampaignConfig(Model):
         },
         "measured spectra to invert, by a name of your choice; null drops one of the default campaign",
     )
+    report: Report = key(Report(), "the report")
 
     @field_validator("measurements", mode="before")
     @classmethod
     def without_dropped(cls, measurements: object) -> object:
-        if not isinstance(measurements, dict):
-            return measurements
-        return {name: value for name, value in measurements.items() if value is not None}
+        return without_null(measurements)
 
     @field_validator("element")
     @classmethod

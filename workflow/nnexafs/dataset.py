@@ -10,7 +10,6 @@ import numpy as np
 import xarray as xr
 
 from nnexafs.config import DatasetSettings
-from nnexafs.control import Control, shared
 from nnexafs.errors import UserError
 from nnexafs.files import read_dataset
 from nnexafs.statepoints import seed_of
@@ -18,6 +17,9 @@ from nnexafs.statepoints import seed_of
 TEST = -1
 GRIDS = ("k", "r", "angle")
 VARIABLES = ("chi", "pair_distribution", "angle_distribution")
+SUBSETS = tuple(f"subset_{name}" for name in VARIABLES)
+WHOLE = -1
+"""`subset` of a sample that is the mean over all absorbers of its snapshot."""
 SHARED_ATTRIBUTES = ("element", "edge", "engine", "phases_hash", "angle_cutoff_angstrom")
 PHASE_FLAG = "phase"
 """A flag that starts so says that the phase was lost, which is no reason to distrust the spectra. Any other
@@ -39,7 +41,9 @@ def assemble(spectra_files: list[Path], *, settings: DatasetSettings, campaign: 
 
     The result follows the contract of `dataset.nc` (docs/architecture.md): chi(sample, k),
     pair_distribution(sample, r) and angle_distribution(sample, angle) with `split` -1 for the test set
-    and otherwise the fold in which a sample is validation data. It does not depend on the files' order.
+    and otherwise the fold in which a sample is validation data. Random subsets of a snapshot's absorbers, where
+    the files hold any, are further samples with `subset` 0, 1, ... (whole snapshots: -1) in all trajectories but
+    those of the test set, so that test errors stay comparable. It does not depend on the files' order.
 
     Raises UserError when files disagree (grids, element, edge, phases), when nothing usable is left, and
     when there are too few trajectories for the test set and the folds.
@@ -58,7 +62,6 @@ def combine(
     if not contents.spectra:
         reasons = "; ".join(f"{item['state_point']}: {item['reason']}" for item in contents.excluded[:3])
         raise UserError(f"dataset: none of {len(contents.excluded)} trajectories is usable ({reasons}, ...)")
-    share_control(contents.spectra)
     phases = {one.attrs["state_point"]: one.attrs["phase_end"] for one in contents.spectra}
     splits = split_trajectories(phases, settings=settings, seed=seed)
     samples = [_samples(one, splits[one.attrs["state_point"]]) for one in contents.spectra]
@@ -66,32 +69,6 @@ def combine(
     dataset.attrs = _attributes(contents, campaign)
     dataset.attrs["hash"] = content_hash(dataset)
     return dataset
-
-
-def share_control(spectra: list[xr.Dataset]) -> None:
-    """Replace each trajectory's own correction in chi by the one fitted to its phase's, and add its error.
-
-    Afterwards every dataset holds `chi_error` (snapshot, k). Spectra of the engine feff need no correction
-    and get an error of zero.
-    """
-    expanded = [one for one in spectra if one.attrs["engine"] == "nbody"]
-    controls = {
-        one.attrs["state_point"]: Control(
-            one.attrs["phase_end"],
-            float(one.attrs["temperature_kelvin"]),
-            float(one.attrs["lattice_scale"]),
-            one["control_difference"].values,
-        )
-        for one in expanded
-    }
-    fitted = shared(controls)
-    for number, one in enumerate(spectra):
-        error = np.zeros(one.sizes["k"])
-        if one.attrs["engine"] == "nbody":
-            correction, error = fitted[one.attrs["state_point"]]
-            one = one.assign(chi=one["chi"] + (correction - one["chi_correction"].values))
-        error_of_each = one["chi"].copy(data=np.broadcast_to(error, one["chi"].shape))
-        spectra[number] = one.assign(chi_error=error_of_each)
 
 
 def _contents(files: Iterable[tuple[Path, xr.Dataset]]) -> Contents:
@@ -108,7 +85,7 @@ def _contents(files: Iterable[tuple[Path, xr.Dataset]]) -> Contents:
 
 
 def _check_complete(spectra: xr.Dataset, path: Path) -> None:
-    variables = (*VARIABLES, "snapshot_status", *GRIDS)
+    variables = (*VARIABLES, "chi_correction_error", "snapshot_status", *GRIDS)
     attributes = (*SHARED_ATTRIBUTES, "state_point", "phase_end", "phase_lost", "flags")
     missing = [name for name in variables if name not in spectra.variables]
     missing += [name for name in attributes if name not in spectra.attrs]
@@ -192,10 +169,16 @@ def _deal(shuffled: list[str], settings: DatasetSettings, *, first_fold: int) ->
 
 
 def _samples(spectra: xr.Dataset, split: int) -> xr.Dataset:
-    """One trajectory's snapshots as samples with the coordinates of the contract."""
-    samples = spectra[[*VARIABLES, "chi_error"]].rename(snapshot="sample").rename_vars(sample="snapshot")
-    samples = samples.drop_vars([name for name in samples.coords if name not in (*GRIDS, "snapshot")])
-    count = samples.sizes["sample"]
+    """One trajectory's snapshots, then their subsets, as samples with the coordinates of the contract."""
+    error = np.broadcast_to(spectra["chi_correction_error"].values, spectra["chi"].shape)
+    spectra = spectra.assign(chi_error=spectra["chi"].copy(data=error))
+    whole = spectra[[*VARIABLES, "chi_error"]].expand_dims(subset=[WHOLE], axis=1)
+    parts = [_stacked(whole)]
+    if split != TEST and "subset_chi" in spectra:
+        subsets = spectra[[*SUBSETS, "chi_error"]].rename(dict(zip(SUBSETS, VARIABLES, strict=True)))
+        subsets["chi_error"] = subsets["chi_error"].expand_dims(subset=subsets.sizes["subset"], axis=1)
+        parts.append(_stacked(subsets.assign_coords(subset=np.arange(subsets.sizes["subset"]))))
+    samples = xr.concat(parts, dim="sample", join="exact")
     constant = {
         "state_point": str(spectra.attrs["state_point"]),
         "phase": str(spectra.attrs["phase_end"]),
@@ -203,10 +186,18 @@ def _samples(spectra: xr.Dataset, split: int) -> xr.Dataset:
         "lattice_scale": float(spectra.attrs["lattice_scale"]),
         "split": split,
     }
-    return samples.reset_index("snapshot", drop=True).assign_coords(
-        snapshot=("sample", spectra["snapshot"].values),
-        **{name: ("sample", np.full(count, value)) for name, value in constant.items()},
+    count = samples.sizes["sample"]
+    return samples.assign_coords(
+        {name: ("sample", np.full(count, value)) for name, value in constant.items()}
     )
+
+
+def _stacked(spectra: xr.Dataset) -> xr.Dataset:
+    """(snapshot, subset, ...) as samples that carry both numbers."""
+    kept = (*GRIDS, "snapshot", "subset")
+    spectra = spectra.drop_vars([name for name in spectra.coords if name not in kept])
+    stacked = spectra.stack(sample=("snapshot", "subset")).reset_index("sample")
+    return stacked.transpose("sample", *GRIDS)
 
 
 def _attributes(contents: Contents, campaign: str) -> dict:

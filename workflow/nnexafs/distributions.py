@@ -40,7 +40,8 @@ def neighbours(atoms: Atoms, cutoff_angstrom: float) -> tuple[np.ndarray, np.nda
 def vectors_from(atoms: Atoms, absorbers: np.ndarray, cutoff_angstrom: float) -> list[np.ndarray]:
     """Vectors (neighbour, xyz) from each absorber to its neighbours within the cut-off, angstrom."""
     first, _, vectors = neighbours(atoms, cutoff_angstrom)
-    return [vectors[first == absorber] for absorber in absorbers]
+    starts = np.searchsorted(first, np.arange(len(atoms) + 1))
+    return [vectors[starts[absorber] : starts[absorber + 1]] for absorber in absorbers]
 
 
 def histogram(values: np.ndarray, centres: np.ndarray, *, step: float, edge: float) -> np.ndarray:
@@ -57,12 +58,18 @@ def pair_distribution(atoms: Atoms, absorbers: np.ndarray, settings: Distributio
     Its sum times the step is the number of neighbours between the ends of the grid; the mean over
     absorbers is the snapshot's n(r).
     """
-    centres = r_grid(settings)
-    distances = [
-        np.linalg.norm(vectors, axis=1) for vectors in vectors_from(atoms, absorbers, settings.r_max_angstrom)
-    ]
-    step = settings.r_step_angstrom
-    return np.array([histogram(values, centres, step=step, edge=EDGE_ANGSTROM) for values in distances])
+    return pair_distribution_of(vectors_from(atoms, absorbers, settings.r_max_angstrom), settings)
+
+
+def pair_distribution_of(around: list[np.ndarray], settings: Distributions) -> np.ndarray:
+    """`pair_distribution` from the vectors (neighbour, xyz) around each absorber; far ones count nowhere."""
+    centres, step = r_grid(settings), settings.r_step_angstrom
+    return np.array(
+        [
+            histogram(np.linalg.norm(vectors, axis=1), centres, step=step, edge=EDGE_ANGSTROM)
+            for vectors in around
+        ]
+    )
 
 
 def bond_angles(vectors: np.ndarray) -> np.ndarray:
@@ -81,13 +88,18 @@ def angle_distribution(atoms: Atoms, absorbers: np.ndarray, settings: Distributi
 
     The integral is N (N - 1) / 2 for N neighbours; 180 degrees lies in the last bin.
     """
-    centres = angle_grid(settings)
-    angles = [
-        np.minimum(bond_angles(vectors), centres[-1])
-        for vectors in vectors_from(atoms, absorbers, settings.angle_cutoff_angstrom)
-    ]
-    step = settings.angle_step_degree
-    return np.array([histogram(values, centres, step=step, edge=EDGE_DEGREE) for values in angles])
+    return angle_distribution_of(vectors_from(atoms, absorbers, settings.angle_cutoff_angstrom), settings)
+
+
+def angle_distribution_of(around: list[np.ndarray], settings: Distributions) -> np.ndarray:
+    """`angle_distribution` from the vectors (neighbour, xyz) around each absorber; far ones count nowhere."""
+    centres, step = angle_grid(settings), settings.angle_step_degree
+    found = []
+    for vectors in around:
+        near = vectors[np.einsum("nx,nx->n", vectors, vectors) < settings.angle_cutoff_angstrom**2]
+        angles = np.minimum(bond_angles(near), centres[-1])
+        found.append(histogram(angles, centres, step=step, edge=EDGE_DEGREE))
+    return np.array(found)
 
 
 # --- first shell ------------------------------------------------------------------------------

@@ -10,7 +10,7 @@ import xarray as xr
 
 from nnexafs.augmentation import K2_PER_EV
 from nnexafs.config import Augmentation, Representation
-from nnexafs.dataset import TEST
+from nnexafs.dataset import TEST, WHOLE
 from nnexafs.distributions import first_shell
 from nnexafs.representation import interpolation_matrix, operator, window_grid
 
@@ -18,7 +18,8 @@ SHIFT_STEP_EV = 1.5
 
 
 def trajectory_means(dataset: xr.Dataset) -> xr.Dataset:
-    """Mean chi, n(r) and angles of each trajectory; a sample a trajectory, with its coordinates."""
+    """Mean chi, n(r) and angles of each trajectory's whole snapshots; a sample a trajectory, with its coordinates."""
+    dataset = dataset.isel(sample=dataset["subset"].values == WHOLE)
     names, first, inverse = np.unique(dataset["state_point"].values, return_index=True, return_inverse=True)
     weights = (inverse == np.arange(len(names))[:, None]).astype(float)
     weights /= weights.sum(axis=1, keepdims=True)

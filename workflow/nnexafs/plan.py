@@ -64,7 +64,7 @@ def plan(config: CampaignConfig) -> Plan:
         "predict": 3 * measurements,
         "other": other,
     }
-    samples = len(points) * config.exafs.snapshots
+    samples = len(points) * config.exafs.snapshots * (1 + config.exafs.subsets_per_snapshot)
     chosen = samples * config.exafs.absorbers_per_snapshot
     coordinates = sum(
         3 * config.dynamics.snapshots * atoms_of(config, point.phase) for point in points.values()

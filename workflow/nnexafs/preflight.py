@@ -9,6 +9,7 @@ from nnexafs.errors import UserError
 from nnexafs.scattering.feff_input import check_edge
 from nnexafs.scattering.feff_process import binaries_folder
 from nnexafs.structures import build
+from nnexafs.subsets import check_subsets
 
 
 def check(config: CampaignConfig) -> None:
@@ -16,7 +17,8 @@ def check(config: CampaignConfig) -> None:
     binaries_folder()
     check_edge(config.element, config.edge)
     for phase, grid in config.phases.present().items():
-        build(phase, grid, element=config.element, lattice_scale=1.0)
+        cell = build(phase, grid, element=config.element, lattice_scale=1.0)
+        check_subsets(config.exafs, len(cell), place=f"phases.{phase}")
         with tempfile.TemporaryDirectory() as folder:
             potential = config.potentials[grid.potential]
             potentials.pair_commands(potential, element=config.element, folder=Path(folder))
@@ -25,4 +27,10 @@ def check(config: CampaignConfig) -> None:
         if missing:
             raise UserError(
                 f"measurements.{name}.files: no file {missing[0]} (paths are relative to the checkout)"
+            )
+    for name, compared in config.report.compare_with.items():
+        if not Path(compared.metrics).is_file():
+            raise UserError(
+                f"report.compare_with.{name}.metrics: no file {compared.metrics} (paths are relative to the "
+                "checkout); null drops the comparison"
             )

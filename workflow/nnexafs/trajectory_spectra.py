@@ -1,11 +1,6 @@
 """EXAFS of any trajectory that ASE reads: all absorbers of all frames, and how far FEFF's full sum is."""
 
-import hashlib
-import json
-import os
-from collections.abc import Callable, Sequence
-from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Literal
 
@@ -18,19 +13,21 @@ from nnexafs import files
 from nnexafs.config import Feff
 from nnexafs.distributions import EDGE_ANGSTROM, histogram, neighbours
 from nnexafs.errors import UserError
-from nnexafs.scattering import feff, nbody, tables
-from nnexafs.scattering.feff_input import Edge, check_edge, clusters
-from nnexafs.scattering.feff_process import FeffError
+from nnexafs.progress import Progress, Report, no_progress, silent
+from nnexafs.scattering import cache
+from nnexafs.scattering.ensemble import (
+    Correction,
+    Scattering,
+    Snapshot,
+    absorbers_of,
+    check_frame,
+    correction_of,
+    expansion_of,
+    feff_of,
+)
+from nnexafs.scattering.feff_input import Edge, check_edge
 
-OVERLAP_ANGSTROM = 0.5
 R_STEP_ANGSTROM = 0.02
-FRAMES_AT_ONCE = 16  # histograms of a binary take about 1 MB a frame
-MARGIN_ANGSTROM = 0.1
-# The paths 0-i-0-i-0 are two distances long; a table needs some room beyond the shortest.
-ROOM_ANGSTROM = 0.2
-
-Report = Callable[[str], None]
-Absorber = tuple[int, int]  # frame, atom
 
 
 # --- reading -----------------------------------------------------------------------------------
@@ -52,57 +49,39 @@ def frames_of(path: Path, index: str = ":") -> list[Atoms]:
     if not frames:
         raise UserError(f"{path}: no frames at index '{index}'")
     for number, atoms in enumerate(frames):
-        check_frame(atoms, place=f"{path}: frame {number} of '{index}'")
+        check_frame(
+            atoms,
+            place=f"{path}: frame {number} of '{index}'",
+            remedy="expected positions and cell in angstrom of separate atoms; leave the frame out or mend it",
+        )
     return frames
 
 
-def check_frame(atoms: Atoms, *, place: str) -> None:
-    """Raise UserError unless the frame is a periodic arrangement of separate atoms."""
-    if not len(atoms):
-        raise UserError(f"{place}: no atoms")
-    if not np.isfinite(atoms.positions).all() or not np.isfinite(atoms.cell[:]).all():
-        raise UserError(f"{place}: positions or cell that are not finite; leave the frame out")
-    if not atoms.pbc.all() or atoms.cell.rank < 3 or atoms.cell.volume < 1e-3:
-        raise UserError(
-            f"{place}: expected a cell that is periodic in three directions (pbc {atoms.pbc.tolist()}, volume "
-            f"{atoms.cell.volume:g}); give it a cell and pbc, for a molecule one with vacuum around it"
-        )
-    first, second, _ = neighbours(atoms, OVERLAP_ANGSTROM)
-    if len(first):
-        raise UserError(
-            f"{place}: atoms {first[0]} and {second[0]} are closer than {OVERLAP_ANGSTROM} angstrom; "
-            "expected positions and cell in angstrom of separate atoms"
-        )
-
-
-def check_species(frames: Sequence[Atoms], absorber: str) -> None:
-    """Raise UserError for a frame without the absorber or with a species the first frame lacks."""
+def snapshots_of(frames: Sequence[Atoms], absorber: str) -> list[Snapshot]:
+    """The frames with all atoms of the absorber; UserError for a frame without, or with a new species."""
+    if not frames:
+        raise UserError("trajectory: no frames")
     known = set(frames[0].symbols)
+    snapshots = []
     for number, atoms in enumerate(frames):
-        held = set(atoms.symbols)
-        if absorber not in held:
+        place = f"frame {number}"
+        absorbers = absorbers_of(
+            atoms,
+            absorber,
+            place=place,
+            remedy="choose another absorber (a LAMMPS dump needs the column `element`, or types are read as "
+            "atomic numbers)",
+        )
+        if not set(atoms.symbols) <= known:
             raise UserError(
-                f"frame {number}: no atom of {absorber}, only {', '.join(sorted(held))}; choose another absorber "
-                "(a LAMMPS dump needs the column `element`, or types are read as atomic numbers)"
+                f"{place}: holds {sorted(set(atoms.symbols) - known)[0]}, which the first frame lacks; phases "
+                "are frozen for the first frame's species, so begin with a frame that holds all"
             )
-        if not held <= known:
-            raise UserError(
-                f"frame {number}: holds {sorted(held - known)[0]}, which the first frame lacks; phases are "
-                "frozen for the first frame's species, so begin with a frame that holds all"
-            )
+        snapshots.append(Snapshot(place, number, atoms, absorbers))
+    return snapshots
 
 
 # --- spectra -----------------------------------------------------------------------------------
-
-
-@dataclass(frozen=True)
-class Scattering:
-    """What turns absorbers into spectra: phases, settings, the n-body tables (None: FEFF), processes."""
-
-    phases: feff.FrozenPhases
-    settings: Feff
-    amplitudes: tables.Tables | None
-    processes: int
 
 
 def ensemble_spectra(
@@ -112,42 +91,42 @@ def ensemble_spectra(
     edge: Edge = "K",
     settings: Feff,
     engine: Literal["nbody", "feff"] = "nbody",
+    four_body: int = 256,
     control: int = 4,
     processes: int = 1,
     cache_folder: Path | None = None,
-    report: Report = lambda text: None,
+    report: Report = silent,
+    progress: Progress = no_progress,
     seed: int = 0,
 ) -> xr.Dataset:
     """chi(k) of every frame and of the ensemble, all atoms of `absorber`, and n(r) by neighbour species.
 
     Phases are frozen around the first absorber of the first frame and kept, with the n-body tables, under
     `cache_folder`. Variables: `chi_frame` (frame, k), means over the frame's absorbers as the engine gives
-    them; `chi` (k), the mean over all absorbers plus `chi_correction` (k), the mean over `control` absorbers
-    of FEFF's sum of all paths minus the engine, with its standard error `chi_correction_error` (zero if all
-    absorbers were in it, NaN for one); `pair_distribution` (scatterer, r). UserError for frames that do not
-    fit; FeffError naming frame and atom where FEFF fails.
+    them; `chi` (k), the mean over all absorbers plus `chi_correction` (k) from `four_body` and `control`
+    absorbers (`correction_of`), with its standard error `chi_correction_error`; `control_difference` (control,
+    k); `pair_distribution` (scatterer, r). UserError for frames that do not
+    fit; FeffError naming frame and atom where the engine FEFF fails.
     """
     check_edge(absorber, edge)
-    if not frames:
-        raise UserError("trajectory: no frames")
-    check_species(frames, absorber)
-    if engine == "nbody" and settings.legs != 4:
-        raise UserError(f"legs: the n-body expansion has paths of up to 4 legs, asked for {settings.legs}")
-    r, partial, closest = partial_distributions(frames, absorber, settings.path_length_angstrom)
-    folder = cache_of(frames[0], absorber, edge, settings, cache_folder or default_cache())
-    phases = phases_in(folder, frames[0], absorber, edge, settings, report)
-    amplitudes = (
-        tables_in(folder, phases, settings, closest, processes, report) if engine == "nbody" else None
+    check_options(engine, settings, four_body=four_body, control=control)
+    snapshots = snapshots_of(frames, absorber)
+    r, partial, closest = partial_distributions(snapshots, settings.path_length_angstrom, progress)
+    domain = cache.domain_for(closest, settings) if engine == "nbody" else None
+    folder = cache.folder_of(frames[0], absorber, edge, settings, cache_folder)
+    phases = cache.phases_in(folder, frames[0], absorber, edge, settings, report=report)
+    amplitudes = domain and cache.tables_in(
+        folder, phases, domain, processes=processes, report=report, progress=progress
     )
     scattering = Scattering(phases, settings, amplitudes, processes)
-    absorbers = [
-        (i, int(atom)) for i, atoms in enumerate(frames) for atom in np.flatnonzero(atoms.symbols == absorber)
-    ]
-    chi_frame, outside = _means(frames, absorbers, scattering, report)
-    counts = np.bincount([frame for frame, _ in absorbers])
-    chosen = control_absorbers(absorbers, control, seed)
-    correction, error = _correction(frames, chosen, scattering, len(absorbers), report)
-    result = _dataset(feff.k_grid(settings), chi_frame, counts, correction, error, r, partial)
+    chi_frame, outside = frame_means(snapshots, scattering, progress)
+    counts = np.array([len(shot.absorbers) for shot in snapshots])
+    correction = correction_of(
+        snapshots, scattering, four_body=four_body, control=control, seed=seed, progress=progress
+    )
+    for line in correction.failures:
+        report(line)
+    result = dataset_of(scattering.k, chi_frame, counts, correction, r, partial)
     result.attrs = {
         "element": absorber,
         "edge": edge,
@@ -155,214 +134,89 @@ def ensemble_spectra(
         "feff_settings": settings.model_dump_json(),
         "feff_version": phases.feff_version,
         "phases_hash": phases.phases_hash,
-        "absorbers": len(absorbers),
-        "control_absorbers": len(chosen),
-        "correction": "FEFF, all paths, minus engine" if chosen else "none: control is 0",
+        "absorbers": int(counts.sum()),
+        "four_body_absorbers": correction.four_body_absorbers,
+        "control_absorbers": len(correction.difference),
         "paths_outside_tables": outside,
         "seed": seed,
     }
     return result
 
 
-def _means(
-    frames: Sequence[Atoms], absorbers: list[Absorber], scattering: Scattering, report: Report
+def check_options(engine: str, settings: Feff, *, four_body: int, control: int) -> None:
+    """Raise UserError for what no engine does."""
+    for name, count in (("four-body", four_body), ("control", control)):
+        if count < 0:
+            raise UserError(f"{name}: expected 0 or more absorbers, got {count}")
+    if engine == "nbody" and settings.legs != 4:
+        raise UserError(f"legs: the n-body expansion has paths of up to 4 legs, asked for {settings.legs}")
+
+
+def frame_means(
+    snapshots: Sequence[Snapshot], scattering: Scattering, progress: Progress
 ) -> tuple[np.ndarray, int]:
     """chi (frame, k), the mean over each frame's absorbers, and how many paths had no table."""
-    found, outside = [], 0
-    for start in range(0, len(frames), FRAMES_AT_ONCE):
-        stop = min(start + FRAMES_AT_ONCE, len(frames))
-        part = [(frame, atom) for frame, atom in absorbers if start <= frame < stop]
-        groups = np.array([frame - start for frame, _ in part])
-        if scattering.amplitudes is None:
-            chi = np.array(list(_feff(frames, part, scattering, scattering.settings)))
-            sums = np.zeros((stop - start, chi.shape[1]))
-            np.add.at(sums, groups, chi)
-            found.append(sums / np.bincount(groups)[:, None])
-        else:
-            chi, lost = _expansion(frames, part, groups, scattering.amplitudes)
-            found.append(chi)
-            outside += lost
-        report(f"{stop}/{len(frames)} frames")
-    return np.concatenate(found), outside
-
-
-def _expansion(
-    frames: Sequence[Atoms], absorbers: list[Absorber], groups: np.ndarray, amplitudes: tables.Tables
-) -> tuple[np.ndarray, int]:
-    """chi (group, k) by the n-body expansion, and the number of paths without a table."""
-    paths = nbody.PathHistograms(amplitudes, int(groups.max()) + 1)
-    frame_of = np.array([frame for frame, _ in absorbers])
-    atom_of = np.array([atom for _, atom in absorbers])
-    for frame in np.unique(frame_of):
-        here = frame_of == frame
-        paths.add(nbody.neighbours_of(frames[frame], amplitudes), atom_of[here], groups[here])
-    return paths.chi(), int(paths.outside.sum())
-
-
-def _feff(
-    frames: Sequence[Atoms], absorbers: list[Absorber], scattering: Scattering, settings: Feff
-) -> list[np.ndarray]:
-    """FEFF's chi of each absorber."""
-
-    def run(absorber: Absorber) -> np.ndarray:
-        frame, atom = absorber
-        (cluster,) = clusters(frames[frame], np.array([atom]), radius_angstrom=settings.path_length_angstrom)
-        try:
-            return feff.chi_of_cluster(cluster, phases=scattering.phases, settings=settings)
-        except FeffError as error:
-            raise FeffError(f"frame {frame}, atom {atom}: {error}") from error
-
-    with ThreadPoolExecutor(scattering.processes) as pool:
-        try:
-            return list(pool.map(run, absorbers))
-        finally:
-            pool.shutdown(cancel_futures=True)
-
-
-# --- the control variate -----------------------------------------------------------------------
-
-
-def control_absorbers(absorbers: list[Absorber], count: int, seed: int) -> list[Absorber]:
-    """`count` absorbers, spread evenly over the frames and at random inside them; all if there are fewer."""
-    if count < 0:
-        raise UserError(f"control: expected 0 or more absorbers, got {count}")
-    count = min(count, len(absorbers))
-    order = np.random.default_rng(seed).random(len(absorbers))
-    frame = np.array([frame for frame, _ in absorbers])
-    shuffled = np.lexsort((order, frame))
-    picked = ((np.arange(count) + 0.5) * len(absorbers) / max(count, 1)).astype(int)
-    return [absorbers[i] for i in shuffled[picked]]
-
-
-def _correction(
-    frames: Sequence[Atoms], chosen: list[Absorber], scattering: Scattering, total: int, report: Report
-) -> tuple[np.ndarray, np.ndarray]:
-    """Mean of FEFF's sum of all paths minus the engine over the chosen absorbers, and its standard error.
-
-    The error is that of a sample drawn without replacement (finite population correction).
-    """
-    k = feff.k_grid(scattering.settings)
-    if not chosen:
-        return np.zeros(len(k)), np.full(len(k), np.nan)
-    report(f"control: FEFF with all paths on {len(chosen)} of {total} absorbers")
-    whole = scattering.settings.model_copy(update={"curved_wave_criterion": 0.0, "plane_wave_criterion": 0.0})
-    exact = np.array(_feff(frames, chosen, scattering, whole))
-    if scattering.amplitudes is None:
-        engine = np.array(_feff(frames, chosen, scattering, scattering.settings))
-    else:
-        engine, _ = _expansion(frames, chosen, np.arange(len(chosen)), scattering.amplitudes)
-    delta = exact - engine
-    if len(chosen) == 1 < total:
-        return delta[0], np.full(len(k), np.nan)
-    spread = delta.std(axis=0, ddof=1) if len(chosen) > 1 else np.zeros(len(k))
-    return delta.mean(axis=0), spread * np.sqrt((1 - len(chosen) / total) / len(chosen))
+    if scattering.tables is not None:
+        chi, outside = expansion_of(
+            snapshots, scattering.tables, processes=scattering.processes, progress=progress
+        )
+        return chi, int(outside.sum())
+    chi, _ = feff_of(snapshots, scattering, stop_at_failure=True, progress=progress)
+    ends = np.cumsum([len(shot.absorbers) for shot in snapshots])
+    return np.array([of_frame.mean(axis=0) for of_frame in np.split(chi, ends[:-1])]), 0
 
 
 # --- structure ---------------------------------------------------------------------------------
 
 
 def partial_distributions(
-    frames: Sequence[Atoms], absorber: str, reach_angstrom: float
+    snapshots: Sequence[Snapshot], reach_angstrom: float, progress: Progress = no_progress
 ) -> tuple[np.ndarray, dict[str, np.ndarray], float]:
     """r, n(r) around the absorbers by neighbour species, and the smallest distance between any atoms."""
     r = R_STEP_ANGSTROM * (np.arange(round(reach_angstrom / R_STEP_ANGSTROM)) + 0.5)
-    sums = {symbol: np.zeros(len(r)) for symbol in dict.fromkeys(frames[0].symbols)}
-    closest, absorbers = np.inf, 0
-    for atoms in frames:
-        first, second, vectors = neighbours(atoms, reach_angstrom)
-        distances = np.linalg.norm(vectors, axis=1)
-        closest = min(closest, distances.min(initial=np.inf))
-        symbols = np.array(atoms.symbols)
-        absorbers += int((symbols == absorber).sum())
-        for symbol, total in sums.items():
-            pairs = (symbols[first] == absorber) & (symbols[second] == symbol)
-            total += histogram(distances[pairs], r, step=R_STEP_ANGSTROM, edge=EDGE_ANGSTROM)
+    sums = {symbol: np.zeros(len(r)) for symbol in dict.fromkeys(snapshots[0].atoms.symbols)}
+    closest = np.inf
+    with progress("frames measured", len(snapshots)) as advance:
+        for shot in snapshots:
+            first, second, vectors = neighbours(shot.atoms, reach_angstrom)
+            distances = np.linalg.norm(vectors, axis=1)
+            closest = min(closest, distances.min(initial=np.inf))
+            symbols, around = np.array(shot.atoms.symbols), np.isin(first, shot.absorbers)
+            for symbol, total in sums.items():
+                pairs = distances[around & (symbols[second] == symbol)]
+                total += histogram(pairs, r, step=R_STEP_ANGSTROM, edge=EDGE_ANGSTROM)
+            advance("")
     if not np.isfinite(closest):
         raise UserError(f"trajectory: no two atoms within the path length, {reach_angstrom:g} angstrom")
+    absorbers = sum(len(shot.absorbers) for shot in snapshots)
     return r, {symbol: total / absorbers for symbol, total in sums.items()}, float(closest)
-
-
-# --- phases and tables on disk -----------------------------------------------------------------
-
-
-def default_cache() -> Path:
-    """$XDG_CACHE_HOME/nnexafs, by default ~/.cache/nnexafs."""
-    return Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "nnexafs"
-
-
-def cache_of(reference: Atoms, absorber: str, edge: str, settings: Feff, folder: Path) -> Path:
-    """The folder of the phases of this reference with these settings."""
-    described = [
-        absorber,
-        edge,
-        settings.model_dump(mode="json", exclude={"timeout_seconds"}),
-        reference.numbers.tolist(),
-        reference.positions.tolist(),
-        reference.cell[:].tolist(),
-    ]
-    return Path(folder) / hashlib.sha256(json.dumps(described).encode()).hexdigest()
-
-
-def phases_in(
-    folder: Path, reference: Atoms, absorber: str, edge: Edge, settings: Feff, report: Report
-) -> feff.FrozenPhases:
-    """The folder's phases, frozen now where they are not there or not whole."""
-    try:
-        return feff.FrozenPhases.load(folder)
-    except UserError:
-        report(f"freezing phases of {absorber} {edge} in the first frame")
-    feff.freeze(reference, element=absorber, edge=edge, settings=settings, folder=folder)
-    return feff.FrozenPhases.load(folder)
-
-
-def tables_in(
-    folder: Path,
-    phases: feff.FrozenPhases,
-    settings: Feff,
-    closest_angstrom: float,
-    processes: int,
-    report: Report,
-) -> tables.Tables:
-    """The folder's amplitude tables for atoms that near, made now where they are not there."""
-    closest = float(np.floor((closest_angstrom - MARGIN_ANGSTROM) * 10 + 1e-9) / 10)
-    reach = settings.path_length_angstrom
-    if reach < 2 * closest + ROOM_ANGSTROM:
-        raise UserError(
-            f"path length: {reach:g} angstrom holds no path of multiple scattering of atoms "
-            f"{closest_angstrom:.2f} apart; use {2 * closest + ROOM_ANGSTROM:g} or more, or the engine feff"
-        )
-    domain = tables.Domain(closest, reach)
-    wanted, path = tables.fingerprint(phases, domain), folder / "tables.nc"
-    if path.is_file():
-        try:
-            if files.read_dataset(path, what="amplitude tables").attrs.get("fingerprint") == wanted:
-                return tables.read(path, phases=phases)
-        except UserError as error:
-            report(f"making the tables again: {error}")
-    made = tables.make(phases, domain, processes=processes, report=report)
-    tables.write(made, path, fingerprint=wanted)
-    return made
 
 
 # --- results -----------------------------------------------------------------------------------
 
 
-def _dataset(
+def dataset_of(
     k: np.ndarray,
     chi_frame: np.ndarray,
     counts: np.ndarray,
-    correction: np.ndarray,
-    error: np.ndarray,
+    correction: Correction,
     r: np.ndarray,
     partial: dict[str, np.ndarray],
 ) -> xr.Dataset:
-    chi = np.average(chi_frame, axis=0, weights=counts) + correction
+    """The contents of the command's file, but for its attributes."""
+    chi = np.average(chi_frame, axis=0, weights=counts) + correction.mean
     variables = {
         "k": ("k", k, "1/angstrom", "photoelectron wave number"),
         "chi": ("k", chi, "1", "EXAFS, mean over all absorbers, corrected"),
         "chi_frame": (("frame", "k"), chi_frame, "1", "EXAFS, mean over the frame's absorbers, uncorrected"),
-        "chi_correction": ("k", correction, "1", "FEFF with all paths minus the engine, in chi already"),
-        "chi_correction_error": ("k", error, "1", "standard error of the correction"),
+        "chi_correction": ("k", correction.mean, "1", "what the engine leaves out, in chi already"),
+        "chi_correction_error": ("k", correction.error, "1", "standard error of the correction"),
+        "control_difference": (
+            ("control", "k"),
+            correction.difference,
+            "1",
+            "FEFF with all paths minus the engine, of each control absorber",
+        ),
         "absorbers": ("frame", counts, "1", "absorbers of the frame"),
         "r": ("r", r, "angstrom", "distance, bin centre"),
         "scatterer": ("scatterer", list(partial), "1", "species of the neighbours"),
@@ -384,7 +238,10 @@ def _dataset(
 def write_columns(dataset: xr.Dataset, path: Path) -> None:
     """k, chi and the standard error of chi's correction as columns of text."""
     about = " ".join(f"{name}={dataset.attrs[name]}" for name in ("element", "edge", "engine", "absorbers"))
-    lines = [f"# {about}", f"# correction: {dataset.attrs['correction']}", "# k chi chi_correction_error"]
+    sampled = ", ".join(
+        f"{name}={dataset.attrs[name]}" for name in ("four_body_absorbers", "control_absorbers")
+    )
+    lines = [f"# {about}", f"# correction: {sampled}", "# k chi chi_correction_error"]
     rows = zip(
         dataset["k"].values, dataset["chi"].values, dataset["chi_correction_error"].values, strict=True
     )

@@ -86,5 +86,5 @@ rule exafs:
         code=provenance.code_hash("exafs"),
         folder=lambda wildcards, input: Path(input.phases).parent,
     shell:
-        "python -m nnexafs exafs {input.trajectory} --config {params.config} --phases {params.folder}"
-        " --processes {threads} --out {output} > {log} 2>&1"
+        "python -m nnexafs snapshots {input.trajectory} --config {params.config}"
+        " --phases {params.folder} --processes {threads} --out {output} > {log} 2>&1"

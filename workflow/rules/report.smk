@@ -16,6 +16,7 @@ rule report:
         inversions=expand(
             rules.predict.output.shells, measurement=campaign.measurements
         ),
+        compared=[one.metrics for one in campaign.report.compare_with.values()],
     output:
         f"{RESULTS}/report.html",
     log:
@@ -26,7 +27,9 @@ rule report:
         "../../envs/report.yaml"
     params:
         config=CONFIG,
-        settings=leaves.strings(measurements=leaves.comparisons(campaign)),
+        settings=leaves.strings(
+            measurements=leaves.comparisons(campaign), report=campaign.report
+        ),
         code=provenance.code_hash("report.build"),
         folder=lambda wildcards, output: Path(output[0]).parent,
     shell:

@@ -2,11 +2,14 @@
 
 import signal
 import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 import click
 
 from nnexafs.errors import PhysicsError, UserError
+from nnexafs.progress import Advance, Progress, in_lines
 
 InFile = click.Path(dir_okay=False, path_type=Path)
 Folder = click.Path(file_okay=False, path_type=Path)
@@ -29,6 +32,23 @@ def say(text: str) -> None:
     """One line of progress."""
     click.echo(text)
     sys.stdout.flush()
+
+
+def tell(text: str) -> None:
+    """One line about the work, beside the results: on standard error."""
+    click.echo(text, err=True)
+
+
+def shown_progress() -> Progress:
+    """Bars on standard error where it is a terminal, lines where it is not."""
+    return bars if sys.stderr.isatty() else in_lines(tell)
+
+
+@contextmanager
+def bars(what: str, total: int) -> Iterator[Advance]:
+    """Progress as a bar with what is done and the time left; notes are left out."""
+    with click.progressbar(length=total, label=f"{what:18}", show_pos=True, file=sys.stderr) as bar:
+        yield lambda note: bar.update(1)
 
 
 class Commands(click.Group):

@@ -4,36 +4,50 @@ from pathlib import Path
 
 import click
 
-from nnexafs.cli.common import Folder, InFile, out_option, say
+from nnexafs.cli.common import Folder, InFile, out_option, say, shown_progress, tell
 
 
-@click.command("trajectory-exafs")
+@click.command()
 @click.argument("trajectory", type=InFile)
 @click.option("--absorber", required=True, help="Element that absorbs, such as Ni.")
 @click.option("--edge", type=click.Choice(["K", "L3"]), default="K", show_default=True)
 @click.option("--engine", type=click.Choice(["nbody", "feff"]), default="nbody", show_default=True)
 @click.option(
+    "--four-body",
+    type=click.IntRange(min=0),
+    default=256,
+    show_default=True,
+    help="Absorbers whose paths through three neighbours are summed too.",
+)
+@click.option(
     "--control",
     type=click.IntRange(min=0),
     default=4,
     show_default=True,
-    help="Absorbers on which FEFF with all paths corrects the engine.",
+    help="Absorbers on which FEFF with all paths checks and corrects the engine.",
 )
 @click.option("--index", default=":", show_default=True, help="Frames, as ASE's slice: -100::10.")
 @click.option("--path-length", type=float, default=6.0, show_default=True, help="Half path length, angstrom.")
 @click.option("--scf/--no-scf", default=True, show_default=True, help="Self-consistent potentials.")
-@click.option("--processes", type=click.IntRange(min=1), default=1, show_default=True)
+@click.option(
+    "--processes",
+    type=click.IntRange(min=1),
+    default=1,
+    show_default=True,
+    help="FEFF processes, and frames, at once.",
+)
 @click.option("--cache", type=Folder, help="Folder for phases and tables.  [default: ~/.cache/nnexafs]")
-@click.option("--seed", type=int, default=0, show_default=True, help="Chooses the control's absorbers.")
+@click.option("--seed", type=int, default=0, show_default=True, help="Chooses these absorbers.")
 @click.option(
     "--columns", type=click.Path(dir_okay=False, path_type=Path), help="Also k, chi, error as text."
 )
 @out_option("Spectra file to write (NetCDF).")
-def spectrum_of(
+def exafs(
     trajectory: Path,
     absorber: str,
     edge: str,
     engine: str,
+    four_body: int,
     control: int,
     index: str,
     path_length: float,
@@ -65,10 +79,12 @@ def spectrum_of(
         edge=edge,
         settings=settings,
         engine=engine,
+        four_body=four_body,
         control=control,
         processes=processes,
         cache_folder=cache,
-        report=say,
+        report=tell,
+        progress=shown_progress(),
         seed=seed,
     )
     write_dataset(out, spectra)

@@ -1,4 +1,4 @@
-"""Commands that simulate: md, freeze, exafs."""
+"""Commands that simulate: md, freeze, tables, snapshots."""
 
 from pathlib import Path
 
@@ -75,10 +75,10 @@ def tables(configs: tuple[Path, ...], phases: Path, processes: int, out: Path) -
 @click.option("--phases", type=Folder, required=True, help="Folder of frozen phases (nnexafs freeze).")
 @click.option("--processes", type=click.IntRange(min=1), help="FEFF processes at once; default from config.")
 @out_option("Spectra file to write (NetCDF).")
-def exafs(
+def snapshots(
     trajectory: Path, configs: tuple[Path, ...], phases: Path, processes: int | None, out: Path
 ) -> None:
-    """Compute chi(k), n(r) and bond angles of a TRAJECTORY's snapshots."""
+    """Compute chi(k), n(r) and bond angles of snapshots of a TRAJECTORY written by `nnexafs md`."""
     from nnexafs import leaves
     from nnexafs.config import load
     from nnexafs.exafs import spectra_of

@@ -11,7 +11,7 @@ import pandas as pd
 
 from nnexafs import __version__, provenance
 from nnexafs.files import write_text
-from nnexafs.report import figures, gather, tables
+from nnexafs.report import comparison, control_variate, figures, gather, tables
 from nnexafs.report.style import svg
 
 HERE = Path(__file__).parent
@@ -20,6 +20,7 @@ SECTIONS = {
     "measured": "Measured spectra",
     "errors": "Errors",
     "cases": "Median and worst",
+    "control": "Control variate",
     "training": "Training",
     "flagged": "Lost or flagged",
     "times": "Run times",
@@ -65,6 +66,8 @@ def contents(campaign: gather.Campaign) -> dict[str, object]:
         **tables.training(campaign),
         **tables.flagged(campaign),
         "measured": [measured_section(campaign, one) for one in campaign.measured],
+        **compared(campaign),
+        **control(campaign),
         "errors_by_temperature": svg(figures.errors_by_temperature(campaign)),
         "parity": svg(figures.first_shell_parity(campaign)),
         "cases": svg(figures.test_cases(campaign)),
@@ -92,6 +95,28 @@ def lead(campaign: gather.Campaign) -> str:
                 f"at {found['R1_angstrom']:.3f} ± {found['R1_angstrom_std']:.3f} Å."
             )
     return text
+
+
+def compared(campaign: gather.Campaign) -> dict[str, object]:
+    """Table, figure and words about the campaigns of `report.compare_with`."""
+    element = campaign.config.element
+    others = comparison.of_element(campaign.compared, element)
+    own = comparison.own_errors(campaign.metrics, campaign.evaluation)
+    return {
+        "compared_rows": comparison.rows(own, others) if others else [],
+        "compared_figure": svg(comparison.figure(own, others)) if others else "",
+        "compared_notes": comparison.notes(campaign.compared, element),
+    }
+
+
+def control(campaign: gather.Campaign) -> dict[str, object]:
+    """Figure and words about the control variate, or why there is none."""
+    absent = control_variate.absent(campaign.config, campaign.controls)
+    return {
+        "control_absent": absent,
+        "control_figure": "" if absent else svg(control_variate.figure(campaign.controls)),
+        "control_caption": "" if absent else control_variate.caption(campaign.config, campaign.controls),
+    }
 
 
 def measured_section(campaign: gather.Campaign, one: gather.Measured) -> dict[str, object]:

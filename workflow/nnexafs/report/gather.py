@@ -12,6 +12,7 @@ from ase import Atoms
 from nnexafs.config import CampaignConfig, Distributions, load
 from nnexafs.distributions import angle_distribution, angle_grid, first_shell, pair_distribution, r_grid
 from nnexafs.files import read_dataset, read_json
+from nnexafs.report import comparison, control_variate
 from nnexafs.statepoints import of_campaign
 
 BLOCKS = 4
@@ -45,17 +46,20 @@ class Campaign:
     tracking: dict
     measured: list[Measured]
     times: pd.DataFrame  # one row a job: stage, job, seconds, peak memory
+    compared: list[comparison.Compared]
+    controls: pd.DataFrame  # one row a trajectory with a control variate (see control_variate.shares)
 
 
 def campaign(folder: Path) -> Campaign:
     """Gather a finished campaign; UserError names the first file that is missing."""
     folder = Path(folder)
     config = load(folder / "config.yaml")
+    runs, controls = trajectories(folder, list(of_campaign(config)), config)
     fold_folders = [folder / "training" / f"fold{fold}" for fold in range(config.dataset.folds)]
     return Campaign(
         folder=folder,
         config=config,
-        runs=runs(folder, list(of_campaign(config))),
+        runs=runs,
         dataset=read_dataset(folder / "dataset" / "dataset.nc", what="dataset"),
         evaluation=read_dataset(folder / "evaluation" / "evaluation.nc", what="evaluation"),
         metrics=read_json(folder / "evaluation" / "metrics.json", what="metrics"),
@@ -64,22 +68,33 @@ def campaign(folder: Path) -> Campaign:
         tracking=read_json(folder / "training" / "run.json", what="MLflow run"),
         measured=[measured(folder, name, config) for name in config.measurements],
         times=times(folder / "benchmarks"),
+        compared=comparison.read_all(config),
+        controls=controls,
     )
 
 
-def runs(folder: Path, state_points: list[str]) -> pd.DataFrame:
-    """Attributes of every trajectory and its spectra, one row a state point."""
-    rows = []
+def trajectories(
+    folder: Path, state_points: list[str], config: CampaignConfig
+) -> tuple[pd.DataFrame, pd.DataFrame]:
+    """What the spectra files say: the rows of `Campaign.runs` and of `Campaign.controls`."""
+    runs, controls = [], []
     for name in state_points:
         spectra = read_dataset(folder / "exafs" / name / "spectra.nc", what="spectra")
-        row = dict(spectra.attrs)
-        row["flags"] = json.loads(row["flags"])
-        row["failures"] = json.loads(row["failures"])
-        row["absorbers"] = int(spectra.absorber_status.size)
-        row["failed_absorbers"] = int((spectra.absorber_status != 0).sum())
-        row["failed_snapshots"] = int((spectra.snapshot_status != 0).sum())
-        rows.append(row)
-    return pd.DataFrame(rows).set_index("state_point", drop=False)
+        runs.append(run_of(spectra))
+        k_range = config.representation.k_range_per_angstrom
+        controls.append(control_variate.shares(spectra, k_range))
+    return pd.DataFrame(runs).set_index("state_point", drop=False), control_variate.table(controls)
+
+
+def run_of(spectra: xr.Dataset) -> dict[str, object]:
+    """Attributes of a trajectory and its spectra, and how many absorbers and snapshots failed."""
+    return spectra.attrs | {
+        "flags": json.loads(spectra.attrs["flags"]),
+        "failures": json.loads(spectra.attrs["failures"]),
+        "absorbers": int(spectra.absorber_status.size),
+        "failed_absorbers": int((spectra.absorber_status != 0).sum()),
+        "failed_snapshots": int((spectra.snapshot_status != 0).sum()),
+    }
 
 
 def measured(folder: Path, name: str, config: CampaignConfig) -> Measured:

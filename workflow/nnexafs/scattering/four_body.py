@@ -53,71 +53,93 @@ def nodes_of(k: np.ndarray) -> np.ndarray:
 # --- the sum -----------------------------------------------------------------------------------
 
 
+@dataclass(frozen=True)
+class WavesByDistance:
+    """gamma (r, l, class, part, k), t gamma~ of every species (kind, r, ...) and the absorber's gamma~ (r, final l,
+    ...), on the bins' distances: 8 MB for one species, 4 MB for every further one."""
+
+    waves: Waves
+    domain: Domain
+    out: np.ndarray
+    into: np.ndarray
+    final: np.ndarray
+
+    @property
+    def start(self) -> float:
+        """Where the bins begin, angstrom."""
+        return _start(self.domain)
+
+
+def by_distance(waves: Waves, domain: Domain) -> WavesByDistance:
+    """The waves' dependence on the legs' lengths, without their phases."""
+    longest = 2 * domain.reach_angstrom - 3 * domain.closest_angstrom
+    r = _start(domain) + BIN_ANGSTROM * np.arange(int((longest - _start(domain)) / BIN_ANGSTROM) + 3)
+    rho = np.outer(r, waves.momentum)
+    counted = np.abs(waves.t).max(axis=0) > NEGLIGIBLE_T
+    stop = max(int(np.flatnonzero(counted.any(axis=1))[-1]) + 1, 3)
+    out, into = gammas(rho, stop)
+    # spherical waves of l far above rho overflow single precision; those that do not scatter are not needed
+    used = counted[:stop, None, :] | (np.arange(stop)[:, None, None] <= max(waves.final_l))
+    final = into[:, waves.final_l] * waves.factor[:, None, :]
+    scattered = np.array([into * np.where(used, one[:stop, None, :], 0.0) for one in waves.t])
+    return WavesByDistance(waves, domain, _parts(np.where(used, out, 0.0)), _parts(scattered), _parts(final))
+
+
+def _start(domain: Domain) -> float:
+    return domain.closest_angstrom - 2 * BIN_ANGSTROM
+
+
 class FourBodySum:
     """Paths through three neighbours by half path length, for one or more groups of absorbers.
 
-    Sums add over absorbers and snapshots; memory is 0.1 MB a group, and 8 MB for the first species of the waves
-    by distance, 4 MB for every further one.
+    Sums add over absorbers and snapshots; memory is 0.1 MB a group.
     """
 
-    def __init__(self, waves: Waves, domain: Domain, groups: int = 1) -> None:
+    def __init__(self, tables: WavesByDistance, groups: int = 1) -> None:
         """No paths yet, in `groups` groups."""
-        self.waves, self.domain = waves, domain
-        self.start = domain.closest_angstrom - 2 * BIN_ANGSTROM
-        bins = int(np.ceil((domain.reach_angstrom - self.start) / BIN_ANGSTROM)) + splines.WIDTH
-        self.values = np.zeros((groups, bins, 2, len(waves.k)))
+        self.tables = tables
+        reach = tables.domain.reach_angstrom
+        bins = int(np.ceil((reach - tables.start) / BIN_ANGSTROM)) + splines.WIDTH
+        self.values = np.zeros((groups, bins, 2, len(tables.waves.k)))
         self.absorbers = np.zeros(groups, dtype=int)
-        self.tables = self._waves_by_distance()
-
-    def _waves_by_distance(self) -> tuple[np.ndarray, ...]:
-        """gamma, t gamma~ of every species and the absorber's gamma~, on the bins' distances."""
-        longest = 2 * self.domain.reach_angstrom - 3 * self.domain.closest_angstrom
-        r = self.start + BIN_ANGSTROM * np.arange(int((longest - self.start) / BIN_ANGSTROM) + 3)
-        rho, t = np.outer(r, self.waves.momentum), self.waves.t
-        counted = np.abs(t).max(axis=0) > NEGLIGIBLE_T
-        stop = max(int(np.flatnonzero(counted.any(axis=1))[-1]) + 1, 3)
-        out, into = gammas(rho, stop)
-        # spherical waves of l far above rho overflow single precision; those that do not scatter are not needed
-        used = counted[:stop, None, :] | (np.arange(stop)[:, None, None] <= max(self.waves.final_l))
-        final = into[:, self.waves.final_l] * self.waves.factor[:, None, :]
-        scattered = np.array([into * np.where(used, one[:stop, None, :], 0.0) for one in t])
-        return _parts(np.where(used, out, 0.0)), _parts(scattered), _parts(final)
 
     def add(self, around: Neighbours, absorbers: np.ndarray, groups: np.ndarray | int = 0) -> None:
         """Add the paths of `absorbers` (atoms) to their `groups` (one for each absorber, or one for all)."""
         groups = np.broadcast_to(groups, len(absorbers))
-        out, into, final = self.tables
+        tables = self.tables
         accumulate_four(
             around.vectors,
             around.kinds,
             around.starts,
             np.asarray(absorbers),
             np.ascontiguousarray(groups),
-            (self.domain.closest_angstrom, self.domain.reach_angstrom),
-            (self.start, BIN_ANGSTROM),
-            out,
-            into,
-            final,
-            self.waves.final_l,
-            wigner_recurrence(out.shape[1]),
+            (tables.domain.closest_angstrom, tables.domain.reach_angstrom),
+            (tables.start, BIN_ANGSTROM),
+            tables.out,
+            tables.into,
+            tables.final,
+            tables.waves.final_l,
+            wigner_recurrence(tables.out.shape[1]),
             self.values,
         )
         self.absorbers += np.bincount(groups, minlength=len(self.absorbers))
 
     def chi(self, k: np.ndarray, momentum: np.ndarray) -> np.ndarray:
         """chi (group, k): the mean over each group's absorbers, NaN for a group without any."""
-        inside = np.clip(k, self.waves.k[0], self.waves.k[-1])
-        between = CubicSpline(self.waves.k, np.eye(len(self.waves.k)), bc_type="natural")(inside)
+        nodes = self.tables.waves.k
+        inside = np.clip(k, nodes[0], nodes[-1])
+        between = CubicSpline(nodes, np.eye(len(nodes)), bc_type="natural")(inside)
         with np.errstate(invalid="ignore", divide="ignore"):
             return self._sum(momentum, between).imag / self.absorbers[:, None]
 
     def at_nodes(self) -> np.ndarray:
         """Complex chi (group, node), summed over each group's absorbers."""
-        return self._sum(self.waves.momentum, np.eye(len(self.waves.k)))
+        waves = self.tables.waves
+        return self._sum(waves.momentum, np.eye(len(waves.k)))
 
     def _sum(self, momentum: np.ndarray, between: np.ndarray) -> np.ndarray:
         """Amplitudes times exp(2 i p s), summed over the bins; `between` (k, node) interpolates amplitudes."""
-        s = self.start + BIN_ANGSTROM * np.arange(self.values.shape[1])
+        s = self.tables.start + BIN_ANGSTROM * np.arange(self.values.shape[1])
         spreading = splines.transform_of_spline(2 * momentum * BIN_ANGSTROM)
         phase = np.exp(2j * np.outer(momentum, s)) / spreading[:, None]
         amplitude = self.values[:, :, 0] + 1j * self.values[:, :, 1]
@@ -183,7 +205,7 @@ def _clusters(domain: Domain, kinds: list[tuple[int, ...]], *, seed: int) -> Ite
 
 def _summed(clusters: list[Neighbours], waves: Waves, domain: Domain) -> np.ndarray:
     """Complex chi (cluster, node) of all paths through the three neighbours."""
-    sums = FourBodySum(waves, domain, len(clusters))
+    sums = FourBodySum(by_distance(waves, domain), len(clusters))
     for group, around in enumerate(clusters):
         sums.add(around, np.array([0]), group)
     return sums.at_nodes()

@@ -48,7 +48,7 @@ class PathHistograms:
         self.absorbers = np.zeros(groups, dtype=int)
         self.outside = np.zeros(groups, dtype=int)
         self.grids = np.array([_grid(table) for table in tables.classes.values()])
-        self.flat = [_flat(table.coefficients) for table in tables.classes.values()]
+        self.flat = tuple(_flat(table.coefficients) for table in tables.classes.values())
 
     def add(self, around: Neighbours, absorbers: np.ndarray, groups: np.ndarray | int = 0) -> None:
         """Add the paths of `absorbers` (atoms) to their `groups` (one for each absorber, or one for all)."""
@@ -62,7 +62,7 @@ class PathHistograms:
             len(self.tables.species) - 1,
             (self.tables.domain.closest_angstrom, self.tables.domain.reach_angstrom),
             (self.start, BIN_ANGSTROM),
-            *self.flat,
+            self.flat,
             self.grids,
             self.values,
             self.outside,

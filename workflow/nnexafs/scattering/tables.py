@@ -9,7 +9,7 @@ weights at any geometry.
 import hashlib
 import json
 from collections.abc import Callable
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 import numpy as np
@@ -27,7 +27,8 @@ from nnexafs.scattering.path_amplitudes import Momentum, amplitudes
 from nnexafs.scattering.path_classes import CLASSES, Domain, PathClass, full_geometry
 
 CHECKED_PATHS = 200  # random geometries a table
-LARGEST_R = 1e-3  # of a class; a table that misses it is not written
+LARGEST_R = 1e-3  # of a class; a table that misses it is made again with a finer grid
+REFINEMENTS = 2
 CHECKED_K_PER_ANGSTROM = (3.0, 16.0)
 # ASSUME: no two atoms of a usable snapshot come closer than this fraction of the crystal's shortest distance
 # (in the default campaign the liquid reaches 0.78, crystals 0.80); nearer pairs are counted and fail their snapshot.
@@ -92,27 +93,9 @@ def make(
     """Tables of every class for the species of the frozen phases; PhysicsError if one is not accurate."""
     check_room(domain)
     k = k_grid(phases.settings)
-    momentum = None
-    made = {}
+    made, momentum = {}, None
     for path in CLASSES:
-        parts = []
-        for kinds in path.kinds(len(phases.species) - 1):
-            part, momentum = _table_of(path, kinds, phases, domain, k, processes)
-            names = "-".join(phases.species[kind] for kind in kinds)
-            report(f"{path.name} {phases.element}-{names}: {part.paths} paths, R {part.error:.1e}")
-            if part.error > LARGEST_R:
-                raise PhysicsError(
-                    f"amplitude table {path.name} {phases.element}-{names}: R {part.error:.1e} against FEFF, "
-                    f"expected below {LARGEST_R:.0e}"
-                )
-            parts.append(part)
-        made[path.name] = Table(
-            path,
-            tuple(axis[0] for axis in _axes(path, domain)),
-            np.array([part.coefficients for part in parts], dtype=np.float32),
-            np.array([part.basis for part in parts]),
-            np.array([part.error for part in parts]),
-        )
+        made[path.name], momentum = _class_table(path, phases, domain, k, processes, report)
     waves = waves_of(phases, domain, momentum)
     report(f"paths through three neighbours: R {waves.error:.1e}")
     if waves.error > LARGEST_R:
@@ -120,6 +103,39 @@ def make(
             f"four-body paths: R {waves.error:.1e} against FEFF, expected below {LARGEST_R:.0e}"
         )
     return Tables(domain, phases.species, k, momentum.on(k), phases.phases_hash, made, waves)
+
+
+def _class_table(
+    path: PathClass, phases: FrozenPhases, domain: Domain, k: np.ndarray, processes: int, report: Report
+) -> tuple[Table, Momentum]:
+    """The table of a class for all species; the legs' steps are halved until every one is accurate."""
+    kinds = path.kinds(len(phases.species) - 1)
+    names = ["-".join([phases.element, *(phases.species[kind] for kind in each)]) for each in kinds]
+    for refinement in range(REFINEMENTS + 1):
+        finer = replace(path, r_step_angstrom=path.r_step_angstrom / 2**refinement)
+        parts = []
+        for each in kinds:
+            part, momentum = _table_of(finer, each, phases, domain, k, processes)
+            parts.append(part)
+            if part.error > LARGEST_R:
+                break
+        else:
+            break
+    if part.error > LARGEST_R:
+        raise PhysicsError(
+            f"amplitude table {path.name} {names[len(parts) - 1]}: R {part.error:.1e} against FEFF, expected below "
+            f"{LARGEST_R:.0e}; the engine feff needs no tables"
+        )
+    for name, part in zip(names, parts, strict=True):
+        report(f"{path.name} {name}: {part.paths} paths, R {part.error:.1e}")
+    made = Table(
+        finer,
+        tuple(axis[0] for axis in _axes(finer, domain)),
+        np.array([part.coefficients for part in parts], dtype=np.float32),
+        np.array([part.basis for part in parts]),
+        np.array([part.error for part in parts]),
+    )
+    return made, momentum
 
 
 @dataclass(frozen=True)
@@ -315,8 +331,12 @@ def write(tables: Tables, path: Path, *, fingerprint: str) -> None:
     }
     for name, table in tables.classes.items():
         axes = [f"{name}_axis{i}" for i in range(table.coefficients.ndim - 2)]
-        about = {"units": "angstrom^legs", "long_name": f"spline coefficients of {name} paths"}
-        about["starts"] = list(table.starts)
+        about: dict = {"units": "angstrom^legs", "long_name": f"spline coefficients of {name} paths"}
+        about |= {
+            "starts": list(table.starts),
+            "r_step_angstrom": table.path.r_step_angstrom,
+            "angle_step_degree": table.path.angle_step_degree,
+        }
         variables[f"{name}_coefficients"] = (
             (f"{name}_kinds", *axes, "component"),
             table.coefficients,
@@ -366,8 +386,9 @@ def read(path: Path, *, phases: FrozenPhases | None = None) -> Tables:
 
 def _stored_table(of: PathClass, stored: xr.Dataset) -> Table:
     coefficients, basis = stored[f"{of.name}_coefficients"], stored[f"{of.name}_basis"].values
+    steps = {name: float(coefficients.attrs[name]) for name in ("r_step_angstrom", "angle_step_degree")}
     return Table(
-        of,
+        replace(of, **steps),
         tuple(np.atleast_1d(coefficients.attrs["starts"]).astype(float)),
         coefficients.values.astype(np.float32),
         basis[0] + 1j * basis[1],

@@ -1,0 +1,95 @@
+"""The benchmarks' own arithmetic, snapshots and use of other programs."""
+
+import sys
+from importlib import import_module
+from pathlib import Path
+
+import numpy as np
+import pytest
+from ase import Atoms
+from ase.build import bulk
+
+from nnexafs.config import Feff
+from nnexafs.errors import PhysicsError
+from nnexafs.scattering.feff import FrozenPhases, chi_of_cluster, freeze, k_grid
+from nnexafs.scattering.feff_input import clusters
+
+sys.path.insert(0, str(Path(__file__).parents[2] / "benchmarks"))
+ensemble, measuring, programs, snapshots = map(
+    import_module, ("ensemble", "measuring", "programs", "snapshots")
+)
+
+SETTINGS = Feff(scf=False, path_length_angstrom=4.0, k_max_per_angstrom=16.0)
+
+
+@pytest.fixture(scope="module")
+def phases(tmp_path_factory: pytest.TempPathFactory) -> FrozenPhases:
+    folder = tmp_path_factory.mktemp("benchmarks") / "frozen"
+    freeze(bulk("Ni", cubic=True, a=3.52), element="Ni", edge="K", settings=SETTINGS, folder=folder)
+    return FrozenPhases.load(folder)
+
+
+def displaced() -> list[Atoms]:
+    """Three different snapshots of NiAl, aluminium first."""
+    found = [bulk("AlNi", "cesiumchloride", a=2.887).repeat(4) for _ in range(3)]
+    for seed, atoms in enumerate(found):
+        atoms.rattle(0.1, seed=seed)
+    return found
+
+
+def test_a_tenth_too_much_is_an_error_of_a_hundredth_within_the_k_range_alone() -> None:
+    k = np.arange(0, 18, 0.05)
+    reference = np.sin(5 * k)
+    beyond = np.where((k < 2.9) | (k > 16.1), 100.0, 1.1 * reference)
+    assert measuring.squared_error(beyond, reference, k) == pytest.approx(0.01)
+
+
+def test_the_start_of_a_program_is_not_extrapolated() -> None:
+    def run(absorbers: int) -> measuring.Cost:
+        return measuring.Cost(wall=10.0 + 2.0 * absorbers, cpu=1.0 + 0.5 * absorbers)
+
+    found = measuring.extrapolated(run(1), run(5), 5, 100)
+    assert (found.wall, found.cpu) == pytest.approx((210.0, 51.0))
+
+
+def test_noise_never_extrapolates_to_negative_times() -> None:
+    found = measuring.extrapolated(measuring.Cost(30.0, 5.0), measuring.Cost(20.0, 6.0), 2, 100)
+    assert (found.wall, found.cpu) == pytest.approx((1000.0, 300.0))
+
+
+def test_sampled_absorbers_are_of_the_element_never_twice_and_in_every_snapshot() -> None:
+    sample = ensemble.sampled(displaced(), "Ni", 7)
+    assert len(set(sample.which)) == len(sample.which) == 7 + ensemble.CORRECTED
+    assert set(sample.where[:7]) == {0, 1, 2}
+    assert all(sample.snapshots[0].symbols[atom] == "Ni" for atom in sample.which)
+
+
+def test_the_frames_for_md_exafs_hold_the_clusters_that_feff_gets() -> None:
+    sample = ensemble.sampled(displaced(), "Ni", 4)
+    chosen = slice(4)
+    for frame, expected in zip(sample.frames(chosen), sample.clusters(chosen), strict=True):
+        (found,) = clusters(frame, np.array([0]), radius_angstrom=ensemble.REACH_ANGSTROM)
+        assert found.species == expected.species
+        np.testing.assert_allclose(found.positions, expected.positions, atol=1e-9)
+        np.testing.assert_array_equal(found.potential, expected.potential)
+
+
+def test_larchs_runner_gives_feffs_spectrum(phases: FrozenPhases) -> None:
+    atoms = bulk("Ni", cubic=True, a=3.52).repeat(3)
+    atoms.rattle(0.1, seed=1)
+    found = clusters(atoms, np.array([5]), radius_angstrom=4.0)
+    chi = programs.with_larch(found, k_grid(SETTINGS), phases=phases, settings=SETTINGS)
+    np.testing.assert_allclose(chi[0], chi_of_cluster(found[0], phases=phases, settings=SETTINGS), atol=1e-9)
+
+
+def test_an_environment_without_md_exafs_has_no_version(tmp_path: Path) -> None:
+    assert programs.MdExafs(tmp_path / "bin" / "python").version() is None
+
+
+def test_nickel_aluminide_is_simulated_ordered_and_refused_when_it_melts() -> None:
+    first, second = snapshots.CASES["NiAl"].snapshots(2)
+    assert first.symbols.formula.count() == {"Ni": 125, "Al": 125}
+    moved = np.linalg.norm(second.positions - first.positions, axis=1)
+    assert 0.02 < np.median(moved) < 0.5
+    with pytest.raises(PhysicsError, match="NiAl"):
+        snapshots.of_aluminide(2, kelvin=8000.0)
