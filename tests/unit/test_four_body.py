@@ -141,7 +141,7 @@ def test_channels_and_nodes_have_their_numbers():
         assert k[chosen[0]] > 0
 
 
-def test_groups_are_means_over_their_absorbers(waves):
+def test_groups_are_means_over_their_absorbers(waves, momentum):
     atoms = Atoms(
         "Ni8", positions=np.random.default_rng(0).permutation(np.array(list(product((0, 2.4), repeat=3))))
     )
@@ -151,7 +151,7 @@ def test_groups_are_means_over_their_absorbers(waves):
     together, apart = (FourBodySum(by_distance(waves, DOMAIN), groups) for groups in (2, 8))
     together.add(around, np.arange(6), 0)
     apart.add(around, np.arange(8), np.arange(8))
-    k, p = waves.k, waves.momentum
-    one = together.chi(k, p)
-    np.testing.assert_allclose(one[0], apart.chi(k, p)[:6].mean(axis=0), atol=1e-9)
+    p = momentum.on(feff.k_grid(SETTINGS))
+    one = together.chi(p)
+    np.testing.assert_allclose(one[0], apart.chi(p)[:6].mean(axis=0), atol=1e-9)
     assert np.isnan(one[1]).all()

@@ -171,7 +171,7 @@ def test_each_class_is_feffs(phases, made):
     sums = histograms(atoms, made, [5])
     assert squared_error(sums.chi()[0], whole, made.k) < 2e-5
     values = sums.values.copy()
-    assert list(made.classes) == list(expected)
+    assert list(made.classes) == [*expected, "ring"]
     for place, name in enumerate(expected):
         sums.values[:] = 0
         sums.values[:, place] = values[:, place]
@@ -295,19 +295,26 @@ def test_tables_that_miss_their_accuracy_are_not_made(phases, monkeypatch):
 
 
 def test_a_grid_too_coarse_is_made_finer_and_stays_so_in_the_file(phases, monkeypatch, tmp_path):
-    coarse = [
-        replace(path, r_step_angstrom=0.4) if path.name == "rattle" else path for path in tables.CLASSES[:2]
-    ]
-    monkeypatch.setattr(tables, "CLASSES", (*coarse, *tables.CLASSES[2:]))
-    monkeypatch.setattr(tables, "LARGEST_R", 5e-3)
-    found = tables.make(phases, tables.Domain(CLOSEST, 4.7), processes=2)
-    rattle = found.classes["rattle"]
-    assert rattle.path.r_step_angstrom < 0.4 and rattle.error.max() < 5e-3
+    single, rattle = (path for path in tables.CLASSES if path.neighbours == 1)
+    monkeypatch.setattr(tables, "CLASSES", (single, replace(rattle, r_step_angstrom=0.8)))
+    found = tables.make(phases, tables.Domain(CLOSEST, REACH))
+    finer = found.classes["rattle"]
+    assert finer.path.r_step_angstrom == 0.4 and finer.error.max() < tables.LARGEST_R
     tables.write(found, tmp_path / "tables.nc", fingerprint="")
-    monkeypatch.undo()
     read = tables.read(tmp_path / "tables.nc", phases=phases)
-    assert read.classes["rattle"].path == rattle.path
-    np.testing.assert_array_equal(chi_of(nickel(), read), chi_of(nickel(), found))
+    assert read.classes["rattle"].path == finer.path and read.classes["single"].path == single
+
+
+def test_triangles_of_all_atoms_at_once_are_those_of_each(made):
+    """In disorder, and in a perfect crystal, where every triangle has equal sides; a subset takes the other way."""
+    for atoms in (nickel(), nickel(0.0), nickel(0.2)):
+        everyone = np.arange(len(atoms))
+        apart = nbody.PathHistograms(made, groups=2)
+        apart.add(nbody.neighbours_of(atoms, made), everyone, everyone % 2)
+        weights = apart.absorbers / len(atoms)
+        assert squared_error(chi_of(atoms, made), weights @ apart.chi(), made.k) < 3e-5
+        ring = list(made.classes).index("ring")
+        assert not apart.values[:, ring].any() and histograms(atoms, made).values[0, ring].any()
 
 
 def test_with_paths_through_three_neighbours_it_is_feff_with_all_paths(phases, made):
@@ -317,7 +324,7 @@ def test_with_paths_through_three_neighbours_it_is_feff_with_all_paths(phases, m
     three, four = nbody.PathHistograms(made, 3), FourBodySum(by_distance(made.waves, made.domain), 3)
     for sums in (three, four):
         sums.add(around, absorbers, np.arange(3))
-    more = four.chi(made.k, made.momentum)
+    more = four.chi(made.momentum)
     for expansion, rest, absorber in zip(three.chi(), more, absorbers, strict=True):
         (cluster,) = clusters(atoms, np.array([absorber]), radius_angstrom=REACH)
         exact = feff.chi_of_cluster(cluster, phases=phases, settings=SETTINGS)

@@ -181,7 +181,7 @@ def test_the_figure_has_a_dot_for_every_trajectory(trajectories):
     drawn = control_variate.figure(table)
     assert [len(dots.get_offsets()) for axes in drawn.axes for dots in axes.collections] == [6, 6, 6]
     caption = control_variate.caption(CampaignConfig(), table)
-    assert "over 64 absorbers of each trajectory" in caption and "correction 3.5 %" in caption
+    assert "over 32 absorbers of each trajectory" in caption and "correction 3.5 %" in caption
 
 
 def test_without_control_absorbers_the_difference_is_unknown(trajectories):

@@ -234,7 +234,7 @@ class Exafs(Model):
         2, "engine feff: absorbers of each snapshot, chosen at random (nbody takes all)"
     )
     four_body_absorbers: int = key(
-        64,
+        32,
         "engine nbody: absorbers of each trajectory whose paths through three neighbours are summed too; their mean is "
         "added to its spectra. 0: none",
         ge=0,

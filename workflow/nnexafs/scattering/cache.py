@@ -15,7 +15,6 @@ from nnexafs.progress import Progress, Report, no_progress, silent
 from nnexafs.scattering import feff, tables
 from nnexafs.scattering.ensemble import TABLES_FILE
 from nnexafs.scattering.feff_input import Edge
-from nnexafs.scattering.path_classes import CLASSES
 
 MARGIN_ANGSTROM = 0.1
 
@@ -87,4 +86,4 @@ def tables_in(
 
 def reports_of(species: int) -> int:
     """How many lines `tables.make` reports: one a table, and one for the paths through three neighbours."""
-    return sum(len(path.kinds(species)) for path in CLASSES) + 1
+    return sum(len(path.kinds(species)) for path in tables.classes_of(species)) + 1

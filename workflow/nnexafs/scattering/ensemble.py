@@ -246,25 +246,27 @@ def four_body_of(
     if not chosen:
         return np.empty((0, len(scattering.k)))
     tables = scattering.tables
-    waves = by_distance(tables.waves, tables.domain)
+    sums = FourBodySum(by_distance(tables.waves, tables.domain), len(chosen))
+    together: dict[str, list[int]] = {}  # absorbers of one frame share its neighbours
+    for group, shot in enumerate(chosen):
+        together.setdefault(shot.label, []).append(group)
 
-    def one(shot: Snapshot) -> np.ndarray:
-        sums = FourBodySum(waves)
-        sums.add(neighbours_of(shot.atoms, tables), shot.absorbers)
-        return sums.chi(tables.k, tables.momentum)[0]
+    def one(groups: list[int]) -> int:
+        absorbers = np.concatenate([chosen[group].absorbers for group in groups])
+        sums.add(neighbours_of(chosen[groups[0]].atoms, tables), absorbers, np.array(groups))
+        return len(groups)
 
-    found = []
     with (
         ThreadPoolExecutor(scattering.processes) as pool,
         progress("absorbers with paths through three neighbours", len(chosen)) as advance,
     ):
         try:
-            for chi in pool.map(one, chosen):
-                found.append(chi)
-                advance("")
+            for done in pool.map(one, together.values()):
+                for _ in range(done):
+                    advance("")
         finally:
             pool.shutdown(cancel_futures=True)
-    return np.array(found)
+    return sums.chi(tables.momentum)
 
 
 def control_difference(

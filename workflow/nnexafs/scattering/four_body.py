@@ -10,11 +10,10 @@ from dataclasses import dataclass, replace
 from itertools import product
 
 import numpy as np
-from scipy.interpolate import CubicSpline
 
 from nnexafs.scattering import splines
 from nnexafs.scattering.curved_waves import FINAL_STATES, gammas, phase_shifts
-from nnexafs.scattering.feff import FrozenPhases
+from nnexafs.scattering.feff import FrozenPhases, k_grid
 from nnexafs.scattering.four_body_kernel import NODES, accumulate_four, wigner_recurrence
 from nnexafs.scattering.path_amplitudes import Momentum, amplitudes
 from nnexafs.scattering.path_classes import Domain, Neighbours
@@ -28,12 +27,14 @@ CLUSTERS = 6  # absorber and three neighbours, for each choice of the neighbours
 class Waves:
     """What the sum over paths is made of, on NODES values of k.
 
-    `k`, `momentum` (node); `t` (scatterer, l, node); `final_l`: the absorber's final states; `factor` (final l,
-    node): the absorber's part of chi, such that the sum equals FEFF's paths; `error`: R against FEFF's genfmt.
+    `k`, `momentum` (node); `between` (k, node): amplitudes on chi's k grid from those at the nodes; `t` (scatterer,
+    l, node); `final_l`: the absorber's final states; `factor` (final l, node): the absorber's part of chi, such that
+    the sum equals FEFF's paths; `error`: R against FEFF's genfmt.
     """
 
     k: np.ndarray
     momentum: np.ndarray
+    between: np.ndarray
     t: np.ndarray
     final_l: np.ndarray
     factor: np.ndarray
@@ -122,15 +123,12 @@ class FourBodySum:
             wigner_recurrence(tables.out.shape[1]),
             self.values,
         )
-        self.absorbers += np.bincount(groups, minlength=len(self.absorbers))
+        np.add.at(self.absorbers, groups, 1)  # several threads may add to different groups
 
-    def chi(self, k: np.ndarray, momentum: np.ndarray) -> np.ndarray:
-        """chi (group, k): the mean over each group's absorbers, NaN for a group without any."""
-        nodes = self.tables.waves.k
-        inside = np.clip(k, nodes[0], nodes[-1])
-        between = CubicSpline(nodes, np.eye(len(nodes)), bc_type="natural")(inside)
+    def chi(self, momentum: np.ndarray) -> np.ndarray:
+        """chi (group, k): the mean over each group's absorbers, NaN for a group without any; p on the k grid."""
         with np.errstate(invalid="ignore", divide="ignore"):
-            return self._sum(momentum, between).imag / self.absorbers[:, None]
+            return self._sum(momentum, self.tables.waves.between).imag / self.absorbers[:, None]
 
     def at_nodes(self) -> np.ndarray:
         """Complex chi (group, node), summed over each group's absorbers."""
@@ -164,7 +162,10 @@ def waves_of(phases: FrozenPhases, domain: Domain, momentum: Momentum) -> Waves:
     chosen = nodes_of(momentum.k)
     final_l = np.array(FINAL_STATES[phases.edge])
     one = np.ones((len(final_l), len(chosen)))
-    bare = Waves(momentum.k[chosen], shifts.momentum[chosen], shifts.t[1:, :, chosen], final_l, one, np.nan)
+    between = _interpolation(momentum.k[chosen], k_grid(phases.settings))
+    bare = Waves(
+        momentum.k[chosen], shifts.momentum[chosen], between, shifts.t[1:, :, chosen], final_l, one, np.nan
+    )
     species = len(bare.t)
     around = list(_clusters(domain, [(1, 1, 1)] * CLUSTERS, seed=0))
     exact = _with_feff(around, phases, bare.k)
@@ -180,6 +181,13 @@ def waves_of(phases: FrozenPhases, domain: Domain, momentum: Momentum) -> Waves:
     others = list(_clusters(domain, kinds, seed=1))
     exact = _with_feff(others, phases, bare.k)
     return replace(fitted, error=_squared_error(_summed(others, fitted, domain), exact, bare.k))
+
+
+def _interpolation(nodes: np.ndarray, k: np.ndarray) -> np.ndarray:
+    """Natural cubic splines through the nodes, constant beyond them (k, node)."""
+    from scipy.interpolate import CubicSpline  # takes half a second, and the sum does not need it
+
+    return CubicSpline(nodes, np.eye(len(nodes)), bc_type="natural")(np.clip(k, nodes[0], nodes[-1]))
 
 
 def _squared_error(found: np.ndarray, exact: np.ndarray, k: np.ndarray) -> float:

@@ -48,11 +48,20 @@ class PathHistograms:
         self.absorbers = np.zeros(groups, dtype=int)
         self.outside = np.zeros(groups, dtype=int)
         self.grids = np.array([_grid(table) for table in tables.classes.values()])
-        self.flat = tuple(_flat(table.coefficients) for table in tables.classes.values())
+        self.flat = tuple(
+            table.coefficients.reshape(len(table.coefficients), -1) for table in tables.classes.values()
+        )
+        if "ring" not in tables.classes:  # the compiled sum wants one, and does not look at it
+            self.flat += self.flat[-1:]
 
     def add(self, around: Neighbours, absorbers: np.ndarray, groups: np.ndarray | int = 0) -> None:
-        """Add the paths of `absorbers` (atoms) to their `groups` (one for each absorber, or one for all)."""
+        """Add the paths of `absorbers` (atoms) to their `groups` (one for each absorber, or one for all).
+
+        Where all atoms absorb, in one group, the three absorbers of a triangle are looked up at once.
+        """
         groups = np.broadcast_to(groups, len(absorbers))
+        everyone = np.array_equal(np.sort(absorbers), np.arange(len(around.starts) - 1))
+        together = "ring" in self.tables.classes and everyone and len(np.unique(groups)) == 1
         accumulate(
             around.vectors,
             around.kinds,
@@ -60,6 +69,7 @@ class PathHistograms:
             np.asarray(absorbers),
             np.ascontiguousarray(groups),
             len(self.tables.species) - 1,
+            together,
             (self.tables.domain.closest_angstrom, self.tables.domain.reach_angstrom),
             (self.start, BIN_ANGSTROM),
             self.flat,
@@ -89,19 +99,11 @@ class PathHistograms:
         return np.exp(2j * np.outer(momentum, s)) / spreading[:, None]
 
 
-def _flat(coefficients: np.ndarray) -> np.ndarray:
-    """Coefficients as the compiled sum wants them: (kinds, x * y, z * component) or (kinds, x * component)."""
-    kinds, *grid, components = coefficients.shape
-    shape = (kinds, grid[0] * grid[1], grid[2] * components) if len(grid) == 3 else (kinds, -1)
-    return coefficients.reshape(shape)
-
-
 def _grid(table: Table) -> list[float]:
-    """Start and step of the table's axes and the length of the second, as the compiled sum wants them."""
+    """Start and step of the table's axes and their lengths, as the compiled sum wants them."""
     path, shape = table.path, table.coefficients.shape[1:-1]
     angle_step = 180.0 / (shape[-1] - 3) if len(shape) == 3 else 1.0
     steps = (path.r_step_angstrom, path.r_step_angstrom, angle_step)
     starts = (*table.starts, 0.0, 0.0)[:3]
-    return [value for pair in zip(starts, steps, strict=True) for value in pair] + [
-        float(len(shape) == 3 and shape[1])
-    ]
+    axes = [value for pair in zip(starts, steps, strict=True) for value in pair]
+    return [*axes, *map(float, (*shape, 1, 1)[:3])]

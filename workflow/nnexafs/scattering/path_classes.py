@@ -20,7 +20,8 @@ class PathClass:
     `sites` names the atoms visited: 0 the absorber, 1 and 2 its neighbours i and j. `pivot` is the atom
     between the two legs that serve as coordinates (0: legs 0-i and 0-j; 1: legs 0-i and i-j). `r_step` and
     `angle_step` are the table's grid; what its interpolation costs is measured when the tables are made and
-    stored with them. `reversible`: the reversed path is another one with the same chi.
+    stored with them. `reversible`: the reversed path is another one with the same chi. `ring`: the sum over
+    all three atoms as absorbers, where all are of one species; the pivot lies opposite the longest side.
     """
 
     name: str
@@ -29,6 +30,7 @@ class PathClass:
     r_step_angstrom: float
     angle_step_degree: float
     reversible: bool
+    ring: bool = False
 
     @property
     def neighbours(self) -> int:
@@ -67,12 +69,24 @@ class PathClass:
         places = (np.zeros_like(i), i, j)
         return np.stack([places[site] for site in self.sites], axis=1)
 
+    def around_each_absorber(
+        self, first: np.ndarray, second: np.ndarray, angle_degree: np.ndarray
+    ) -> list[np.ndarray]:
+        """`positions` for every absorber whose paths the class sums."""
+        places = self.positions(first, second, angle_degree)
+        if not self.ring:
+            return [places]
+        i, j = places[:, 0], places[:, 1]
+        return [places, np.stack([j - i, -i], axis=1), np.stack([-j, i - j], axis=1)]
+
     def potentials(self, kinds: tuple[int, ...]) -> np.ndarray:
         """FEFF's unique potentials of the sites for neighbours of these kinds."""
         return np.array([(0, *kinds)[site] for site in self.sites])
 
     def kinds(self, count: int) -> list[tuple[int, ...]]:
         """Every choice of species (1 to `count`) for the neighbours that needs amplitudes of its own."""
+        if self.ring:
+            return [(1, 1)] if count == 1 else []
         if self.neighbours == 1:
             return [(first,) for first in range(1, count + 1)]
         return [(first, second) for first in range(1, count + 1) for second in range(1, count + 1)]
@@ -83,7 +97,8 @@ RATTLE = PathClass("rattle", (1, 0, 1), 0, 0.05, 180.0, False)
 TRIANGLE = PathClass("triangle", (1, 2), 1, 0.25, 5.0, True)
 DOGLEG = PathClass("dogleg", (1, 2, 1), 1, 0.15, 4.0, False)
 THROUGH = PathClass("through_absorber", (1, 0, 2), 0, 0.25, 5.0, True)
-CLASSES = (SINGLE, RATTLE, TRIANGLE, DOGLEG, THROUGH)
+RING = PathClass("ring", (1, 2), 0, 0.25, 5.0, True, ring=True)
+CLASSES = (SINGLE, RATTLE, TRIANGLE, DOGLEG, THROUGH, RING)
 
 
 def full_geometry(path: PathClass, geometry: tuple[np.ndarray, ...]) -> tuple[np.ndarray, ...]:
@@ -104,13 +119,15 @@ class Domain:
     def holds(self, path: PathClass, *geometry: np.ndarray) -> np.ndarray:
         """Whether geometries of a class lie in the tables.
 
-        Of the two ways to name the neighbours of a reversible path, i is the nearer one.
+        Of the two ways to name the neighbours of a reversible path, i is the nearer one; in a ring both are nearer
+        to the pivot than to each other.
         """
         first, second, angle_degree = full_geometry(path, geometry)
         near, between, far = path.sides(first, second, angle_degree)
         half_length = path.leg_lengths(first, second, angle_degree).sum(axis=0) / 2
         apart = np.minimum(np.minimum(near, between), far) >= self.closest_angstrom - 1e-9
         ordered = near <= far + 1e-9 if path.reversible else True
+        ordered &= far <= between + 1e-9 if path.ring else True
         return apart & ordered & (half_length <= self.reach_angstrom + 1e-9)
 
 

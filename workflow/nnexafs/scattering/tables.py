@@ -94,7 +94,7 @@ def make(
     check_room(domain)
     k = k_grid(phases.settings)
     made, momentum = {}, None
-    for path in CLASSES:
+    for path in classes_of(len(phases.species) - 1):
         made[path.name], momentum = _class_table(path, phases, domain, k, processes, report)
     waves = waves_of(phases, domain, momentum)
     report(f"paths through three neighbours: R {waves.error:.1e}")
@@ -103,6 +103,11 @@ def make(
             f"four-body paths: R {waves.error:.1e} against FEFF, expected below {LARGEST_R:.0e}"
         )
     return Tables(domain, phases.species, k, momentum.on(k), phases.phases_hash, made, waves)
+
+
+def classes_of(species: int) -> tuple[PathClass, ...]:
+    """The classes that have a table for so many species."""
+    return tuple(path for path in CLASSES if path.kinds(species))
 
 
 def _class_table(
@@ -179,8 +184,12 @@ def _axes(path: PathClass, domain: Domain) -> tuple[np.ndarray, ...]:
     step, closest, reach = path.r_step_angstrom, domain.closest_angstrom, domain.reach_angstrom
     if path.neighbours == 1:
         return (_legs(closest, 2 * reach / (len(path.sites) + 1), step),)
-    longest = {(1, 2): (reach - closest / 2, reach), (1, 0, 2): (reach / 2, reach - closest)}
-    first, second = longest.get(path.sites, (reach - closest, reach - closest))
+    longest = {
+        "triangle": (reach - closest / 2, reach),
+        "through_absorber": (reach / 2, reach - closest),
+        "ring": (2 * reach / 3, reach - closest / 2),
+    }
+    first, second = longest.get(path.name, (reach - closest, reach - closest))
     angles = np.linspace(0.0, 180.0, round(180 / path.angle_step_degree) + 1)
     return _legs(closest, first, step), _legs(closest, second, step), angles
 
@@ -233,10 +242,13 @@ def _slow_amplitudes(
     """FEFF's chi without exp(2 i p s), times the legs' lengths (geometry, k)."""
     full = full_geometry(path, geometry)
     potentials = np.tile(path.potentials(kinds), (len(full[0]), 1))
-    found = amplitudes(path.positions(*full), potentials, phases=phases, processes=processes)
-    legs = path.leg_lengths(*full)
-    fast = np.exp(2j * np.outer(legs.sum(axis=0) / 2, found.momentum.on(k)))
-    return found.chi(k) / fast * legs.prod(axis=0)[:, None], found.momentum
+    found = [
+        amplitudes(positions, potentials, phases=phases, processes=processes)
+        for positions in path.around_each_absorber(*full)
+    ]
+    legs, momentum = path.leg_lengths(*full), found[0].momentum
+    fast = np.exp(2j * np.outer(legs.sum(axis=0) / 2, momentum.on(k)))
+    return sum(each.chi(k) for each in found) / fast * legs.prod(axis=0)[:, None], momentum
 
 
 @dataclass(frozen=True)
@@ -367,10 +379,11 @@ def read(path: Path, *, phases: FrozenPhases | None = None) -> Tables:
     """Read tables; UserError where the file is not whole or was made of other phases."""
     stored = files.read_dataset(path, what="amplitude tables")
     try:
-        classes = {of.name: _stored_table(of, stored) for of in CLASSES}
+        species = tuple(json.loads(stored.attrs["species"]))
+        classes = {of.name: _stored_table(of, stored) for of in classes_of(len(species) - 1)}
         tables = Tables(
             Domain(float(stored.attrs["closest_angstrom"]), float(stored.attrs["reach_angstrom"])),
-            tuple(json.loads(stored.attrs["species"])),
+            species,
             stored["k"].values,
             stored["momentum"].values[0] + 1j * stored["momentum"].values[1],
             stored.attrs["phases_hash"],
@@ -409,6 +422,11 @@ def _waves_variables(waves: Waves) -> dict:
             {"units": "1/angstrom", "long_name": "k of the sum over four-body paths"},
         ),
         "node_momentum": (("part", "node"), parts(waves.momentum), {"units": "1/angstrom"}),
+        "node_weights": (
+            ("k", "node"),
+            waves.between,
+            {"units": "1", "long_name": "amplitudes on the k grid from those at the nodes"},
+        ),
         "t_matrix": (
             ("part", "scatterer", "l", "node"),
             parts(waves.t),
@@ -429,4 +447,5 @@ def _stored_waves(stored: xr.Dataset) -> Waves:
         for name in ("node_momentum", "t_matrix", "absorber_factor")
     )
     error = float(stored["absorber_factor"].attrs["four_body_error"])
-    return Waves(stored["node_k"].values, momentum, t, stored["final_l"].values, factor, error)
+    k, between, final_l = (stored[name].values for name in ("node_k", "node_weights", "final_l"))
+    return Waves(k, momentum, between, t, final_l, factor, error)
