@@ -6,8 +6,10 @@
 Snapshots of some 256 atoms come from LAMMPS (snapshots.py), a picosecond apart. The spectrum is the mean over all
 absorbers of all of them; R = sum (k^2 dchi)^2 / sum (k^2 chi)^2, k 3 to 16, of the mean over the sampled absorbers,
 against FEFF with all paths of 6 angstrom and up to four legs. All methods but md-exafs use the same frozen
-phases, without self-consistency. The control variate adds the mean of (FEFF, all paths, minus expansion) over four
-other absorbers. Programs that go absorber by absorber compute sampled absorbers; their totals are extrapolated.
+phases, without self-consistency. `n-body` has paths through one and two neighbours; `FEFF on 4` adds the mean of
+(FEFF, all paths, minus the rest) over four other absorbers; `four-body` adds paths through three neighbours, of all
+absorbers or of 256, whose sampling error, from the scatter over the sampled absorbers, is in R. Programs that go
+absorber by absorber compute sampled absorbers; their totals are extrapolated.
 """
 
 import argparse
@@ -16,7 +18,7 @@ import os
 import sys
 import tempfile
 from concurrent.futures import ProcessPoolExecutor
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from importlib.metadata import version
 from multiprocessing import get_context
 from pathlib import Path
@@ -31,9 +33,11 @@ from nnexafs.config import Feff
 from nnexafs.scattering import nbody, tables
 from nnexafs.scattering.feff import FrozenPhases, chi_of_cluster, freeze
 from nnexafs.scattering.feff_input import Cluster, clusters
+from nnexafs.scattering.four_body import FourBodySum, by_distance
 
 REACH_ANGSTROM = 6.0  # where FEFF can still do all paths
 CORRECTED = 4  # absorbers of the control variate
+FOUR_BODY = 256  # absorbers whose paths through three neighbours are summed
 RUNNER_ABSORBERS = 2  # given to larch's runner, which sleeps for every line that FEFF prints
 ALL_PATHS = Feff(
     scf=False, path_length_angstrom=REACH_ANGSTROM, curved_wave_criterion=0.0, plane_wave_criterion=0.0
@@ -229,28 +233,68 @@ def md_exafs_rows(
 
 
 def nbody_rows(compared: Compared, each: Cost, element: str) -> tuple[list[Row], dict]:
-    """The expansion without and with control variate, and FEFF on the variate's absorbers alone."""
+    """The expansion by itself, with FEFF on four other absorbers, and with paths through three neighbours."""
     sample, made = compared.sample, compared.known.tables
     chi = with_nbody(sample, made)
-    used = len(chi) - CORRECTED
-    difference = (compared.reference - chi)[used:].mean(axis=0)
     whole_ensemble(sample.snapshots[:1], element, made)  # compiles
     summing, contraction, outside = whole_ensemble(sample.snapshots, element, made)
     engine, variate = summing + contraction, each * CORRECTED
-    alone = np.broadcast_to(compared.reference[used:].mean(axis=0), chi[:used].shape)
+    longer, longer_cost = with_four_body(sample, made)
+    used = slice(len(chi) - CORRECTED)
+    rest, whole_rest = compared.reference - chi, compared.reference - chi - longer
+    whole = chi[used] + longer[used]
+    controlled = whole + whole_rest[used.stop :].mean(axis=0)
+    default = compared.row(
+        f"n-body, {FOUR_BODY} with four-body, FEFF on {CORRECTED}",
+        controlled,
+        engine + longer_cost * min(FOUR_BODY, compared.total) + variate,
+        extrapolated=False,
+    )
+    alone = np.broadcast_to(compared.reference[used.stop :].mean(axis=0), whole.shape)
     rows = [
-        compared.row("n-body", chi[:used], engine, extrapolated=False),
+        compared.row("n-body", chi[used], engine, extrapolated=False),
         compared.row(
-            "n-body + control variate", chi[:used] + difference, engine + variate, extrapolated=False
+            f"n-body, FEFF on {CORRECTED}",
+            chi[used] + rest[used.stop :].mean(axis=0),
+            engine + variate,
+            extrapolated=False,
         ),
-        compared.row("FEFF on the variate's absorbers", alone, variate, extrapolated=False),
+        compared.row("n-body, all with four-body", whole, engine + longer_cost * compared.total),
+        replace(default, R=default.R + sampling_error(longer, compared)),
+        compared.row(f"FEFF on the same {CORRECTED} alone", alone, variate, extrapolated=False),
     ]
     details = {
         "nbody_sum": asdict(summing),
         "nbody_contraction": asdict(contraction),
+        "four_body_an_absorber": asdict(longer_cost),
         "paths_outside_tables": outside,
     }
     return rows, details
+
+
+def with_four_body(sample: Sample, made: tables.Tables) -> tuple[np.ndarray, Cost]:
+    """chi (absorber, k) of the paths through three neighbours, and what one absorber costs."""
+    waves = by_distance(made.waves, made.domain)
+
+    def sums_of(count: int) -> FourBodySum:
+        sums = FourBodySum(waves, groups=count)
+        for index, atoms in enumerate(sample.snapshots):
+            groups = np.flatnonzero(sample.where[:count] == index)
+            if len(groups):
+                sums.add(nbody.neighbours_of(atoms, made), sample.which[groups], groups)
+        return sums
+
+    sums_of(1)  # compiles
+    sums, cost = measured(lambda: sums_of(len(sample.which)))
+    return sums.chi(made.momentum), cost * (1 / len(sample.which))
+
+
+def sampling_error(longer: np.ndarray, compared: Compared) -> float:
+    """R by which the mean of FOUR_BODY absorbers' four-body paths misses that of all, from their scatter here."""
+    count = min(FOUR_BODY, compared.total)
+    error = longer.std(axis=0, ddof=1) * np.sqrt((1 - count / compared.total) / count)
+    whole = compared.reference.mean(axis=0)
+    return squared_error(whole + error, whole, compared.known.tables.k)
 
 
 # --- sizes -------------------------------------------------------------------------------------
@@ -294,15 +338,16 @@ def print_case(found: dict) -> None:
     print(
         f"\n{found['case']}: {found['snapshots']} snapshots of {found['atoms']} atoms, {found['absorbers']} absorbers; "
         f"n-body {found['nbody_sum']['wall'] / found['snapshots']:.3f} s a snapshot + contraction "
-        f"{found['nbody_contraction']['wall']:.3f} s once, tables {found['tables']['wall']:.0f} s once, "
+        f"{found['nbody_contraction']['wall']:.3f} s once, four-body {found['four_body_an_absorber']['wall']:.3f} s an "
+        f"absorber, tables {found['tables']['wall']:.0f} s once, "
         f"{found['paths_outside_tables']} paths too close; FEFF, all paths, "
         f"{found['feff_seconds_an_absorber']['wall']:.2f} s an absorber"
     )
-    print(f"{'':34} {'R':>8} {'of':>4} {'wall s':>10} {'CPU s':>10} {'faster':>8} {'with tables':>11}")
+    print(f"{'':40} {'R':>8} {'of':>4} {'wall s':>10} {'CPU s':>10} {'faster':>8} {'with tables':>11}")
     for row in found["rows"]:
         mark = "*" if row["extrapolated"] else " "
         print(
-            f"{row['method']:34} {row['R']:8.1e} {row['absorbers']:4d} {row['cost']['wall']:9.1f}{mark} "
+            f"{row['method']:40} {row['R']:8.1e} {row['absorbers']:4d} {row['cost']['wall']:9.1f}{mark} "
             f"{row['cost']['cpu']:9.1f}{mark} {row['faster']:8.1f} {row['faster_tables_included']:11.1f}"
         )
     print(
