@@ -37,19 +37,34 @@ def neighbours(atoms: Atoms, cutoff_angstrom: float) -> tuple[np.ndarray, np.nda
     return neighbour_list("ijD", atoms, cutoff_angstrom)
 
 
-def vectors_from(atoms: Atoms, absorbers: np.ndarray, cutoff_angstrom: float) -> list[np.ndarray]:
-    """Vectors (neighbour, xyz) from each absorber to its neighbours within the cut-off, angstrom."""
+@dataclass(frozen=True)
+class Around:
+    """Neighbours of some atoms: `vectors` (pair, xyz) in angstrom, sorted by `atom` (pair), of `atoms` atoms."""
+
+    atom: np.ndarray
+    vectors: np.ndarray
+    atoms: int
+
+
+def around(atoms: Atoms, cutoff_angstrom: float) -> Around:
+    """The neighbours of all atoms within the cut-off."""
     first, _, vectors = neighbours(atoms, cutoff_angstrom)
-    starts = np.searchsorted(first, np.arange(len(atoms) + 1))
-    return [vectors[starts[absorber] : starts[absorber + 1]] for absorber in absorbers]
+    return Around(first, vectors, len(atoms))
 
 
 def histogram(values: np.ndarray, centres: np.ndarray, *, step: float, edge: float) -> np.ndarray:
     """Density of `values` on equal bins; a value within `edge` below a bin's start counts into it."""
-    start = centres[0] - step / 2
-    bins = np.floor((values - start + edge) / step).astype(int)
-    bins = bins[(bins >= 0) & (bins < len(centres))]
-    return np.bincount(bins, minlength=len(centres)) / step
+    return histograms(np.zeros(len(values), dtype=int), values, 1, centres, step=step, edge=edge)[0]
+
+
+def histograms(
+    of: np.ndarray, values: np.ndarray, count: int, centres: np.ndarray, *, step: float, edge: float
+) -> np.ndarray:
+    """`histogram` of the values of each of `count` atoms (atom, bin); `of` (value): which atom's it is."""
+    bins = np.floor((values - (centres[0] - step / 2) + edge) / step).astype(int)
+    inside = (bins >= 0) & (bins < len(centres))
+    place = of[inside] * len(centres) + bins[inside]
+    return np.bincount(place, minlength=count * len(centres)).reshape(count, -1) / step
 
 
 def pair_distribution(atoms: Atoms, absorbers: np.ndarray, settings: Distributions) -> np.ndarray:
@@ -58,29 +73,29 @@ def pair_distribution(atoms: Atoms, absorbers: np.ndarray, settings: Distributio
     Its sum times the step is the number of neighbours between the ends of the grid; the mean over
     absorbers is the snapshot's n(r).
     """
-    return pair_distribution_of(vectors_from(atoms, absorbers, settings.r_max_angstrom), settings)
+    return pair_distribution_of(around(atoms, settings.r_max_angstrom), settings)[absorbers]
 
 
-def pair_distribution_of(around: list[np.ndarray], settings: Distributions) -> np.ndarray:
-    """`pair_distribution` from the vectors (neighbour, xyz) around each absorber; far ones count nowhere."""
-    centres, step = r_grid(settings), settings.r_step_angstrom
-    return np.array(
-        [
-            histogram(np.linalg.norm(vectors, axis=1), centres, step=step, edge=EDGE_ANGSTROM)
-            for vectors in around
-        ]
-    )
+def pair_distribution_of(near: Around, settings: Distributions) -> np.ndarray:
+    """`pair_distribution` of every atom from its neighbours; far ones count nowhere."""
+    distances, step = np.linalg.norm(near.vectors, axis=1), settings.r_step_angstrom
+    return histograms(near.atom, distances, near.atoms, r_grid(settings), step=step, edge=EDGE_ANGSTROM)
 
 
-def bond_angles(vectors: np.ndarray) -> np.ndarray:
-    """Angles (pair) at the absorber between every two of its neighbour vectors, degree.
+def bond_angles(near: Around) -> tuple[np.ndarray, np.ndarray]:
+    """Atom (angle) and angle, degree, at it between every two of its neighbours.
 
     From the arc tangent: the arc cosine loses half of its digits near 0 and 180 degrees.
     """
-    first, second = np.triu_indices(len(vectors), k=1)
-    sine = np.linalg.norm(np.cross(vectors[first], vectors[second]), axis=1)
-    cosine = np.einsum("px,px->p", vectors[first], vectors[second])
-    return np.degrees(np.arctan2(sine, cosine))
+    most = int(np.bincount(near.atom, minlength=1).max())
+    index = np.arange(len(near.atom))
+    pairs = [np.array([index[:-by], index[by:]]) for by in range(1, most)]
+    first, second = np.hstack([np.empty((2, 0), dtype=int), *pairs])
+    same = near.atom[first] == near.atom[second]
+    first, second = first[same], second[same]
+    sine = np.linalg.norm(np.cross(near.vectors[first], near.vectors[second]), axis=1)
+    cosine = np.einsum("px,px->p", near.vectors[first], near.vectors[second])
+    return near.atom[first], np.degrees(np.arctan2(sine, cosine))
 
 
 def angle_distribution(atoms: Atoms, absorbers: np.ndarray, settings: Distributions) -> np.ndarray:
@@ -88,18 +103,15 @@ def angle_distribution(atoms: Atoms, absorbers: np.ndarray, settings: Distributi
 
     The integral is N (N - 1) / 2 for N neighbours; 180 degrees lies in the last bin.
     """
-    return angle_distribution_of(vectors_from(atoms, absorbers, settings.angle_cutoff_angstrom), settings)
+    return angle_distribution_of(around(atoms, settings.angle_cutoff_angstrom), settings)[absorbers]
 
 
-def angle_distribution_of(around: list[np.ndarray], settings: Distributions) -> np.ndarray:
-    """`angle_distribution` from the vectors (neighbour, xyz) around each absorber; far ones count nowhere."""
+def angle_distribution_of(near: Around, settings: Distributions) -> np.ndarray:
+    """`angle_distribution` of every atom from its neighbours; far ones count nowhere."""
+    bonded = np.einsum("nx,nx->n", near.vectors, near.vectors) < settings.angle_cutoff_angstrom**2
+    of, angles = bond_angles(Around(near.atom[bonded], near.vectors[bonded], near.atoms))
     centres, step = angle_grid(settings), settings.angle_step_degree
-    found = []
-    for vectors in around:
-        near = vectors[np.einsum("nx,nx->n", vectors, vectors) < settings.angle_cutoff_angstrom**2]
-        angles = np.minimum(bond_angles(near), centres[-1])
-        found.append(histogram(angles, centres, step=step, edge=EDGE_DEGREE))
-    return np.array(found)
+    return histograms(of, np.minimum(angles, centres[-1]), near.atoms, centres, step=step, edge=EDGE_DEGREE)
 
 
 # --- first shell ------------------------------------------------------------------------------

@@ -13,9 +13,9 @@ from nnexafs.config import Distributions, Exafs
 from nnexafs.distributions import (
     angle_distribution_of,
     angle_grid,
+    around,
     pair_distribution_of,
     r_grid,
-    vectors_from,
 )
 from nnexafs.errors import PhysicsError, UserError
 from nnexafs.progress import Progress, Report, in_lines, silent
@@ -236,8 +236,10 @@ def refuse_many_failures(computed: Computed, exafs: Exafs, *, place: str) -> Non
 def structure(shot: Snapshot, deal: Deal, distributions: Distributions) -> tuple[np.ndarray, np.ndarray]:
     """n(r) and bond angles (group, ...), means over each group of the snapshot's absorbers."""
     reach = max(distributions.r_max_angstrom, distributions.angle_cutoff_angstrom)
-    around = vectors_from(shot.atoms, shot.absorbers, reach)
-    n_r, angles = (of(around, distributions) for of in (pair_distribution_of, angle_distribution_of))
+    near = around(shot.atoms, reach)
+    n_r, angles = (
+        of(near, distributions)[shot.absorbers] for of in (pair_distribution_of, angle_distribution_of)
+    )
     return deal.means(n_r), deal.means(angles)
 
 

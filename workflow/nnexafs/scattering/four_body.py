@@ -101,24 +101,25 @@ class FourBodySum:
         self.tables = tables
         reach = tables.domain.reach_angstrom
         bins = int(np.ceil((reach - tables.start) / BIN_ANGSTROM)) + splines.WIDTH
-        self.values = np.zeros((groups, bins, 2, len(tables.waves.k)))
+        self.values = np.zeros((groups, bins, 2 * len(tables.waves.k)))
         self.absorbers = np.zeros(groups, dtype=int)
 
     def add(self, around: Neighbours, absorbers: np.ndarray, groups: np.ndarray | int = 0) -> None:
         """Add the paths of `absorbers` (atoms) to their `groups` (one for each absorber, or one for all)."""
-        groups = np.broadcast_to(groups, len(absorbers))
+        groups = np.array(
+            np.broadcast_to(groups, len(absorbers))
+        )  # a copy: compiled code is made anew for views
         tables = self.tables
         accumulate_four(
             around.vectors,
             around.kinds,
             around.starts,
             np.asarray(absorbers),
-            np.ascontiguousarray(groups),
+            groups,
             (tables.domain.closest_angstrom, tables.domain.reach_angstrom),
             (tables.start, BIN_ANGSTROM),
-            tables.out,
-            tables.into,
-            tables.final,
+            (tables.out.ravel(), tables.into.ravel(), tables.final.ravel()),
+            tables.out.shape[:2],
             tables.waves.final_l,
             wigner_recurrence(tables.out.shape[1]),
             self.values,
@@ -140,8 +141,8 @@ class FourBodySum:
         s = self.tables.start + BIN_ANGSTROM * np.arange(self.values.shape[1])
         spreading = splines.transform_of_spline(2 * momentum * BIN_ANGSTROM)
         phase = np.exp(2j * np.outer(momentum, s)) / spreading[:, None]
-        amplitude = self.values[:, :, 0] + 1j * self.values[:, :, 1]
-        return np.einsum("kb,kn,gbn->gk", phase, between, amplitude, optimize=True)
+        real, imaginary = np.split(self.values, 2, axis=2)
+        return np.einsum("kb,kn,gbn->gk", phase, between, real + 1j * imaginary, optimize=True)
 
 
 def _parts(values: np.ndarray) -> np.ndarray:

@@ -2,7 +2,7 @@
 
 A path's amplitude is row . G . column (see `curved_waves`): the column is the wave that arrives at j by way of
 i, the row the wave that returns to the absorber by way of k, G the matrix of j. Columns and rows are made once for each
-pair of neighbours. Arrays hold the real and the imaginary part on their last axis but one, k on the last.
+pair of neighbours. Arrays hold the real parts of all k, then the imaginary parts.
 """
 
 import numba
@@ -11,6 +11,7 @@ import numpy as np
 from nnexafs.scattering.splines import FAST
 
 NODES = 32  # values of k, known when the loops are compiled
+N_NODES, N_PARTS = np.uint64(NODES), np.uint64(2 * NODES)
 CLASSES = 4  # (|mu|, nu): (0, 0) (1, 0) (2, 0) (0, 1)
 CHANNEL_MU = np.array([0, 1, -1, 2, -2, 0])
 CHANNEL_CLASS = np.array([0, 1, 1, 2, 2, 3])
@@ -61,7 +62,9 @@ def _elements(place: np.ndarray, signs: np.ndarray) -> tuple[np.ndarray, np.ndar
 
 PLACE, TERMS, TERM_SIGN = _terms()
 ELEMENT_TERM, ELEMENT_SIGN = _elements(PLACE, TERM_SIGN)
-PAIRED = PLACE[1] > 0
+FINAL_WIGNER = np.array([[_wigner_of(a, b)[0] for b in range(-2, 3)] for a in range(-2, 3)])
+FINAL_SIGN = np.array([[_wigner_of(a, b)[1] for b in range(-2, 3)] for a in range(-2, 3)])
+STATE_CHANNEL = np.array([4, 2, 0, 1, 3])  # the channel (mu, 0) of each m from -2
 
 
 def wigner_recurrence(l_count: int) -> np.ndarray:
@@ -152,97 +155,108 @@ def set_phases(c, s, out):
 
 
 @numba.njit(cache=True, nogil=True, fastmath=FAST)
-def sums_over_l(out, into, d, sums):
-    """The sums (term, part, k) of d gamma gamma~ over l; `out`, `into` (l, class, part, k)."""
+def add_product(a, at_a, b, at_b, out, at_out):
+    """out += a b, complex, over k; flat arrays of real parts and then imaginary parts, and where to begin."""
+    # unsigned indices, and loops of their own for the two parts: that is what becomes vector instructions
+    for q in range(N_NODES):
+        out[at_out + q] += a[at_a + q] * b[at_b + q] - a[at_a + N_NODES + q] * b[at_b + N_NODES + q]
+    for q in range(N_NODES):
+        out[at_out + N_NODES + q] += a[at_a + q] * b[at_b + N_NODES + q] + a[at_a + N_NODES + q] * b[at_b + q]
+
+
+@numba.njit(cache=True, nogil=True, fastmath=FAST)
+def sums_over_l(out, at_out, into, at_into, l_count, d, sums):
+    """The sums (flat: term, part, k) of d gamma gamma~ over l, from tables' rows (flat: l, class, part, k)."""
     sums[:] = np.float32(0.0)
-    for l in range(out.shape[0]):  # noqa: E741
+    for l in range(l_count):  # noqa: E741
         for term in range(TERMS.shape[0]):
             weight = np.float32(TERM_SIGN[term] * d[TERMS[term, 2], l])
-            if weight != 0.0:
-                a, b, total = out[l, TERMS[term, 0]], into[l, TERMS[term, 1]], sums[term]
-                # real and imaginary parts in loops of their own: that is what becomes vector instructions
-                for q in range(NODES):
-                    total[0, q] += weight * (a[0, q] * b[0, q] - a[1, q] * b[1, q])
-                for q in range(NODES):
-                    total[1, q] += weight * (a[0, q] * b[1, q] + a[1, q] * b[0, q])
+            if weight == 0.0:
+                continue
+            a = at_out + np.uint64(l * CLASSES + TERMS[term, 0]) * N_PARTS
+            b = at_into + np.uint64(l * CLASSES + TERMS[term, 1]) * N_PARTS
+            to = np.uint64(term) * N_PARTS
+            for q in range(N_NODES):
+                sums[to + q] += weight * (
+                    out[a + q] * into[b + q] - out[a + N_NODES + q] * into[b + N_NODES + q]
+                )
+            to += N_NODES
+            for q in range(N_NODES):
+                sums[to + q] += weight * (
+                    out[a + q] * into[b + N_NODES + q] + out[a + N_NODES + q] * into[b + q]
+                )
 
 
 @numba.njit(cache=True, nogil=True, fastmath=FAST)
-def add_product(a, b, out):
-    """out += a b, complex, over k."""
-    for q in range(NODES):
-        out[0, q] += a[0, q] * b[0, q] - a[1, q] * b[1, q]
-    for q in range(NODES):
-        out[1, q] += a[0, q] * b[1, q] + a[1, q] * b[0, q]
+def element(sums, turned, row, column, out):
+    """F of two channels (flat: part, k) with the phases of its rotations."""
+    sign = ELEMENT_SIGN[row, column]
+    a, g = turned[0, row], turned[1, column]
+    c = np.float32(sign * (a[0] * g[0] - a[1] * g[1]))
+    s = np.float32(sign * (a[0] * g[1] + a[1] * g[0]))
+    start = np.uint64(ELEMENT_TERM[row, column]) * N_PARTS
+    for q in range(N_NODES):
+        out[q] = c * sums[start + q] - s * sums[start + N_NODES + q]
+    for q in range(N_NODES):
+        out[N_NODES + q] = c * sums[start + N_NODES + q] + s * sums[start + q]
 
 
 @numba.njit(cache=True, nogil=True, fastmath=FAST)
-def apply(sums, turned, transposed, vectors, out):
-    """out = F vectors, or F^T vectors, for the vectors (state, channel, part, k) of one site's matrix."""
+def apply(sums, turned, transposed, states, vectors, part, out):
+    """out = F vectors, or F^T vectors, of the vectors (flat: state, channel, part, k) of one leg."""
     out[:] = np.float32(0.0)
     for row in range(6):
         for column in range(6):
-            sign = np.float32(ELEMENT_SIGN[row, column])
-            a, g = turned[0, row], turned[1, column]
-            c = sign * np.float32(a[0] * g[0] - a[1] * g[1])
-            s = sign * np.float32(a[0] * g[1] + a[1] * g[0])
+            element(sums, turned, row, column, part)
             source, target = (row, column) if transposed else (column, row)
-            for state in range(vectors.shape[0]):
-                add_element(c, s, sums[ELEMENT_TERM[row, column]], vectors[state, source], out[state, target])
+            for state in range(states):
+                start = np.uint64(6 * state) * N_PARTS
+                at_source, at_target = (
+                    np.uint64(source) * N_PARTS + start,
+                    np.uint64(target) * N_PARTS + start,
+                )
+                add_product(part, np.uint64(0), vectors, at_source, out, at_target)
 
 
 @numba.njit(cache=True, nogil=True, fastmath=FAST)
-def add_element(c, s, element, vector, out):
-    """out += (c + i s) element vector, complex, over k."""
-    for q in range(NODES):
-        re, im = c * element[0, q] - s * element[1, q], c * element[1, q] + s * element[0, q]
-        out[0, q] += re * vector[0, q] - im * vector[1, q]
-        out[1, q] += re * vector[1, q] + im * vector[0, q]
-
-
-@numba.njit(cache=True, nogil=True, fastmath=FAST)
-def contract(sums, turned, row_vectors, column_vectors, part, out):
-    """The path's amplitude (part, k): rows . F . columns, summed over the absorber's states."""
+def contract(sums, turned, states, rows, columns, work, out):
+    """The path's amplitude (flat: part, k): rows . F . columns, summed over the absorber's states."""
     out[:] = np.float32(0.0)
     for row in range(6):
         for column in range(6):
-            sign = np.float32(ELEMENT_SIGN[row, column])
-            a, g = turned[0, row], turned[1, column]
-            c = sign * np.float32(a[0] * g[0] - a[1] * g[1])
-            s = sign * np.float32(a[0] * g[1] + a[1] * g[0])
-            part[:] = np.float32(0.0)
-            for state in range(row_vectors.shape[0]):
-                add_product(row_vectors[state, row], column_vectors[state, column], part)
-            add_element(c, s, sums[ELEMENT_TERM[row, column]], part, out)
+            work[1] = np.float32(0.0)
+            for state in range(states):
+                at_row = np.uint64(6 * state + row) * N_PARTS
+                at_column = np.uint64(6 * state + column) * N_PARTS
+                add_product(rows, at_row, columns, at_column, work[1], np.uint64(0))
+            element(sums, turned, row, column, work[0])
+            add_product(work[0], np.uint64(0), work[1], np.uint64(0), out, np.uint64(0))
 
 
-@numba.njit(cache=True, nogil=True)
-def final_states(gamma, turned, d, l_final, start, transposed, out):
-    """gamma_lambda D^l of one leg and the absorber's states (state from `start`, channel, part, k)."""
+@numba.njit(cache=True, nogil=True, fastmath=FAST)
+def final_states(gamma, at_gamma, turned, d, l_final, start, transposed, out):
+    """gamma_lambda D^l of one leg and the absorber's states (flat: state from `start`, channel, part, k)."""
     for m in range(-l_final, l_final + 1):
-        state = start + m + l_final
         for channel in range(6):
             mu = CHANNEL_MU[channel]
-            if abs(mu) > l_final:
-                out[state, channel] = np.float32(0.0)
-                continue
-            # the absorber's axes are those of the leg up to a rotation: the states' phases follow m
-            function, sign = FINAL_WIGNER[mu + 2, m + 2], FINAL_SIGN[mu + 2, m + 2]
+            first, second = (m, mu) if transposed else (mu, m)
+            to = np.uint64(6 * (start + m + l_final) + channel) * N_PARTS
+            # the absorber's states turn as channels of the same m do
+            weight = 0.0
+            if abs(mu) <= l_final:
+                weight = FINAL_SIGN[first + 2, second + 2] * d[FINAL_WIGNER[first + 2, second + 2], l_final]
             mine, other = (turned[1], turned[0]) if transposed else (turned[0], turned[1])
             a, g = mine[channel], other[STATE_CHANNEL[m + 2]]
-            if transposed:
-                function, sign = FINAL_WIGNER[m + 2, mu + 2], FINAL_SIGN[m + 2, mu + 2]
-            weight = np.float32(sign * d[function, l_final])
-            c, s = a[0] * g[0] - a[1] * g[1], a[0] * g[1] + a[1] * g[0]
-            source = gamma[CHANNEL_CLASS[channel]]
-            for q in range(source.shape[1]):
-                out[state, channel, 0, q] = weight * np.float32(c * source[0, q] - s * source[1, q])
-                out[state, channel, 1, q] = weight * np.float32(c * source[1, q] + s * source[0, q])
-
-
-FINAL_WIGNER = np.array([[_wigner_of(a, b)[0] for b in range(-2, 3)] for a in range(-2, 3)])
-FINAL_SIGN = np.array([[_wigner_of(a, b)[1] for b in range(-2, 3)] for a in range(-2, 3)])
-STATE_CHANNEL = np.array([4, 2, 0, 1, 3])  # the channel (mu, 0) of each m from -2
+            c, s = (
+                np.float32(weight * (a[0] * g[0] - a[1] * g[1])),
+                np.float32(weight * (a[0] * g[1] + a[1] * g[0])),
+            )
+            source = at_gamma + np.uint64(CHANNEL_CLASS[channel]) * N_PARTS
+            for q in range(N_NODES):
+                out[to + q] = c * gamma[source + q] - s * gamma[source + N_NODES + q]
+            to += N_NODES
+            for q in range(N_NODES):
+                out[to + q] = c * gamma[source + N_NODES + q] + s * gamma[source + q]
 
 
 @numba.njit(cache=True, nogil=True)
@@ -296,100 +310,123 @@ def accumulate_four(
     groups,
     domain,
     bins,
-    out_table,
-    into_table,
-    final_table,
+    tables,
+    lengths_of,
     final_l,
     recurrence,
     histogram,
 ):
     """Add every path through three neighbours of the absorbers to the histograms of half path length.
 
-    `vectors`, `kinds`, `starts`, `absorbers`, `groups`, `domain`, `bins`: as for `accumulate`. `out_table` (r, l,
-    class, part, k): gamma; `into_table` (kind, r, l, class, part, k): t gamma~; `final_table` (r, final state's l,
-    class, part, k): gamma~ times the absorber's factor; r in steps of the bins; `final_l`: the absorber's final
-    states; `histogram` (group, bin, part, k).
+    `vectors`, `kinds`, `starts`, `absorbers`, `groups`, `domain`, `bins`: as for `accumulate`. `tables`, flat: gamma
+    (r, l, class, part, k), t gamma~ (kind, r, l, class, part, k), and gamma~ times the absorber's factor (r, final
+    state's l, class, part, k), r in steps of the bins; `lengths_of` their r and l; `final_l`: the absorber's final
+    states; `histogram` (group, bin, part * k).
     """
     closest, reach = domain
-    bin_start, bin_step = bins
-    points, l_count = out_table.shape[4], out_table.shape[1]
+    r_count, l_count = lengths_of
     states = 0
     for l_final in final_l:
         states += 2 * l_final + 1
-    most = 0
+    most = 1
     for absorber in absorbers:
         most = max(most, starts[absorber + 1] - starts[absorber])
     lengths, order = np.empty(most), np.empty(most, dtype=np.int64)
     ways, way_length = np.empty(most, dtype=np.int64), np.empty(most)
     between = np.empty((most, most))
-    d = np.empty((len(WIGNER), l_count))
-    turned = np.empty((2, 6, 2))
-    frames = np.empty((4, 3, 3))
-    lab = np.eye(3)
-    sums = np.empty((TERMS.shape[0], 2, points), dtype=np.float32)
-    start_vectors = np.empty((2, states, 6, 2, points), dtype=np.float32)
-    columns = np.empty((most, states, 6, 2, points), dtype=np.float32)
-    rows = np.empty((most, states, 6, 2, points), dtype=np.float32)
-    part, amplitude = np.empty((2, 2, points), dtype=np.float32)
-    into_frames, out_frames = np.empty((most, 3, 3)), np.empty((most, 3, 3))
+    d, turned = np.empty((len(WIGNER), l_count)), np.empty((2, 6, 2))
+    frames = np.empty((most, 4, 3, 3))  # absorber to i, i to absorber, i to j, j to i
+    leaving, coming, columns, rows = np.empty((4, most, states * 6 * 2 * NODES), dtype=np.float32)
+    sums = np.empty(TERMS.shape[0] * 2 * NODES, dtype=np.float32)
+    work, amplitude = np.empty((2, 2 * NODES), dtype=np.float32), np.empty(2 * NODES, dtype=np.float32)
+    row_size = np.uint64(l_count * CLASSES) * N_PARTS
+    species_size = np.uint64(r_count) * row_size
     for index in range(absorbers.shape[0]):
         begin, end = starts[absorbers[index]], starts[absorbers[index] + 1]
         around = vectors[begin:end]
         count = legs_around(around, 2 * reach - 3 * closest, closest, lengths, order, between)
-        target = histogram[groups[index]]
+        for i in range(count):
+            begin_and_end(
+                around[order[i]],
+                lengths[i],
+                bins,
+                tables,
+                l_count,
+                final_l,
+                recurrence,
+                d,
+                turned,
+                frames[i],
+                leaving[i],
+                coming[i],
+            )
         for j in range(count):
             found = ways_to(j, count, lengths, between, 2 * reach, ways, way_length)
             for a in range(found):
                 i = ways[a]
-                to_i = around[order[i]] / lengths[i]
                 i_to_j = (around[order[j]] - around[order[i]]) / between[i, j]
-                frame_of(to_i, frames[0])
-                frame_of(-to_i, frames[1])
-                frame_of(i_to_j, into_frames[a])
-                frame_of(-i_to_j, out_frames[a])
-                near = int((lengths[i] - bin_start) / bin_step + 0.5)
-                across = int((between[i, j] - bin_start) / bin_step + 0.5)
-                kind = kinds[begin + order[i]]
-                state = 0
-                for f in range(final_l.shape[0]):
-                    l_final = final_l[f]
-                    wigner(turn(frames[0], lab, turned), recurrence, d)
-                    final_states(out_table[near, l_final], turned, d, l_final, state, False, start_vectors[0])
-                    wigner(turn(lab, frames[1], turned), recurrence, d)
-                    final_states(final_table[near, f], turned, d, l_final, state, True, start_vectors[1])
-                    state += 2 * l_final + 1
-                wigner(turn(into_frames[a], frames[0], turned), recurrence, d)
-                sums_over_l(out_table[across], into_table[kind, near], d, sums)
-                apply(sums, turned, False, start_vectors[0], columns[a])
-                wigner(turn(frames[1], out_frames[a], turned), recurrence, d)
-                sums_over_l(out_table[near], into_table[kind, across], d, sums)
-                apply(sums, turned, True, start_vectors[1], rows[a])
-            kind = kinds[begin + order[j]]
+                frame_of(i_to_j, frames[a, 2])
+                frame_of(-i_to_j, frames[a, 3])
+                near, across = place_of(lengths[i], bins) * row_size, place_of(between[i, j], bins) * row_size
+                scatterer = np.uint64(kinds[begin + order[i]]) * species_size
+                wigner(turn(frames[a, 2], frames[i, 0], turned), recurrence, d)
+                sums_over_l(tables[0], across, tables[1], scatterer + near, l_count, d, sums)
+                apply(sums, turned, False, states, leaving[i], work[0], columns[a])
+                wigner(turn(frames[i, 1], frames[a, 3], turned), recurrence, d)
+                sums_over_l(tables[0], near, tables[1], scatterer + across, l_count, d, sums)
+                apply(sums, turned, True, states, coming[i], work[0], rows[a])
+            scatterer = np.uint64(kinds[begin + order[j]]) * species_size
             for a in range(found):
                 i = ways[a]
-                into = into_table[kind, int((between[i, j] - bin_start) / bin_step + 0.5)]
+                into = scatterer + place_of(between[i, j], bins) * row_size
                 for b in range(a + 1, found):
                     if way_length[a] + way_length[b] > 2 * reach:
                         break
                     k = ways[b]
-                    out = out_table[int((between[k, j] - bin_start) / bin_step + 0.5)]
-                    wigner(turn(out_frames[b], into_frames[a], turned), recurrence, d)
-                    sums_over_l(out, into, d, sums)
-                    contract(sums, turned, rows[b], columns[a], part, amplitude)
+                    wigner(turn(frames[b, 3], frames[a, 2], turned), recurrence, d)
+                    sums_over_l(
+                        tables[0], place_of(between[k, j], bins) * row_size, tables[1], into, l_count, d, sums
+                    )
+                    contract(sums, turned, states, rows[b], columns[a], work, amplitude)
                     scale = 2.0 / (lengths[i] * between[i, j] * between[j, k] * lengths[k])
                     half = 0.5 * (way_length[a] + way_length[b])
-                    spread_complex(target, (half - bin_start) / bin_step, scale, amplitude)
+                    spread_complex(histogram[groups[index]], (half - bins[0]) / bins[1], scale, amplitude)
+
+
+@numba.njit(cache=True, nogil=True)
+def place_of(length, bins):
+    """Row of the tables nearest to a length: the waves without their phases vary slowly."""
+    return np.uint64((length - bins[0]) / bins[1] + 0.5)
+
+
+@numba.njit(cache=True, nogil=True)
+def begin_and_end(
+    vector, length, bins, tables, l_count, final_l, recurrence, d, turned, frames, leaving, coming
+):
+    """Waves on the leg from the absorber to a neighbour and back: its frames, and the absorber's states in both."""
+    lab = np.eye(3)
+    frame_of(vector / length, frames[0])
+    frame_of(-vector / length, frames[1])
+    place, state = place_of(length, bins), 0
+    for f in range(final_l.shape[0]):
+        l_final = final_l[f]
+        wigner(turn(frames[0], lab, turned), recurrence, d)
+        at = (place * np.uint64(l_count) + np.uint64(l_final)) * np.uint64(CLASSES) * N_PARTS
+        final_states(tables[0], at, turned, d, l_final, state, False, leaving)
+        wigner(turn(lab, frames[1], turned), recurrence, d)
+        at = (place * np.uint64(final_l.shape[0]) + np.uint64(f)) * np.uint64(CLASSES) * N_PARTS
+        final_states(tables[2], at, turned, d, l_final, state, True, coming)
+        state += 2 * l_final + 1
 
 
 @numba.njit(cache=True, nogil=True, fastmath=FAST)
 def spread_complex(histogram, x, scale, amplitude):
-    """Add scale * amplitude (part, k) to the four bins of `histogram` (bin, part, k) around x."""
+    """Add scale * amplitude (part * k) to the four bins of `histogram` (bin, part * k) around x."""
     i = int(x)
     f = x - i
     r = 1.0 - f
     cubic = (r * r * r / 6, 2 / 3 - f * f * (1 - f / 2), 2 / 3 - r * r * (1 - r / 2), f * f * f / 6)
     for n in range(4):
-        weight = scale * cubic[n]
-        for p in range(2):
-            for q in range(amplitude.shape[1]):
-                histogram[i + n - 1, p, q] += weight * amplitude[p, q]
+        weight, row = scale * cubic[n], histogram[i + n - 1]
+        for q in range(N_PARTS):
+            row[q] += weight * amplitude[q]

@@ -59,7 +59,9 @@ class PathHistograms:
 
         Where all atoms absorb, in one group, the three absorbers of a triangle are looked up at once.
         """
-        groups = np.broadcast_to(groups, len(absorbers))
+        groups = np.array(
+            np.broadcast_to(groups, len(absorbers))
+        )  # a copy: compiled code is made anew for views
         everyone = np.array_equal(np.sort(absorbers), np.arange(len(around.starts) - 1))
         together = "ring" in self.tables.classes and everyone and len(np.unique(groups)) == 1
         accumulate(
@@ -67,7 +69,7 @@ class PathHistograms:
             around.kinds,
             around.starts,
             np.asarray(absorbers),
-            np.ascontiguousarray(groups),
+            groups,
             len(self.tables.species) - 1,
             together,
             (self.tables.domain.closest_angstrom, self.tables.domain.reach_angstrom),
