@@ -267,24 +267,39 @@ def test_nbody_agrees_with_feff_with_all_paths_on_every_absorber(with_tables):
     assert found.attrs["control_absorbers"] == found.attrs["four_body_absorbers"] == 0
 
 
-@pytest.mark.parametrize("four_body", [0, 1])
-def test_the_correction_is_feff_minus_the_expansion_on_the_same_absorber(with_tables, four_body):
-    """With one absorber in both means: expansion of that absorber plus the correction is FEFF's own chi."""
+@pytest.mark.parametrize("four_body", [0, 2])
+def test_the_correction_is_feff_minus_the_expansion_on_the_same_absorbers(with_tables, four_body):
+    """With two absorbers in both means: their expansion plus the correction is FEFF's own mean chi."""
     one = trajectory(frames=1)
-    single = {"snapshots": 1, "four_body_absorbers": four_body, "control_absorbers": 1}
-    made = spectra(one, with_tables, FAST.model_copy(update=single))
+    pair = {"snapshots": 1, "four_body_absorbers": four_body, "control_absorbers": 2}
+    made = spectra(one, with_tables, FAST.model_copy(update=pair))
     phases = feff.FrozenPhases.load(with_tables)
     amplitudes = tables.read(with_tables / TABLES_FILE, phases=phases)
-    every = FAST.model_copy(update={"snapshots": 1})
-    (snapshot,) = choose(one, exafs=every, element="Ni", seed=5)
-    (chosen,) = spread_absorbers([snapshot], 1, seed=5)
-    (cluster,) = clusters(chosen.atoms, chosen.absorbers, radius_angstrom=4.0)
+    (snapshot,) = choose(one, exafs=FAST.model_copy(update={"snapshots": 1}), element="Ni", seed=5)
+    chosen = spread_absorbers([snapshot], 2, seed=5)
     all_paths = SETTINGS.model_copy(update={"plane_wave_criterion": 0.0})
-    own = expansion_of([chosen], amplitudes)[0][0] + made["chi_correction"].values
-    np.testing.assert_allclose(
-        own, feff.chi_of_cluster(cluster, phases=phases, settings=all_paths), atol=1e-12
+    around = [clusters(shot.atoms, shot.absorbers, radius_angstrom=4.0)[0] for shot in chosen]
+    exact = np.mean([feff.chi_of_cluster(one, phases=phases, settings=all_paths) for one in around], axis=0)
+    own = expansion_of(chosen, amplitudes)[0].mean(axis=0) + made["chi_correction"].values
+    np.testing.assert_allclose(own, exact, atol=1e-12)
+    assert (made["chi_correction_error"].values[60:] > 0).all()
+
+
+def test_a_single_control_absorber_only_checks(with_tables):
+    one = trajectory(frames=1)
+    found = {}
+    for count in (0, 1):
+        single = {"snapshots": 1, "four_body_absorbers": 8, "control_absorbers": count}
+        found[count] = spectra(one, with_tables, FAST.model_copy(update=single))
+        assert found[count].sizes["control"] == count
+    for name in ("chi", "chi_correction", "chi_correction_error"):
+        np.testing.assert_array_equal(found[0][name].values, found[1][name].values)
+    assert (
+        squared_error(
+            found[1]["control_difference"].values[0] + found[1]["chi"].values[0], found[1]["chi"].values[0]
+        )
+        < 1e-4
     )
-    assert (made["chi_correction_error"].values >= np.abs(made["control_difference"].values[0])).all()
 
 
 def test_an_engine_that_is_not_feff_stops_the_job(with_tables, monkeypatch):

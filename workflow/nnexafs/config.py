@@ -241,8 +241,8 @@ class Exafs(Model):
     )
     control_absorbers: int = key(
         1,
-        "engine nbody: absorbers of each trajectory that also go through FEFF with all paths; their mean difference "
-        "from the engine is added to its spectra, and a large one stops the job. 0: none",
+        "engine nbody: absorbers of each trajectory that also go through FEFF with all paths, to check the engine: a "
+        "large difference stops the job. Of two or more the mean difference is added to the spectra. 0: none",
         ge=0,
     )
     subsets_per_snapshot: int = key(

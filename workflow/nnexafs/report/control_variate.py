@@ -66,7 +66,7 @@ def caption(config: CampaignConfig, controls: pd.DataFrame) -> str:
         "Middle: "
         "the standard error of that mean. Right: FEFF with all paths minus all of this on "
         f"{exafs.control_absorbers} of the absorbers of each trajectory, a check "
-        "that is added too. A dot is a trajectory; dots of one temperature are set apart by phase. "
+        "(added from two on). A dot is a trajectory; dots of one temperature are set apart by phase. "
         f"R = Σ(k² Δχ)² / Σ(k² χ)² over k from {low:g} to {high:g} Å⁻¹; R = 10⁻⁴ is 1 % of the "
         f"spectrum's amplitude. {medians(controls)}"
     )

@@ -21,6 +21,7 @@ from nnexafs.scattering.tables import Tables
 CLOSEST_ANGSTROM = 0.5  # atoms nearer than this are a broken trajectory
 TABLES_FILE = "tables.nc"  # beside the frozen phases
 LARGEST_CONTROL_R = 1e-2  # typically 1e-5 to 1e-4: more is no longer the tables' interpolation
+LEAST_ADDED = 2  # control absorbers whose mean difference is added
 CONTROLLED_K_PER_ANGSTROM = (3.0, 14.0)
 
 
@@ -197,12 +198,12 @@ def correction_of(
     seed: int,
     progress: Progress = no_progress,
 ) -> Correction:
-    """Two means over absorbers spread over the trajectory: what they add up to is unbiased whatever their number.
+    """Two means over absorbers spread over the trajectory.
 
     The expansion's paths through three neighbours, over `four_body` absorbers (none for the engine FEFF); and
-    FEFF with all paths minus all that, over `control` absorbers: a control variate, and a check of the engine.
-    PhysicsError where FEFF and engine differ by more than LARGEST_CONTROL_R of the spectrum. With neither, nothing
-    is added and the error is NaN.
+    FEFF with all paths minus all that, over `control` absorbers: a control variate, and with one absorber only a
+    check of the engine. PhysicsError where FEFF and engine differ by more than LARGEST_CONTROL_R of the spectrum. With
+    neither, nothing is added and the error is NaN.
     """
     population = sum(len(shot.absorbers) for shot in snapshots)
     longer = four_body if scattering.tables else 0
@@ -213,8 +214,10 @@ def correction_of(
     difference, failures = control_difference(
         chosen, scattering, with_four_body=bool(longer), progress=progress
     )
-    more, more_error = mean_and_error(difference, population=population)
-    if not sampled and not chosen:
+    # of one absorber it is mostly that absorber's own: adding it would do more harm than good
+    added = difference if len(difference) >= LEAST_ADDED else difference[:0]
+    more, more_error = mean_and_error(added, population=population)
+    if not len(sampled) and not len(added):
         error = np.full_like(error, np.nan)
     return Correction(mean + more, np.hypot(error, more_error), len(sampled), difference, failures)
 
