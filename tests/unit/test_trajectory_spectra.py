@@ -176,6 +176,16 @@ def test_neighbours_are_counted_by_species(corrected):
     assert all({"units", "long_name"} <= set(corrected[name].attrs) for name in corrected.variables)
 
 
+def test_bond_angles_are_those_of_the_crystal(cache, corrected):
+    """B2: eight neighbours at the corners of a cube, 28 pairs, 12 of them at the tetrahedral 109.47 degrees."""
+    found = spectra(cache, control=0, four_body=0, angle_cutoff_angstrom=2.7)
+    density, angle = found["angle_distribution"], found["angle"]
+    step = float(angle[1] - angle[0])
+    assert float(density.sum()) * step == pytest.approx(28)
+    assert float(density.where(abs(angle - 109.47) < 12, 0).sum()) * step == pytest.approx(12)
+    assert "angle_distribution" not in corrected
+
+
 def test_a_run_that_fails_is_named_or_left_out(corrected, cache, monkeypatch):
     """The engine FEFF stops; a control absorber is left out, and its error is that of the others."""
     real, calls = feff.chi_of_cluster, []
@@ -401,6 +411,7 @@ def test_files_that_are_no_trajectory(tmp_path, index, content):
         ([bulk("Ni"), FRAMES[0]], {}, "frame 1: holds Al, which the first frame lacks"),
         (FRAMES, {"edge": "L1"}, "edge"),
         (FRAMES, {"control": -1, "engine": "feff"}, "control"),
+        (FRAMES, {"angle_cutoff_angstrom": -1.0}, "angle cut-off"),
         (FRAMES, {"settings": SETTINGS.model_copy(update={"legs": 6})}, "legs"),
         (FRAMES, {"settings": SETTINGS.model_copy(update={"path_length_angstrom": 4.5})}, "path length"),
         ([Atoms("Ni", cell=[9, 9, 9], pbc=True)], {}, "no two atoms"),

@@ -10,8 +10,8 @@ import xarray as xr
 from ase import Atoms
 
 from nnexafs import files
-from nnexafs.config import Feff
-from nnexafs.distributions import EDGE_ANGSTROM, histogram, neighbours
+from nnexafs.config import Distributions, Feff
+from nnexafs.distributions import EDGE_ANGSTROM, angle_distribution, angle_grid, histogram, neighbours
 from nnexafs.errors import UserError
 from nnexafs.progress import Progress, Report, no_progress, silent
 from nnexafs.scattering import cache
@@ -93,6 +93,7 @@ def ensemble_spectra(
     engine: Literal["nbody", "feff"] = "nbody",
     four_body: int = 256,
     control: int = 4,
+    angle_cutoff_angstrom: float | None = None,
     processes: int = 1,
     cache_folder: Path | None = None,
     report: Report = silent,
@@ -105,13 +106,16 @@ def ensemble_spectra(
     `cache_folder`. Variables: `chi_frame` (frame, k), means over the frame's absorbers as the engine gives
     them; `chi` (k), the mean over all absorbers plus `chi_correction` (k) from `four_body` and `control`
     absorbers (`correction_of`), with its standard error `chi_correction_error`; `control_difference` (control,
-    k); `pair_distribution` (scatterer, r). UserError for frames that do not
-    fit; FeffError naming frame and atom where the engine FEFF fails.
+    k); `pair_distribution` (scatterer, r); with a cut-off `angle_distribution` (angle) of all neighbours closer.
+    UserError for frames that do not fit; FeffError naming frame and atom where the engine FEFF fails.
     """
     check_edge(absorber, edge)
-    check_options(engine, settings, four_body=four_body, control=control)
+    check_options(
+        engine, settings, four_body=four_body, control=control, angle_cutoff_angstrom=angle_cutoff_angstrom
+    )
     snapshots = snapshots_of(frames, absorber)
     r, partial, closest = partial_distributions(snapshots, settings.path_length_angstrom, progress)
+    angles = bond_angle_distribution(snapshots, angle_cutoff_angstrom) if angle_cutoff_angstrom else {}
     domain = cache.domain_for(closest, settings) if engine == "nbody" else None
     folder = cache.folder_of(frames[0], absorber, edge, settings, cache_folder)
     phases = cache.phases_in(folder, frames[0], absorber, edge, settings, report=report)
@@ -126,7 +130,7 @@ def ensemble_spectra(
     )
     for line in correction.failures:
         report(line)
-    result = dataset_of(scattering.k, chi_frame, counts, correction, r, partial)
+    result = dataset_of(scattering.k, chi_frame, counts, correction, r, partial).assign(angles)
     result.attrs = {
         "element": absorber,
         "edge": edge,
@@ -143,8 +147,14 @@ def ensemble_spectra(
     return result
 
 
-def check_options(engine: str, settings: Feff, *, four_body: int, control: int) -> None:
+def check_options(
+    engine: str, settings: Feff, *, four_body: int, control: int, angle_cutoff_angstrom: float | None
+) -> None:
     """Raise UserError for what no engine does."""
+    if angle_cutoff_angstrom is not None and angle_cutoff_angstrom <= 0:
+        raise UserError(
+            f"angle cut-off: expected a positive distance in angstrom, got {angle_cutoff_angstrom:g}"
+        )
     for name, count in (("four-body", four_body), ("control", control)):
         if count < 0:
             raise UserError(f"{name}: expected 0 or more absorbers, got {count}")
@@ -190,6 +200,18 @@ def partial_distributions(
         raise UserError(f"trajectory: no two atoms within the path length, {reach_angstrom:g} angstrom")
     absorbers = sum(len(shot.absorbers) for shot in snapshots)
     return r, {symbol: total / absorbers for symbol, total in sums.items()}, float(closest)
+
+
+def bond_angle_distribution(snapshots: Sequence[Snapshot], cutoff_angstrom: float) -> dict[str, tuple]:
+    """Variables `angle` and `angle_distribution`: pairs of neighbours within the cut-off, mean over the absorbers."""
+    settings = Distributions(angle_cutoff_angstrom=cutoff_angstrom)
+    total = sum(angle_distribution(shot.atoms, shot.absorbers, settings).sum(axis=0) for shot in snapshots)
+    absorbers = sum(len(shot.absorbers) for shot in snapshots)
+    about = {"units": "1/degree", "long_name": f"pairs of neighbours within {cutoff_angstrom:g} angstrom"}
+    return {
+        "angle": ("angle", angle_grid(settings), {"units": "degree", "long_name": "bond angle, bin centre"}),
+        "angle_distribution": ("angle", total / absorbers, about),
+    }
 
 
 # --- results -----------------------------------------------------------------------------------

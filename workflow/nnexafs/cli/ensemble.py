@@ -26,6 +26,9 @@ from nnexafs.cli.common import Folder, InFile, out_option, say, shown_progress, 
     show_default=True,
     help="Absorbers on which FEFF with all paths checks and corrects the engine.",
 )
+@click.option(
+    "--angle-cutoff", type=float, help="Also bond angles between neighbours closer than this, angstrom."
+)
 @click.option("--index", default=":", show_default=True, help="Frames, as ASE's slice: -100::10.")
 @click.option("--path-length", type=float, default=6.0, show_default=True, help="Half path length, angstrom.")
 @click.option("--scf/--no-scf", default=True, show_default=True, help="Self-consistent potentials.")
@@ -49,6 +52,7 @@ def exafs(
     engine: str,
     four_body: int,
     control: int,
+    angle_cutoff: float | None,
     index: str,
     path_length: float,
     scf: bool,
@@ -81,6 +85,7 @@ def exafs(
         engine=engine,
         four_body=four_body,
         control=control,
+        angle_cutoff_angstrom=angle_cutoff,
         processes=processes,
         cache_folder=cache,
         report=tell,
