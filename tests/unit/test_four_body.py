@@ -9,9 +9,9 @@ from ase.build import bulk
 
 from nnexafs.config import Feff
 from nnexafs.scattering import feff
+from nnexafs.scattering.curved_wave_kernel import CHANNEL_MU, NODES, WIGNER, wigner, wigner_recurrence
 from nnexafs.scattering.curved_waves import phase_shifts
 from nnexafs.scattering.four_body import FourBodySum, Waves, by_distance, nodes_of, waves_of
-from nnexafs.scattering.four_body_kernel import CHANNEL_MU, NODES, WIGNER, wigner, wigner_recurrence
 from nnexafs.scattering.path_amplitudes import Momentum, amplitudes
 from nnexafs.scattering.path_classes import Domain, Neighbours
 

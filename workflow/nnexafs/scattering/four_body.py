@@ -12,9 +12,10 @@ from itertools import product
 import numpy as np
 
 from nnexafs.scattering import splines
+from nnexafs.scattering.curved_wave_kernel import NODES, wigner_recurrence
 from nnexafs.scattering.curved_waves import FINAL_STATES, gammas, phase_shifts
 from nnexafs.scattering.feff import FrozenPhases, k_grid
-from nnexafs.scattering.four_body_kernel import NODES, accumulate_four, wigner_recurrence
+from nnexafs.scattering.four_body_kernel import Legs, accumulate_four
 from nnexafs.scattering.path_amplitudes import Momentum, amplitudes
 from nnexafs.scattering.path_classes import Domain, Neighbours
 
@@ -70,6 +71,13 @@ class WavesByDistance:
         """Where the bins begin, angstrom."""
         return _start(self.domain)
 
+    @property
+    def legs(self) -> Legs:
+        """The same as the compiled sum wants it."""
+        flat = (self.out.ravel(), self.into.ravel(), self.final.ravel())
+        (r_count, l_count), final_l = self.out.shape[:2], self.waves.final_l
+        return Legs(*flat, r_count, l_count, final_l, wigner_recurrence(l_count), self.start, BIN_ANGSTROM)
+
 
 def by_distance(waves: Waves, domain: Domain) -> WavesByDistance:
     """The waves' dependence on the legs' lengths, without their phases."""
@@ -118,10 +126,7 @@ class FourBodySum:
             groups,
             (tables.domain.closest_angstrom, tables.domain.reach_angstrom),
             (tables.start, BIN_ANGSTROM),
-            (tables.out.ravel(), tables.into.ravel(), tables.final.ravel()),
-            tables.out.shape[:2],
-            tables.waves.final_l,
-            wigner_recurrence(tables.out.shape[1]),
+            tables.legs,
             self.values,
         )
         np.add.at(self.absorbers, groups, 1)  # several threads may add to different groups

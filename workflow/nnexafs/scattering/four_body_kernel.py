@@ -1,270 +1,87 @@
 """The compiled sum over an absorber's paths through three neighbours, 0-i-j-k-0 and its reverse.
 
-A path's amplitude is row . G . column (see `curved_waves`): the column is the wave that arrives at j by way of
-i, the row the wave that returns to the absorber by way of k, G the matrix of j. Columns and rows are made once for each
-pair of neighbours. Arrays hold the real parts of all k, then the imaginary parts.
+A path's amplitude is row . F . column: the column is the wave that arrives at j by way of i, the row the wave that
+returns to the absorber by way of k, F the matrix of j. Columns and rows are made once for each pair of neighbours.
 """
+
+from typing import NamedTuple
 
 import numba
 import numpy as np
 
+from nnexafs.scattering.curved_wave_kernel import (
+    CLASSES,
+    N_PARTS,
+    NODES,
+    TERMS,
+    WIGNER,
+    apply,
+    contract,
+    dot,
+    final_states,
+    frame_of,
+    sums_over_l,
+    turn,
+    wigner,
+)
 from nnexafs.scattering.splines import FAST
 
-NODES = 32  # values of k, known when the loops are compiled
-N_NODES, N_PARTS = np.uint64(NODES), np.uint64(2 * NODES)
-CLASSES = 4  # (|mu|, nu): (0, 0) (1, 0) (2, 0) (0, 1)
-CHANNEL_MU = np.array([0, 1, -1, 2, -2, 0])
-CHANNEL_CLASS = np.array([0, 1, 1, 2, 2, 3])
-CLASS_MU = np.array([0, 1, 2, 0])
-# Wigner functions d^l(m', m), m' >= |m|, that the others follow from
-WIGNER = ((0, 0), (1, 0), (1, 1), (1, -1), (2, 0), (2, 1), (2, -1), (2, 2), (2, -2))
 
+class Legs(NamedTuple):
+    """Waves by a leg's length, flat: `out`, gamma (r, l, class, part, k); `into`, t gamma~ (kind, r, l, class, part,
+    k); `final`, gamma~ times the absorber's factor (r, final state's l, class, part, k).
 
-def _wigner_of(row: int, column: int) -> tuple[int, float]:
-    """Index and sign of d(row, column) among WIGNER."""
-    sign = 1.0
-    if abs(column) > abs(row):
-        sign *= 1 - 2 * ((row - column) % 2)
-        row, column = column, row
-    if row < 0:
-        sign *= 1 - 2 * ((row - column) % 2)
-        row, column = -row, -column
-    return WIGNER.index((row, column)), sign
-
-
-def _terms() -> tuple[np.ndarray, ...]:
-    """The sums over l that a matrix is made of: for each pair of classes one, or two where both mu are not 0."""
-    first, second, wigner, sign = [], [], [], []
-    place = np.zeros((2, CLASSES, CLASSES), dtype=int)
-    for a in range(CLASSES):
-        for b in range(CLASSES):
-            for opposite in range(2 if CLASS_MU[a] and CLASS_MU[b] else 1):
-                place[opposite, a, b] = len(first)
-                function, factor = _wigner_of(CLASS_MU[a], -CLASS_MU[b] if opposite else CLASS_MU[b])
-                first.append(a)
-                second.append(b)
-                wigner.append(function)
-                sign.append(factor)
-    return place, np.array([first, second, wigner]).T, np.array(sign)
-
-
-def _elements(place: np.ndarray, signs: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-    """Which sum gives the matrix element of two channels, and with which sign."""
-    index, factor = np.zeros((6, 6), dtype=int), np.zeros((6, 6))
-    for row, mu in enumerate(CHANNEL_MU):
-        for column, nu in enumerate(CHANNEL_MU):
-            term = place[int(mu * nu < 0), CHANNEL_CLASS[row], CHANNEL_CLASS[column]]
-            function, sign = _wigner_of(mu, nu)
-            assert function == TERMS[term, 2]
-            index[row, column], factor[row, column] = term, sign * signs[term]
-    return index, factor
-
-
-PLACE, TERMS, TERM_SIGN = _terms()
-ELEMENT_TERM, ELEMENT_SIGN = _elements(PLACE, TERM_SIGN)
-FINAL_WIGNER = np.array([[_wigner_of(a, b)[0] for b in range(-2, 3)] for a in range(-2, 3)])
-FINAL_SIGN = np.array([[_wigner_of(a, b)[1] for b in range(-2, 3)] for a in range(-2, 3)])
-STATE_CHANNEL = np.array([4, 2, 0, 1, 3])  # the channel (mu, 0) of each m from -2
-
-
-def wigner_recurrence(l_count: int) -> np.ndarray:
-    """Coefficients (function, l, 3): d^(l+1) = (a cos beta + b) d^l + c d^(l-1), from l = max(|m'|, |m|)."""
-    found = np.zeros((len(WIGNER), l_count, 3))
-    for index, (m1, m2) in enumerate(WIGNER):
-        for l in range(max(abs(m1), abs(m2)), l_count):  # noqa: E741
-            norm = np.sqrt(float(((l + 1) ** 2 - m1**2) * ((l + 1) ** 2 - m2**2)))
-            found[index, l, 0] = (2 * l + 1) * (l + 1) / norm
-            if l:
-                found[index, l, 1] = -(2 * l + 1) * m1 * m2 / (l * norm)
-                found[index, l, 2] = -(l + 1) * np.sqrt(float((l**2 - m1**2) * (l**2 - m2**2))) / (l * norm)
-    return found
-
-
-@numba.njit(cache=True, nogil=True, fastmath=FAST)
-def wigner(cosine, recurrence, out):
-    """d^l (function, l) at an angle."""
-    cosine = min(1.0, max(-1.0, cosine))
-    sine = np.sqrt(1.0 - cosine * cosine)
-    plus, minus = 0.5 * (1.0 + cosine), 0.5 * (1.0 - cosine)
-    out[:] = 0.0
-    out[0, 0] = 1.0
-    out[1, 1] = -sine / np.sqrt(2.0)
-    out[2, 1], out[3, 1] = plus, minus
-    out[4, 2] = np.sqrt(6.0) / 4.0 * sine * sine
-    out[5, 2], out[6, 2] = -sine * plus, -sine * minus
-    out[7, 2], out[8, 2] = plus * plus, minus * minus
-    for f in range(out.shape[0]):
-        start = 0 if f == 0 else (1 if f < 4 else 2)
-        for l in range(start, out.shape[1] - 1):  # noqa: E741
-            below = out[f, l - 1] if l > start else 0.0
-            a, b, c = recurrence[f, l]
-            out[f, l + 1] = (a * cosine + b) * out[f, l] + c * below
-
-
-@numba.njit(cache=True, nogil=True)
-def frame_of(direction, out):
-    """Orthonormal axes (axis, xyz), the third along `direction`."""
-    smallest = 0
-    for x in range(1, 3):
-        if abs(direction[x]) < abs(direction[smallest]):
-            smallest = x
-    along = direction[smallest]
-    norm = np.sqrt(1.0 - along * along)
-    for x in range(3):
-        out[2, x] = direction[x]
-        out[0, x] = -along * direction[x] / norm
-    out[0, smallest] = (1.0 - along * along) / norm
-    out[1, 0] = out[2, 1] * out[0, 2] - out[2, 2] * out[0, 1]
-    out[1, 1] = out[2, 2] * out[0, 0] - out[2, 0] * out[0, 2]
-    out[1, 2] = out[2, 0] * out[0, 1] - out[2, 1] * out[0, 0]
-
-
-@numba.njit(cache=True, nogil=True, inline="always")
-def dot(a, b):
-    return a[0] * b[0] + a[1] * b[1] + a[2] * b[2]
-
-
-@numba.njit(cache=True, nogil=True)
-def turn(left, right, turned):
-    """Euler angles of the rotation from the frame `right` to `left`: cos beta returned, and in `turned`
-    exp(-i mu alpha) and exp(-i mu gamma) (side, channel, part)."""
-    cosine = dot(left[2], right[2])
-    x, y = dot(left[0], right[2]), dot(left[1], right[2])
-    u, v = -dot(left[2], right[0]), dot(left[2], right[1])
-    sine = np.sqrt(x * x + y * y)
-    if sine > 1e-9:
-        ca, sa, cg, sg = x / sine, y / sine, u / sine, v / sine
-    else:
-        sign = 1.0 if cosine > 0 else -1.0
-        ca, sa = sign * dot(left[0], right[0]), sign * dot(left[1], right[0])
-        cg, sg = 1.0, 0.0
-    set_phases(ca, sa, turned[0])
-    set_phases(cg, sg, turned[1])
-    return cosine
-
-
-@numba.njit(cache=True, nogil=True, inline="always")
-def set_phases(c, s, out):
-    """exp(-i mu angle) of the channels."""
-    out[0, 0], out[0, 1] = 1.0, 0.0
-    out[1, 0], out[1, 1] = c, -s
-    out[2, 0], out[2, 1] = c, s
-    out[3, 0], out[3, 1] = c * c - s * s, -2.0 * c * s
-    out[4, 0], out[4, 1] = c * c - s * s, 2.0 * c * s
-    out[5, 0], out[5, 1] = 1.0, 0.0
-
-
-@numba.njit(cache=True, nogil=True, fastmath=FAST)
-def add_product(a, at_a, b, at_b, out, at_out):
-    """out += a b, complex, over k; flat arrays of real parts and then imaginary parts, and where to begin."""
-    # unsigned indices, and loops of their own for the two parts: that is what becomes vector instructions
-    for q in range(N_NODES):
-        out[at_out + q] += a[at_a + q] * b[at_b + q] - a[at_a + N_NODES + q] * b[at_b + N_NODES + q]
-    for q in range(N_NODES):
-        out[at_out + N_NODES + q] += a[at_a + q] * b[at_b + N_NODES + q] + a[at_a + N_NODES + q] * b[at_b + q]
-
-
-@numba.njit(cache=True, nogil=True, fastmath=FAST)
-def sums_over_l(out, at_out, into, at_into, l_count, d, sums):
-    """The sums (flat: term, part, k) of d gamma gamma~ over l, from tables' rows (flat: l, class, part, k)."""
-    sums[:] = np.float32(0.0)
-    for l in range(l_count):  # noqa: E741
-        for term in range(TERMS.shape[0]):
-            weight = np.float32(TERM_SIGN[term] * d[TERMS[term, 2], l])
-            if weight == 0.0:
-                continue
-            a = at_out + np.uint64(l * CLASSES + TERMS[term, 0]) * N_PARTS
-            b = at_into + np.uint64(l * CLASSES + TERMS[term, 1]) * N_PARTS
-            to = np.uint64(term) * N_PARTS
-            for q in range(N_NODES):
-                sums[to + q] += weight * (
-                    out[a + q] * into[b + q] - out[a + N_NODES + q] * into[b + N_NODES + q]
-                )
-            to += N_NODES
-            for q in range(N_NODES):
-                sums[to + q] += weight * (
-                    out[a + q] * into[b + N_NODES + q] + out[a + N_NODES + q] * into[b + q]
-                )
-
-
-@numba.njit(cache=True, nogil=True, fastmath=FAST)
-def element(sums, turned, row, column, out):
-    """F of two channels (flat: part, k) with the phases of its rotations."""
-    sign = ELEMENT_SIGN[row, column]
-    a, g = turned[0, row], turned[1, column]
-    c = np.float32(sign * (a[0] * g[0] - a[1] * g[1]))
-    s = np.float32(sign * (a[0] * g[1] + a[1] * g[0]))
-    start = np.uint64(ELEMENT_TERM[row, column]) * N_PARTS
-    for q in range(N_NODES):
-        out[q] = c * sums[start + q] - s * sums[start + N_NODES + q]
-    for q in range(N_NODES):
-        out[N_NODES + q] = c * sums[start + N_NODES + q] + s * sums[start + q]
-
-
-@numba.njit(cache=True, nogil=True, fastmath=FAST)
-def apply(sums, turned, transposed, states, vectors, part, out):
-    """out = F vectors, or F^T vectors, of the vectors (flat: state, channel, part, k) of one leg."""
-    out[:] = np.float32(0.0)
-    for row in range(6):
-        for column in range(6):
-            element(sums, turned, row, column, part)
-            source, target = (row, column) if transposed else (column, row)
-            for state in range(states):
-                start = np.uint64(6 * state) * N_PARTS
-                at_source, at_target = (
-                    np.uint64(source) * N_PARTS + start,
-                    np.uint64(target) * N_PARTS + start,
-                )
-                add_product(part, np.uint64(0), vectors, at_source, out, at_target)
-
-
-@numba.njit(cache=True, nogil=True, fastmath=FAST)
-def contract(sums, turned, states, rows, columns, work, out):
-    """The path's amplitude (flat: part, k): rows . F . columns, summed over the absorber's states."""
-    out[:] = np.float32(0.0)
-    for row in range(6):
-        for column in range(6):
-            work[1] = np.float32(0.0)
-            for state in range(states):
-                at_row = np.uint64(6 * state + row) * N_PARTS
-                at_column = np.uint64(6 * state + column) * N_PARTS
-                add_product(rows, at_row, columns, at_column, work[1], np.uint64(0))
-            element(sums, turned, row, column, work[0])
-            add_product(work[0], np.uint64(0), work[1], np.uint64(0), out, np.uint64(0))
-
-
-@numba.njit(cache=True, nogil=True, fastmath=FAST)
-def final_states(gamma, at_gamma, turned, d, l_final, start, transposed, out):
-    """gamma_lambda D^l of one leg and the absorber's states (flat: state from `start`, channel, part, k)."""
-    for m in range(-l_final, l_final + 1):
-        for channel in range(6):
-            mu = CHANNEL_MU[channel]
-            first, second = (m, mu) if transposed else (mu, m)
-            to = np.uint64(6 * (start + m + l_final) + channel) * N_PARTS
-            # the absorber's states turn as channels of the same m do
-            weight = 0.0
-            if abs(mu) <= l_final:
-                weight = FINAL_SIGN[first + 2, second + 2] * d[FINAL_WIGNER[first + 2, second + 2], l_final]
-            mine, other = (turned[1], turned[0]) if transposed else (turned[0], turned[1])
-            a, g = mine[channel], other[STATE_CHANNEL[m + 2]]
-            c, s = (
-                np.float32(weight * (a[0] * g[0] - a[1] * g[1])),
-                np.float32(weight * (a[0] * g[1] + a[1] * g[0])),
-            )
-            source = at_gamma + np.uint64(CHANNEL_CLASS[channel]) * N_PARTS
-            for q in range(N_NODES):
-                out[to + q] = c * gamma[source + q] - s * gamma[source + N_NODES + q]
-            to += N_NODES
-            for q in range(N_NODES):
-                out[to + q] = c * gamma[source + N_NODES + q] + s * gamma[source + q]
-
-
-@numba.njit(cache=True, nogil=True)
-def legs_around(vectors, limit, closest, lengths, order, between):
-    """Sort the neighbours by distance, those within `limit` first; their distances from each other.
-
-    Returns how many lie within the limit. `order` and `lengths` (neighbour), `between` (neighbour, neighbour).
+    r begins at `start` in steps of `step`; `r_count` and `l_count` are the tables' lengths; `final_l`: the
+    absorber's final states; `recurrence`: of the Wigner functions.
     """
+
+    out: np.ndarray
+    into: np.ndarray
+    final: np.ndarray
+    r_count: int
+    l_count: int
+    final_l: np.ndarray
+    recurrence: np.ndarray
+    start: float
+    step: float
+
+
+class Shells(NamedTuple):
+    """An absorber's neighbours, nearest first: places in its list, distances, distances from each other."""
+
+    order: np.ndarray
+    lengths: np.ndarray
+    between: np.ndarray
+
+
+class Scratch(NamedTuple):
+    """Wigner functions, the phases of a rotation, sums over l, two matrix elements, one path's amplitude."""
+
+    d: np.ndarray
+    turned: np.ndarray
+    sums: np.ndarray
+    work: np.ndarray
+    amplitude: np.ndarray
+
+
+class Travelling(NamedTuple):
+    """Frames (neighbour, 4) of the legs 0-i, i-0, i-j, j-i, and waves (neighbour, ...) on them.
+
+    `leaving` the absorber towards i, `coming` back from it; `columns`: arrived at j by way of i; `rows`: from j
+    by way of i to the absorber.
+    """
+
+    frames: np.ndarray
+    leaving: np.ndarray
+    coming: np.ndarray
+    columns: np.ndarray
+    rows: np.ndarray
+
+
+@numba.njit(cache=True, nogil=True)
+def shells_around(vectors, limit, closest, shells):
+    """Fill `shells` with the neighbours within `limit`; returns how many. Atoms too close are infinitely far apart."""
+    order, lengths, between = shells
     count = 0
     for a in range(vectors.shape[0]):
         length = np.sqrt(dot(vectors[a], vectors[a]))
@@ -284,8 +101,9 @@ def legs_around(vectors, limit, closest, lengths, order, between):
 
 
 @numba.njit(cache=True, nogil=True)
-def ways_to(middle, count, lengths, between, longest, ways, length_of):
+def ways_to(middle, count, shells, longest, ways, length_of):
     """Neighbours i by which a path 0-i-j-k-0 can arrive at j, shortest 0-i-j first; returns how many."""
+    lengths, between = shells.lengths, shells.between
     found = 0
     for i in range(count):
         way = lengths[i] + between[i, middle]
@@ -302,121 +120,117 @@ def ways_to(middle, count, lengths, between, longest, ways, length_of):
 
 
 @numba.njit(cache=True, nogil=True, fastmath=FAST)
-def accumulate_four(
-    vectors,
-    kinds,
-    starts,
-    absorbers,
-    groups,
-    domain,
-    bins,
-    tables,
-    lengths_of,
-    final_l,
-    recurrence,
-    histogram,
-):
+def accumulate_four(vectors, kinds, starts, absorbers, groups, domain, bins, legs, histogram):
     """Add every path through three neighbours of the absorbers to the histograms of half path length.
 
-    `vectors`, `kinds`, `starts`, `absorbers`, `groups`, `domain`, `bins`: as for `accumulate`. `tables`, flat: gamma
-    (r, l, class, part, k), t gamma~ (kind, r, l, class, part, k), and gamma~ times the absorber's factor (r, final
-    state's l, class, part, k), r in steps of the bins; `lengths_of` their r and l; `final_l`: the absorber's final
-    states; `histogram` (group, bin, part * k).
+    `vectors`, `kinds`, `starts`, `absorbers`, `groups`, `domain`, `bins`: as for `accumulate`; `legs`: Legs;
+    `histogram` (group, bin, part * k).
     """
     closest, reach = domain
-    r_count, l_count = lengths_of
     states = 0
-    for l_final in final_l:
+    for l_final in legs.final_l:
         states += 2 * l_final + 1
     most = 1
     for absorber in absorbers:
         most = max(most, starts[absorber + 1] - starts[absorber])
-    lengths, order = np.empty(most), np.empty(most, dtype=np.int64)
-    ways, way_length = np.empty(most, dtype=np.int64), np.empty(most)
-    between = np.empty((most, most))
-    d, turned = np.empty((len(WIGNER), l_count)), np.empty((2, 6, 2))
-    frames = np.empty((most, 4, 3, 3))  # absorber to i, i to absorber, i to j, j to i
+    shells = Shells(np.empty(most, dtype=np.int64), np.empty(most), np.empty((most, most)))
+    ways, way_lengths = np.empty(most, dtype=np.int64), np.empty(most)
+    scratch = Scratch(
+        np.empty((len(WIGNER), legs.l_count)),
+        np.empty((2, 6, 2)),
+        np.empty(TERMS.shape[0] * 2 * NODES, dtype=np.float32),
+        np.empty((2, 2 * NODES), dtype=np.float32),
+        np.empty(2 * NODES, dtype=np.float32),
+    )
     leaving, coming, columns, rows = np.empty((4, most, states * 6 * 2 * NODES), dtype=np.float32)
-    sums = np.empty(TERMS.shape[0] * 2 * NODES, dtype=np.float32)
-    work, amplitude = np.empty((2, 2 * NODES), dtype=np.float32), np.empty(2 * NODES, dtype=np.float32)
-    row_size = np.uint64(l_count * CLASSES) * N_PARTS
-    species_size = np.uint64(r_count) * row_size
+    waves = Travelling(np.empty((most, 4, 3, 3)), leaving, coming, columns, rows)
     for index in range(absorbers.shape[0]):
         begin, end = starts[absorbers[index]], starts[absorbers[index] + 1]
-        around = vectors[begin:end]
-        count = legs_around(around, 2 * reach - 3 * closest, closest, lengths, order, between)
+        around, sorts = vectors[begin:end], kinds[begin:end]
+        count = shells_around(around, 2 * reach - 3 * closest, closest, shells)
         for i in range(count):
-            begin_and_end(
-                around[order[i]],
-                lengths[i],
-                bins,
-                tables,
-                l_count,
-                final_l,
-                recurrence,
-                d,
-                turned,
-                frames[i],
-                leaving[i],
-                coming[i],
-            )
+            begin_and_end(i, around[shells.order[i]], shells.lengths[i], legs, waves, scratch)
         for j in range(count):
-            found = ways_to(j, count, lengths, between, 2 * reach, ways, way_length)
+            found = ways_to(j, count, shells, 2 * reach, ways, way_lengths)
             for a in range(found):
-                i = ways[a]
-                i_to_j = (around[order[j]] - around[order[i]]) / between[i, j]
-                frame_of(i_to_j, frames[a, 2])
-                frame_of(-i_to_j, frames[a, 3])
-                near, across = place_of(lengths[i], bins) * row_size, place_of(between[i, j], bins) * row_size
-                scatterer = np.uint64(kinds[begin + order[i]]) * species_size
-                wigner(turn(frames[a, 2], frames[i, 0], turned), recurrence, d)
-                sums_over_l(tables[0], across, tables[1], scatterer + near, l_count, d, sums)
-                apply(sums, turned, False, states, leaving[i], work[0], columns[a])
-                wigner(turn(frames[i, 1], frames[a, 3], turned), recurrence, d)
-                sums_over_l(tables[0], near, tables[1], scatterer + across, l_count, d, sums)
-                apply(sums, turned, True, states, coming[i], work[0], rows[a])
-            scatterer = np.uint64(kinds[begin + order[j]]) * species_size
-            for a in range(found):
-                i = ways[a]
-                into = scatterer + place_of(between[i, j], bins) * row_size
-                for b in range(a + 1, found):
-                    if way_length[a] + way_length[b] > 2 * reach:
-                        break
-                    k = ways[b]
-                    wigner(turn(frames[b, 3], frames[a, 2], turned), recurrence, d)
-                    sums_over_l(
-                        tables[0], place_of(between[k, j], bins) * row_size, tables[1], into, l_count, d, sums
-                    )
-                    contract(sums, turned, states, rows[b], columns[a], work, amplitude)
-                    scale = 2.0 / (lengths[i] * between[i, j] * between[j, k] * lengths[k])
-                    half = 0.5 * (way_length[a] + way_length[b])
-                    spread_complex(histogram[groups[index]], (half - bins[0]) / bins[1], scale, amplitude)
+                waves_by_way_of(a, ways[a], j, around, sorts, shells, legs, states, waves, scratch)
+            add_paths(
+                j, found, ways, way_lengths, 2 * reach, sorts, shells, legs, states, waves, scratch, bins,
+                histogram[groups[index]],
+            )  # fmt: skip
 
 
 @numba.njit(cache=True, nogil=True)
-def place_of(length, bins):
-    """Row of the tables nearest to a length: the waves without their phases vary slowly."""
-    return np.uint64((length - bins[0]) / bins[1] + 0.5)
+def place_of(length, legs):
+    """Row of the legs' tables nearest to a length: without their phases the waves vary slowly."""
+    return np.uint64((length - legs.start) / legs.step + 0.5)
 
 
 @numba.njit(cache=True, nogil=True)
-def begin_and_end(
-    vector, length, bins, tables, l_count, final_l, recurrence, d, turned, frames, leaving, coming
-):
-    """Waves on the leg from the absorber to a neighbour and back: its frames, and the absorber's states in both."""
-    lab = np.eye(3)
+def begin_and_end(i, vector, length, legs, waves, scratch):
+    """The absorber's states on the leg to a neighbour and on the way back."""
+    lab, frames = np.eye(3), waves.frames[i]
     frame_of(vector / length, frames[0])
     frame_of(-vector / length, frames[1])
-    place, state = place_of(length, bins), 0
-    for f in range(final_l.shape[0]):
-        l_final = final_l[f]
-        wigner(turn(frames[0], lab, turned), recurrence, d)
-        at = (place * np.uint64(l_count) + np.uint64(l_final)) * np.uint64(CLASSES) * N_PARTS
-        final_states(tables[0], at, turned, d, l_final, state, False, leaving)
-        wigner(turn(lab, frames[1], turned), recurrence, d)
-        at = (place * np.uint64(final_l.shape[0]) + np.uint64(f)) * np.uint64(CLASSES) * N_PARTS
-        final_states(tables[2], at, turned, d, l_final, state, True, coming)
+    place, state = place_of(length, legs), 0
+    for f in range(legs.final_l.shape[0]):
+        l_final = legs.final_l[f]
+        wigner(turn(frames[0], lab, scratch.turned), legs.recurrence, scratch.d)
+        at = (place * np.uint64(legs.l_count) + np.uint64(l_final)) * np.uint64(CLASSES) * N_PARTS
+        final_states(legs.out, at, scratch.turned, scratch.d, l_final, state, False, waves.leaving[i])
+        wigner(turn(lab, frames[1], scratch.turned), legs.recurrence, scratch.d)
+        at = (place * np.uint64(legs.final_l.shape[0]) + np.uint64(f)) * np.uint64(CLASSES) * N_PARTS
+        final_states(legs.final, at, scratch.turned, scratch.d, l_final, state, True, waves.coming[i])
         state += 2 * l_final + 1
+
+
+@numba.njit(cache=True, nogil=True, fastmath=FAST)
+def waves_by_way_of(a, i, j, around, sorts, shells, legs, states, waves, scratch):
+    """Column and row of the way 0-i-j, and the frames of its leg i-j, at place `a`."""
+    d, turned, sums, frames = scratch.d, scratch.turned, scratch.sums, waves.frames
+    i_to_j = (around[shells.order[j]] - around[shells.order[i]]) / shells.between[i, j]
+    frame_of(i_to_j, frames[a, 2])
+    frame_of(-i_to_j, frames[a, 3])
+    row = np.uint64(legs.l_count * CLASSES) * N_PARTS
+    near, across = place_of(shells.lengths[i], legs) * row, place_of(shells.between[i, j], legs) * row
+    scatterer = np.uint64(sorts[shells.order[i]] * legs.r_count) * row
+    wigner(turn(frames[a, 2], frames[i, 0], turned), legs.recurrence, d)
+    sums_over_l(legs.out, across, legs.into, scatterer + near, legs.l_count, d, sums)
+    apply(sums, turned, False, states, waves.leaving[i], scratch.work[0], waves.columns[a])
+    wigner(turn(frames[i, 1], frames[a, 3], turned), legs.recurrence, d)
+    sums_over_l(legs.out, near, legs.into, scatterer + across, legs.l_count, d, sums)
+    apply(sums, turned, True, states, waves.coming[i], scratch.work[0], waves.rows[a])
+
+
+@numba.njit(cache=True, nogil=True, fastmath=FAST)
+def add_paths(
+    j, found, ways, way_lengths, longest, sorts, shells, legs, states, waves, scratch, bins, histogram
+):
+    """Add every path 0-i-j-k-0 of one j: by two of the ways to it, there and back."""
+    row = np.uint64(legs.l_count * CLASSES) * N_PARTS
+    scatterer = np.uint64(sorts[shells.order[j]] * legs.r_count) * row
+    for a in range(found):
+        i = ways[a]
+        into = scatterer + place_of(shells.between[i, j], legs) * row
+        for b in range(a + 1, found):
+            length = way_lengths[a] + way_lengths[b]
+            if length > longest:
+                break
+            k = ways[b]
+            out = place_of(shells.between[k, j], legs) * row
+            wigner(turn(waves.frames[b, 3], waves.frames[a, 2], scratch.turned), legs.recurrence, scratch.d)
+            sums_over_l(legs.out, out, legs.into, into, legs.l_count, scratch.d, scratch.sums)
+            contract(
+                scratch.sums,
+                scratch.turned,
+                states,
+                waves.rows[b],
+                waves.columns[a],
+                scratch.work,
+                scratch.amplitude,
+            )
+            legs_product = shells.lengths[i] * shells.between[i, j] * shells.between[j, k] * shells.lengths[k]
+            spread_complex(histogram, (length / 2 - bins[0]) / bins[1], 2.0 / legs_product, scratch.amplitude)
 
 
 @numba.njit(cache=True, nogil=True, fastmath=FAST)
