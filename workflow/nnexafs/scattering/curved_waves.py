@@ -16,7 +16,6 @@ from nnexafs.scattering.path_amplitudes import BOHR_ANGSTROM
 
 # (|mu|, nu) of a channel; the sign of mu enters through rotations alone
 CHANNEL_CLASSES = ((0, 0), (1, 0), (2, 0), (0, 1))
-CHANNELS = ((0, 0), (1, 0), (-1, 0), (2, 0), (-2, 0), (0, 1))
 FINAL_STATES = {"K": (1,), "L3": (0, 2)}
 
 

@@ -19,7 +19,8 @@ from nnexafs.scattering.four_body_kernel import Legs, accumulate_four
 from nnexafs.scattering.path_amplitudes import Momentum, amplitudes
 from nnexafs.scattering.path_classes import Domain, Neighbours
 
-BIN_ANGSTROM = 0.02
+# With cubic splines the bins' aliasing is (x / (1 - x))^4, x = 2 k step / (2 pi): 3e-4 of a path at k = 18.
+BIN_ANGSTROM = 0.02  # of every histogram of half path length
 NEGLIGIBLE_T = 1e-4  # partial waves with |t_l| below this at every k are left out
 CLUSTERS = 6  # absorber and three neighbours, for each choice of the neighbours' species
 

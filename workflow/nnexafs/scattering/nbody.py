@@ -7,13 +7,11 @@ from ase.data import atomic_numbers
 from nnexafs.distributions import neighbours
 from nnexafs.errors import UserError
 from nnexafs.scattering import splines
+from nnexafs.scattering.four_body import BIN_ANGSTROM
 from nnexafs.scattering.nbody_kernel import accumulate
 from nnexafs.scattering.path_classes import Neighbours
 from nnexafs.scattering.splines import COMPONENTS
 from nnexafs.scattering.tables import Table, Tables
-
-# With cubic splines the bins' aliasing is (x / (1 - x))^4, x = 2 k step / (2 pi): 3e-4 of a path at k = 18.
-BIN_ANGSTROM = 0.02
 
 
 def neighbours_of(atoms: Atoms, tables: Tables) -> Neighbours:
