@@ -20,7 +20,7 @@ configfile: "config/config.yaml"
 
 try:
     campaign = validate(config)
-    state_points = statepoints.of_campaign(campaign)
+    state_points = statepoints.of_all(campaign)
 except UserError as error:
     raise WorkflowError(str(error)) from None
 
@@ -29,6 +29,7 @@ CONFIG = f"{RESULTS}/config.yaml"
 LOGS = f"{RESULTS}/logs"
 BENCHMARKS = f"{RESULTS}/benchmarks"
 FOLDS = range(campaign.dataset.folds)
+IN_DATASET = statepoints.of_campaign(campaign)
 
 # The package runs from the checkout in the environment of the snakemake command, or of the rule with --sdm conda.
 PREFIX = f"export PYTHONPATH='{workflow.basedir}/workflow' OMP_NUM_THREADS=1 OPENBLAS_NUM_THREADS=1 MKL_NUM_THREADS=1; "
@@ -38,9 +39,11 @@ shell.prefix(f"set -euo pipefail; {PREFIX}")
 
 
 wildcard_constraints:
-    state_point="|".join(state_points),
+    state_point=r"[\w.-]+",
     fold=r"\d+",
-    measurement=r"|".join(campaign.measurements) or "none",
+    measurement="|".join(campaign.measurements) or "none",
+    series="|".join(campaign.series) or "none",
+    study="|".join(campaign.studies) or "none",
 
 
 include: "workflow/rules/md.smk"
@@ -48,6 +51,7 @@ include: "workflow/rules/exafs.smk"
 include: "workflow/rules/dataset.smk"
 include: "workflow/rules/training.smk"
 include: "workflow/rules/evaluation.smk"
+include: "workflow/rules/studies.smk"
 include: "workflow/rules/inversion.smk"
 include: "workflow/rules/report.smk"
 

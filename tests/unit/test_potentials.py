@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 from ase.build import bulk
 
-from nnexafs.config import EamPotential, MeamPotential, SuttonChenPotential
+from nnexafs.config import EamPotential, FinnisSinclairPotential, MeamPotential, SuttonChenPotential
 from nnexafs.dynamics.engine import engine
 from nnexafs.errors import UserError
 from nnexafs.potentials import lammps_files, meam_library, pair_commands, provenance, sutton_chen
@@ -188,3 +188,28 @@ def test_provenance_hashes_the_files_behind_the_potential(tmp_path):
     )
     assert short.keys() == long.keys()
     assert short != long
+
+
+# Dai et al., J. Phys.: Condens. Matter 18, 4527 (2006): parameters, lattice constant, energy of static fcc.
+FINNIS_SINCLAIR = {
+    "Cu": (FinnisSinclairPotential(), 3.6100, -3.4903),
+    "Ag": (
+        FinnisSinclairPotential(
+            pair_ev=(10.6812, -12.04517, 5.203072, -1.013304, 0.0742308),
+            pair_cutoff_angstrom=4.76,
+            embedding_ev_per_angstrom=0.325514,
+            density_cutoff_angstrom=4.41,
+            density_per_angstrom=-1.293394,
+        ),
+        4.0900,
+        -2.9497,
+    ),
+}
+
+
+@pytest.mark.parametrize("element", FINNIS_SINCLAIR)
+def test_extended_finnis_sinclair_gives_the_published_crystal(element, tmp_path):
+    potential, expected_lattice, expected_energy = FINNIS_SINCLAIR[element]
+    lattice, energy = equilibrium(potential, element, expected_lattice, tmp_path)
+    assert lattice == pytest.approx(expected_lattice, abs=0.002)
+    assert energy == pytest.approx(expected_energy, abs=0.002)

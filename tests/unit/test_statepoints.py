@@ -5,7 +5,7 @@ import pytest
 from nnexafs import leaves
 from nnexafs.config import CampaignConfig, validate
 from nnexafs.errors import UserError
-from nnexafs.statepoints import find, of_campaign, seed_of
+from nnexafs.statepoints import find, of_all, of_campaign, seed_of
 
 
 def test_the_grid_is_complete():
@@ -27,7 +27,7 @@ def test_two_state_points_never_share_an_id():
 def test_a_comparison_must_be_a_state_point_of_the_campaign():
     foil = {"files": ["a.dat"], "compare_with": "fcc_T0301_x1.0000_r0"}
     with pytest.raises(UserError, match=r"measurements\.foil\.compare_with"):
-        of_campaign(validate({"measurements": {"foil": foil}}))
+        of_all(validate({"measurements": {"foil": foil}}))
 
 
 def test_fractions_of_a_kelvin_stay_in_the_id():
@@ -54,11 +54,13 @@ def test_a_new_temperature_leaves_the_other_runs_alone():
     grown = [*before.phases.fcc.temperatures_kelvin, 1000.0]
     after = validate({"phases": {"fcc": {"temperatures_kelvin": grown}}})
     name = "fcc_T0300_x1.0000_r0"
-    assert leaves.dynamics(before, name) == leaves.dynamics(after, name)
+    assert leaves.dynamics(before, find(before, name)) == leaves.dynamics(after, find(after, name))
     assert leaves.exafs(before, name) == leaves.exafs(after, name)
 
 
 def test_a_longer_run_changes_the_leaf():
     after = validate({"dynamics": {"production_ps": 9}})
     name = "fcc_T0300_x1.0000_r0"
-    assert leaves.dynamics(CampaignConfig(), name) != leaves.dynamics(after, name)
+    assert leaves.dynamics(CampaignConfig(), find(CampaignConfig(), name)) != leaves.dynamics(
+        after, find(after, name)
+    )

@@ -112,6 +112,25 @@ def test_five_folds_at_once_are_all_recorded(store: Path, ids: dict, fold_runs: 
         ) * 1000
 
 
+def test_folds_of_a_study_are_told_from_the_ensembles(ids: dict, fold_runs: list[str]) -> None:
+    tracker = tracking.FoldTracker(ids, config=CONFIG, study="wide", question="architecture")
+    metrics = {"fold": 0, "best_epoch": 0, "dataset_hash": "abc", "started": 0.0, "validation_loss": 0.25}
+    history = pd.DataFrame({"epoch": [0], "train_loss": [0.5], "validation_loss": [0.25]})
+    run_id = tracker.record(None, metrics, history)
+    client = MlflowClient(tracking_uri=ids["tracking_uri"])
+    children = f"tags.`mlflow.parentRunId` = '{ids['run_id']}'"
+    (run,) = client.search_runs([ids["experiment_id"]], f"{children} and tags.study = 'wide'")
+    assert run.info.run_id == run_id and run.info.status == "FINISHED"
+    assert run.data.tags["question"] == "architecture" and run.data.tags["mlflow.runName"] == "wide fold 0"
+    assert run.data.params["network.hidden_sizes"] == "[128, 128]"
+    assert run.data.metrics["validation_loss"] == 0.25
+    names = {item.path for item in client.list_artifacts(run_id)}
+    assert names == {"learning_curve.png", "config.json", "metrics.json"}
+    for fold_run in fold_runs:
+        tags = client.get_run(fold_run).data.tags
+        assert "study" not in tags and tags["mlflow.runName"] == f"fold {tags['fold']}"
+
+
 def test_failed_recording_is_marked(ids: dict, tmp_path: Path) -> None:
     tracker = tracking.FoldTracker(ids, config={})
     metrics = {"fold": 9, "best_epoch": 0, "dataset_hash": "abc", "started": 0.0}

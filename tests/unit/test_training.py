@@ -15,10 +15,11 @@ import torch
 import xarray as xr
 from fakes import fake_ensemble, train_fake_fold
 
-from nnexafs.config import CampaignConfig, Network, Training
+from nnexafs.config import Augmentation, CampaignConfig, Network, Representation, Training
 from nnexafs.errors import UserError
 from nnexafs.files import write_dataset
 from nnexafs.network import StructureNetwork, gaussian_smoothing, smoothing_bins
+from nnexafs.representation import operator, window_grid
 from nnexafs.training import FoldData, Settings, choose_device
 
 SHORT = CampaignConfig(
@@ -56,6 +57,9 @@ def test_files_say_what_happened(dataset: xr.Dataset, tmp_path: Path) -> None:
     assert metrics["validation_loss"] == pytest.approx(best["validation_loss"], rel=1e-6)
     assert history["train_loss"].iloc[-1] < history["train_loss"].iloc[0]
     assert "fold 1: 4 epochs" in lines[-1]
+    state = torch.load(tmp_path / "fold1" / "network.pt", weights_only=True)
+    trained = [tensor for name, tensor in state.items() if name.endswith((".weight", ".bias"))]
+    assert (metrics["features"], metrics["weights"]) == (221, sum(tensor.numel() for tensor in trained))
 
 
 def test_written_weights_are_those_of_the_best_epoch(dataset: xr.Dataset, tmp_path: Path) -> None:
@@ -115,6 +119,42 @@ def test_validation_spectra_are_fixed_and_shifted(dataset: xr.Dataset) -> None:
     features = one.fixed_validation[0].reshape(4, len(one.validation[0]), -1)
     assert float((features[0] - features[3]).norm() / features[0].norm()) > 0.5
     assert torch.equal(one.fixed_validation[1][: len(one.validation[0])], one.validation[1])
+
+
+def test_validation_spectra_do_not_depend_on_how_the_training_is_augmented(dataset: xr.Dataset) -> None:
+    plain = Augmentation(e0_shift_ev=(0, 0), noise=0, mixture_fraction=0, s02=(1, 1))
+    usual, own, compared = (
+        FoldData(dataset, 0, settings, device=torch.device("cpu"), seed=1)
+        for settings in (
+            Settings(SHORT.representation, SHORT.augmentation, SHORT.network, SHORT.training),
+            Settings(SHORT.representation, plain, SHORT.network, SHORT.training),
+            Settings(SHORT.representation, plain, SHORT.network, SHORT.training, SHORT.augmentation),
+        )
+    )
+    assert all(
+        torch.equal(*pair) for pair in zip(usual.fixed_validation, compared.fixed_validation, strict=True)
+    )
+    assert not torch.equal(usual.fixed_validation[0], own.fixed_validation[0])
+    simulated = {tuple(row) for row in compared.simulated(compared.train)[0].numpy().tolist()}
+    assert {tuple(row) for row in compared.draw(20)[0].numpy().tolist()} <= simulated
+
+
+@pytest.mark.parametrize("space", ["r", "wavelet"])
+def test_another_representation_sees_the_same_validation_spectra(dataset: xr.Dataset, space: str) -> None:
+    """The features of space "k" follow from those of any other: the same spectra, noise and all, lie behind them."""
+    coarse = {"wavelet_k_step_per_angstrom": 0.25, "wavelet_r_step_angstrom": 0.1}
+    other = Representation(space=space, r_range_angstrom=(0.2, 6.0), **coarse)
+    one, two = (
+        FoldData(dataset, 0, Settings(kind, SHORT.augmentation, SHORT.network, SHORT.training),
+                 device=torch.device("cpu"), seed=1)
+        for kind in (SHORT.representation, other)
+    )  # fmt: skip
+    k_features, features = (data.fixed_validation[0].double() for data in (one, two))
+    grid = window_grid(SHORT.representation)
+    back = torch.as_tensor(
+        operator(grid, SHORT.representation) @ np.linalg.pinv(operator(grid, other), rcond=1e-4)
+    )
+    assert float((features @ back.T - k_features).norm()) < 0.01 * float(k_features.norm())
 
 
 def test_normalisation_makes_one_the_loss_of_always_the_mean(dataset: xr.Dataset) -> None:

@@ -37,7 +37,7 @@ def yaml_lines(model: BaseModel, indent: int = 0) -> Iterator[str]:
         if isinstance(value, BaseModel):
             yield f"{pad}{name}:"
             yield from yaml_lines(value, indent + 1)
-        elif isinstance(value, dict) and value:
+        elif isinstance(value, dict) and any(isinstance(content, BaseModel) for content in value.values()):
             yield f"{pad}{name}:"
             for entry, content in value.items():
                 yield f"{pad}  {entry}:"

@@ -8,7 +8,7 @@ import torch
 import xarray as xr
 
 from nnexafs.augmentation import Augmenter
-from nnexafs.config import Augmentation
+from nnexafs.config import Augmentation, Representation
 from nnexafs.dataset import TEST
 from nnexafs.distributions import first_shell
 from nnexafs.domain import shift_grid, shifted_features, trajectory_means
@@ -24,6 +24,10 @@ SHELL = {
 TARGETS = {"pair": "pair_distribution", "angle": "angle_distribution"}
 UNITS = {"pair": "1/angstrom", "angle": "1/degree"}
 SHELL_UNITS = {"R1_angstrom": "angstrom", "N1": "1", "sigma2_1_angstrom2": "angstrom2"}
+NO_SHIFT = np.zeros(1)
+
+Answer = dict[str, np.ndarray]
+"""`pair` (S, R) and `angle` (S, A): n(r) and bond angles of S samples."""
 
 
 @dataclass(frozen=True)
@@ -86,16 +90,27 @@ def _augmented(test: xr.Dataset, ensemble: Ensemble, augmentation: Augmentation,
 
 def _baselines(
     case: Case, train: xr.Dataset, ensemble: Ensemble, augmentation: Augmentation
-) -> dict[str, dict[str, np.ndarray]]:
-    """n(r) and angles of the nearest training sample, and their mean over the training set.
+) -> dict[str, Answer]:
+    """The look-ups; for augmented spectra with training samples at many E0 shifts and the middle S0^2."""
+    features = ensemble.features(case.k, case.chi)
+    if not case.augmented:
+        return look_ups(features, train, ensemble.representation)
+    scaled = train.assign(chi=np.mean(augmentation.s02) * train["chi"])
+    return look_ups(features, scaled, ensemble.representation, shifts_ev=shift_grid(augmentation))
 
-    For augmented spectra the training samples are seen at many E0 shifts and the middle S0^2.
-    """
-    shifts = shift_grid(augmentation) if case.augmented else np.zeros(1)
-    amplitude = np.mean(augmentation.s02) if case.augmented else 1.0
-    k, chi = train["k"].values, amplitude * train["chi"].values
-    bank = [shifted_features(k, chi, ensemble.representation, shift_ev=shift) for shift in shifts]
-    nearest = _nearest(ensemble.features(case.k, case.chi), np.concatenate(bank)) % len(chi)
+
+def look_ups(
+    features: np.ndarray,
+    train: xr.Dataset,
+    representation: Representation,
+    *,
+    shifts_ev: np.ndarray = NO_SHIFT,
+) -> dict[str, Answer]:
+    """What needs no network: n(r) and angles of the training sample nearest to each row of `features` (S, F)
+    among all of `train` at all `shifts_ev`, and their mean over `train`."""
+    k, chi = train["k"].values, train["chi"].values
+    bank = [shifted_features(k, chi, representation, shift_ev=shift) for shift in shifts_ev]
+    nearest = _nearest(features, np.concatenate(bank)) % len(chi)
     truths = {name: train[variable].values for name, variable in TARGETS.items()}
     repeated = {name: np.broadcast_to(t.mean(0), (len(nearest), t.shape[1])) for name, t in truths.items()}
     return {"nearest": {name: truth[nearest] for name, truth in truths.items()}, "mean": repeated}
@@ -106,18 +121,10 @@ def _nearest(features: np.ndarray, bank: np.ndarray) -> np.ndarray:
     return ((bank**2).sum(axis=1) - 2 * features @ bank.T).argmin(axis=1)
 
 
-def _metrics(case: Case, prediction: Prediction, baselines: dict[str, dict[str, np.ndarray]]) -> dict:
-    """Errors of the ensemble and the baselines over all samples, by phase and by temperature."""
+def _metrics(case: Case, prediction: Prediction, baselines: dict[str, Answer]) -> dict:
+    """Errors of the ensemble and the baselines, and how often the ensemble's spread holds the truth."""
     answers = {"ensemble": {"pair": prediction.pair_mean, "angle": prediction.angle_mean}} | baselines
-    by_name = {name: _sample_errors(case.truth, answer) for name, answer in answers.items()}
-    phases = case.truth["phase"].values.astype(str)
-    temperatures = case.truth["temperature_kelvin"].values
-    everything = np.ones(len(phases), dtype=bool)
-    return {
-        "count": len(phases),
-        **{name: _summary(errors, everything) for name, errors in by_name.items()},
-        "by_phase": _grouped(by_name, phases, str),
-        "by_temperature_kelvin": _grouped(by_name, temperatures, "{:g}".format),
+    return errors_of(case.truth, answers) | {
         "calibration": {
             name: _calibration(case.truth[variable].values, prediction, name)
             for name, variable in TARGETS.items()
@@ -125,7 +132,20 @@ def _metrics(case: Case, prediction: Prediction, baselines: dict[str, dict[str, 
     }
 
 
-def _sample_errors(truth: xr.Dataset, answer: dict[str, np.ndarray]) -> dict[str, np.ndarray]:
+def errors_of(truth: xr.Dataset, answers: dict[str, Answer]) -> dict:
+    """Errors of each of several answers to the samples of `truth`: over all, by phase and by temperature."""
+    by_name = {name: _sample_errors(truth, answer) for name, answer in answers.items()}
+    phases = truth["phase"].values.astype(str)
+    everything = np.ones(len(phases), dtype=bool)
+    return {
+        "count": len(phases),
+        **{name: _summary(errors, everything) for name, errors in by_name.items()},
+        "by_phase": _grouped(by_name, phases, str),
+        "by_temperature_kelvin": _grouped(by_name, truth["temperature_kelvin"].values, "{:g}".format),
+    }
+
+
+def _sample_errors(truth: xr.Dataset, answer: Answer) -> dict[str, np.ndarray]:
     """Errors of each sample: rms and relative L2 of both targets, and of the first shell (NaN: none)."""
     errors: dict[str, np.ndarray] = {}
     for name, variable in TARGETS.items():

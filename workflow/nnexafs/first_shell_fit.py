@@ -4,9 +4,12 @@ import tempfile
 from pathlib import Path
 
 import numpy as np
+from ase.build import bulk
 
+from nnexafs.config import Feff
 from nnexafs.errors import UserError
-from nnexafs.scattering.feff import FrozenPhases, single_scattering_paths
+from nnexafs.scattering.feff import FrozenPhases, freeze, single_scattering_paths
+from nnexafs.scattering.feff_input import Edge
 from nnexafs.spectra_reading import quiet_larch
 
 SAME_SHELL_ANGSTROM = 0.08  # pi / (2 * 14 per angstrom) is 0.11
@@ -19,7 +22,7 @@ def first_shell_fit(
     phases: FrozenPhases,
     shells: int = 1,
     k_range: tuple[float, float] = (3.0, 14.0),
-    r_range: tuple[float, float] = (1.6, 3.0),
+    r_range: tuple[float, float] | None = None,
     k_weight: int = 2,
 ) -> dict:
     """Fit R and sigma2 of the `shells` nearest shells, and one S0^2 and one E0, with larch's feffit.
@@ -27,19 +30,52 @@ def first_shell_fit(
     `k` per angstrom and `chi` of shape (k,), finite; FEFF's paths are those of the frozen phases' reference
     cell. N is fixed to the reference's; S0^2 and N cannot be told apart. `e0_shift_ev` is what must be added to
     the E0 that chi was extracted with. Uncertainties are one standard deviation, correlations included.
+    `r_range` (angstrom, where the transform peaks) is by default that of `transform_range`.
     Returns plain numbers: `s02, e0_shift_ev, r_factor` with `_std`, and `shells`, a list of
     `{N, R_angstrom, R_std, sigma2_angstrom2, sigma2_std, R_reference_angstrom}`.
     """
+    check_fit_range(k, chi, k_range)
+    paths = nearest_shells(phases, shells)
+    r_range = r_range or transform_range(paths)
+    return _fit(paths, k, chi, k_range=k_range, r_range=r_range, k_weight=k_weight)
+
+
+def check_fit_range(k: np.ndarray, chi: np.ndarray, k_range: tuple[float, float]) -> None:
+    """UserError where the data do not reach over the fit range or are not finite."""
     if k[-1] < k_range[1] or not np.isfinite(chi).all():
         raise UserError(
             f"first-shell fit: chi(k) ends at {k[-1]:.2f} per angstrom, the fit range at {k_range[1]:g}; "
             "shorten the fit range"
         )
+
+
+def own_crystal_phases(element: str, *, edge: Edge) -> FrozenPhases:
+    """Phases, without self-consistency, of the element's own crystal as ASE tabulates it; takes a few seconds.
+
+    UserError for an element without a simple crystal (ASE's reference state).
+    """
+    try:
+        crystal = bulk(element)
+    except (ValueError, RuntimeError) as error:
+        raise UserError(f"first-shell fit: ASE has no simple crystal of {element}: {error}") from error
+    with tempfile.TemporaryDirectory(prefix="nnexafs-feff-") as folder:
+        freeze(crystal, element=element, edge=edge, settings=Feff(scf=False), folder=Path(folder) / element)
+        return FrozenPhases.load(Path(folder) / element)
+
+
+def nearest_shells(phases: FrozenPhases, wanted: int) -> list[list]:
+    """Larch's paths of the reference cell's nearest shells, single scattering."""
     with tempfile.TemporaryDirectory(prefix="nnexafs-feff-") as folder:
         for name, content in single_scattering_paths(phases).items():
             (Path(folder) / name).write_bytes(content)
-        paths = _shells(Path(folder), shells)
-    return _fit(paths, k, chi, k_range=k_range, r_range=r_range, k_weight=k_weight)
+        return _shells(Path(folder), wanted)
+
+
+def transform_range(shells: list[list]) -> tuple[float, float]:
+    """Range of R (angstrom) in which the Fourier transform holds these shells: 1.6 to 3.0 for nickel's first."""
+    # The phase shifts put a peak 0.2 to 0.5 angstrom below its distance.
+    first, last = shells[0][0].reff, shells[-1][-1].reff
+    return round(0.64 * first, 1), round(max(1.19 * first, last + 0.15), 1)
 
 
 def _shells(folder: Path, wanted: int) -> list[list]:

@@ -6,10 +6,11 @@ redoes none, and a change of the learning rate leaves every trajectory alone.
 
 import json
 
-from nnexafs.config import CampaignConfig, Model, canonical
-from nnexafs.statepoints import StatePoint, find, seed_of
+from nnexafs.config import CampaignConfig, Crystal, Grid, Model, canonical
+from nnexafs.statepoints import StatePoint, seed_of
 
 GRID_AXES = {"temperatures_kelvin", "lattice_scales", "replicas"}
+SIZE = {"lattice_angstrom", "lattice_by_kelvin", "density_per_cubic_angstrom", "density_by_kelvin"}
 
 
 def strings(**values: object) -> str:
@@ -21,18 +22,25 @@ def strings(**values: object) -> str:
     return json.dumps(plain, sort_keys=True)
 
 
-def dynamics(config: CampaignConfig, state_point_id: str) -> str:
+def dynamics(config: CampaignConfig, point: StatePoint) -> str:
     """What the trajectory of a state point depends on."""
-    point = find(config, state_point_id)
-    grid = config.phases.present()[point.phase]
+    grid = config.grid(point.phase, point.series)
     return strings(
-        state_point=state_point_id,
-        structure=grid.model_dump(mode="json", exclude=GRID_AXES),
+        state_point=point.id,
+        structure=grid.model_dump(mode="json", exclude=GRID_AXES | SIZE)
+        | size_of(grid, point.temperature_kelvin),
         potential=config.potentials[grid.potential],
         dynamics=config.dynamics,
         element=config.element,
         seed=dynamics_seed(config, point),
     )
+
+
+def size_of(grid: Grid, temperature_kelvin: float) -> dict[str, float]:
+    """Lattice constant of a crystal, or density of a liquid, at that temperature and scale 1."""
+    if isinstance(grid, Crystal):
+        return {"lattice_angstrom": grid.lattice_at(temperature_kelvin)}
+    return {"density_per_cubic_angstrom": grid.density_at(temperature_kelvin)}
 
 
 def dynamics_seed(config: CampaignConfig, point: StatePoint) -> int:
@@ -48,13 +56,18 @@ def scattering(config: CampaignConfig) -> str:
         element=config.element,
         edge=config.edge,
         feff=config.exafs.feff,
-        reference=reference.model_dump(mode="json", exclude=GRID_AXES),
+        reference=reference.model_dump(mode="json", exclude=GRID_AXES | {"lattice_by_kelvin"}),
     )
+
+
+def tables(config: CampaignConfig) -> str:
+    """What the amplitude tables depend on beside the frozen phases."""
+    return strings(feff=config.exafs.feff, closest_angstrom=config.exafs.closest_angstrom)
 
 
 def exafs(config: CampaignConfig, state_point_id: str) -> str:
     """What the spectra of a trajectory depend on (`processes` only changes how fast they come)."""
-    settings = config.exafs.model_dump(mode="json", exclude={"processes"})
+    settings = config.exafs.model_dump(mode="json", exclude={"processes", "closest_angstrom"})
     return strings(
         exafs=settings,
         distributions=config.distributions,
@@ -93,11 +106,35 @@ def training_seed(config: CampaignConfig, fold: int | str) -> int:
     return seed_of(config.seed, "training", fold)
 
 
+def study(config: CampaignConfig, name: str) -> str:
+    """What a study depends on beside the dataset."""
+    chosen = config.studies[name]
+    representation, augmentation, network, changed = config.studied(chosen)
+    return strings(
+        representation=representation,
+        augmentation=augmentation,
+        network=network,
+        training=changed.model_dump(mode="json", exclude={"threads", "accelerator"}),
+        validated_with=config.augmentation,
+        leave_out=chosen.leave_out,
+        folds=chosen.folds,
+        seed=training_seed(config, "all"),
+    )
+
+
+def series(config: CampaignConfig, name: str) -> str:
+    """What the reading of a held-out series depends on beside its spectra and the ensemble."""
+    chosen = config.series[name]
+    return strings(mixtures=chosen.mixtures, cumulant_fit=chosen.cumulant_fit)
+
+
 def measurement(config: CampaignConfig, name: str) -> str:
     """What the processed spectrum of a measurement depends on beside its files."""
     return strings(
-        measurement=config.measurements[name].model_dump(mode="json", exclude={"compare_with"}),
-        element=config.element,
+        measurement=config.measurements[name].model_dump(
+            mode="json", exclude={"compare_with", "known", "fit_shells", "distance_scale"}
+        ),
+        element=config.measurements[name].element or config.element,
         edge=config.edge,
         k_max=config.exafs.feff.k_max_per_angstrom,
     )

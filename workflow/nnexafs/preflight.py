@@ -16,9 +16,11 @@ def check(config: CampaignConfig) -> None:
     """UserError with the config key unless potentials, cells, FEFF and measured files are all there."""
     binaries_folder()
     check_edge(config.element, config.edge)
-    for phase, grid in config.phases.present().items():
-        cell = build(phase, grid, element=config.element, lattice_scale=1.0)
-        check_subsets(config.exafs, len(cell), place=f"phases.{phase}")
+    for place, grid in config.grids().items():
+        kelvin = grid.temperatures_kelvin[0]
+        phase = place.rpartition(".")[2]
+        cell = build(phase, grid, element=config.element, lattice_scale=1.0, temperature_kelvin=kelvin)
+        check_subsets(config.exafs, len(cell), place=place)
         with tempfile.TemporaryDirectory() as folder:
             potential = config.potentials[grid.potential]
             potentials.pair_commands(potential, element=config.element, folder=Path(folder))

@@ -62,7 +62,7 @@ def modules_behind(name: str) -> set[str]:
     while waiting:
         module = waiting.pop()
         path = module_file(module)
-        if module in found or module in TRANSPARENT or path is None:
+        if module in found or module.partition(".")[0] in TRANSPARENT or path is None:
             continue
         found.add(module)
         parents = [module.rpartition(".")[0]] if "." in module else []

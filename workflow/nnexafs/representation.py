@@ -1,4 +1,4 @@
-"""What the network sees of chi(k): a linear operator (window, Fourier filter) in larch's conventions."""
+"""What the network sees of chi(k): a linear operator (window, Fourier filter, wavelets), as larch defines them."""
 
 import numpy as np
 
@@ -62,10 +62,28 @@ def r_grid(settings: Representation) -> np.ndarray:
     return r[(r >= low) & (r <= high)]
 
 
+def wavelet_points(settings: Representation) -> tuple[np.ndarray, np.ndarray]:
+    """k (P,) per angstrom and R (P,) angstrom of the points of the Morlet transform, R by R, inside both ranges."""
+    k = _steps(settings.k_range_per_angstrom, settings.wavelet_k_step_per_angstrom)
+    r = _steps(settings.r_range_angstrom, settings.wavelet_r_step_angstrom)
+    return np.tile(k, len(r)), np.repeat(r, len(k))
+
+
+def _steps(low_high: tuple[float, float], step: float) -> np.ndarray:
+    """From `low` in whole steps, at most to `high`."""
+    low, high = low_high
+    return low + step * np.arange(int(np.floor((high - low) / step + 1e-6)) + 1)
+
+
 def feature_axis(settings: Representation) -> np.ndarray:
-    """The axis of the features: k of the window (space "k"), or R of the real, then the imaginary parts."""
+    """The axis of the features: k of the window (space "k"), or R of the real, then the imaginary parts.
+
+    In space "wavelet" each R appears once for every k (see `wavelet_points`).
+    """
     if settings.space == "r":
         return np.tile(r_grid(settings), 2)
+    if settings.space == "wavelet":
+        return np.tile(wavelet_points(settings)[1], 2)
     low, high = settings.k_range_per_angstrom
     k = window_grid(settings)
     return k[(k >= low - 1e-9) & (k <= high + 1e-9)]
@@ -78,17 +96,47 @@ def operator(k: np.ndarray, settings: Representation) -> np.ndarray:
     The simulated spectra hold only paths up to a length; the window in R removes what lies beyond it from
     the measured ones too. Space "r": real and imaginary parts of chi(R) inside the R range.
     Same conventions as `xftf` and `xftr` of larch (Hanning windows).
+
+    Space "wavelet": real and imaginary parts of the Morlet transform of space "k"'s signal f(k),
+
+        W(k, R) = sqrt(2R / kappa) integral f(k') conj(psi((2R / kappa) (k' - k))) dk'
+        psi(t) = (exp(i kappa t) - exp(-kappa^2 sigma^2 / 2)) exp(-t^2 / (2 sigma^2)) / (sqrt(2 pi) sigma)
+
+    (Funke, Scheinost, Chukalina, Phys. Rev. B 71, 094110 (2005)) with sigma = 1, which only sets the scale, and
+    kappa = kappa sigma = `wavelet_oscillations`. A wavelet is a Gaussian of standard deviation kappa sigma / (2R) in
+    k and R / (kappa sigma) in R; their product is 1/2. It needs the window in R too: at the range's end it
+    would otherwise see what lies an R / (kappa sigma) beyond.
     """
     grid = window_grid(settings)
     to_r = _forward(grid, settings) @ interpolation_matrix(np.asarray(k, dtype=float), grid)
     r = _all_r(settings)
     if settings.space == "r":
         inside = np.isin(r, r_grid(settings))
-        return np.concatenate([to_r[inside].real, to_r[inside].imag])
-    filtered = to_r * hanning_window(r, *settings.r_range_angstrom, sill=R_SILL_ANGSTROM)[:, None]
-    back = np.exp(2j * np.outer(feature_axis(settings), r))
+        return _real_and_imaginary(to_r[inside])
+    window = hanning_window(r, *settings.r_range_angstrom, sill=R_SILL_ANGSTROM)
+    filtered = to_r * window[:, None]
     norm = 2 * np.sqrt(np.pi) / (settings.k_step_per_angstrom * FOURIER_POINTS)
+    if settings.space == "wavelet":
+        seen = window > 0
+        return _real_and_imaginary(norm / 2 * (_wavelets(r[seen], settings) @ filtered[seen]))
+    back = np.exp(2j * np.outer(feature_axis(settings), r))
     return norm * (back @ filtered).real
+
+
+def _real_and_imaginary(matrix: np.ndarray) -> np.ndarray:
+    return np.concatenate([matrix.real, matrix.imag])
+
+
+def _wavelets(r: np.ndarray, settings: Representation) -> np.ndarray:
+    """Matrix (P, R'): the Morlet transform of exp(2ikR') at each of the `wavelet_points`.
+
+    The integral over k' is that of a Gaussian. The signal's other half, exp(-2ikR'), adds less than
+    exp(-kappa^2 sigma^2 / 2), 0.0003 at most, and is left out.
+    """
+    k, own_r = wavelet_points(settings)
+    kappa, ratio = settings.wavelet_oscillations, r / own_r[:, None]
+    seen = np.exp(-0.5 * (kappa * (ratio - 1)) ** 2) - np.exp(-0.5 * kappa**2 * (1 + ratio**2))
+    return np.sqrt(kappa / (2 * own_r))[:, None] * seen * np.exp(2j * np.outer(k, r))
 
 
 def _forward(grid: np.ndarray, settings: Representation) -> np.ndarray:

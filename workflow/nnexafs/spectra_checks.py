@@ -99,7 +99,7 @@ def check_rises(energy: np.ndarray, mu: np.ndarray, *, e0_ev: float, path: Path)
     if not len(before) or not len(after) or after.mean() <= before[-len(after) :].mean():
         raise UserError(
             f"{path}: the signal does not rise at the edge ({e0_ev:.1f} eV); expected mu(E) = ln(I0/I) "
-            "or fluorescence; check signal_column"
+            "or fluorescence; check signal_column, or incident_columns and transmitted_columns"
         )
 
 

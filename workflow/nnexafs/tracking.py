@@ -1,4 +1,4 @@
-"""Experiment tracking with MLflow: one run a campaign, a child run a fold, the ensemble as a model."""
+"""Experiment tracking with MLflow: one run a campaign, a child run a fold, of the ensemble and of studies."""
 
 import os
 import time
@@ -108,19 +108,28 @@ class FoldTracker:
     """Records finished folds as children of the campaign's run.
 
     Made before a training starts, so that a missing store is found before the work is done. Folds may
-    record at the same time from several processes.
+    record at the same time from several processes. The folds of a study carry its tags `study` and
+    `question`; those of the campaign's own ensemble have neither.
     """
 
-    def __init__(self, ids: Mapping[str, str], *, config: Mapping) -> None:
-        self.ids, self.config = dict(ids), config
+    def __init__(
+        self,
+        ids: Mapping[str, str],
+        *,
+        config: Mapping,
+        study: str | None = None,
+        question: str | None = None,
+    ) -> None:
+        self.ids, self.config, self.study = dict(ids), config, study
+        self.tags = {"study": study, "question": question or ""} if study else {}
         self.client, _ = campaign_client(ids)
 
-    def record(self, folder: Path, metrics: dict, history: pd.DataFrame) -> str:
-        """Create the fold's run with params, learning curves, metrics, figure and checkpoint; its id."""
+    def record(self, folder: Path | None, metrics: dict, history: pd.DataFrame) -> str:
+        """Create the fold's run with params, learning curves, metrics, figure and the files of `folder`; its id."""
         client, ids = self.client, self.ids
-        tags = {
+        tags = self.tags | {
             "mlflow.parentRunId": ids["run_id"],
-            "mlflow.runName": f"fold {metrics['fold']}",
+            "mlflow.runName": f"{self.study or ''} fold {metrics['fold']}".strip(),
             "mlflow.source.git.commit": git_commit(),
             "dataset_hash": metrics["dataset_hash"],
             "fold": str(metrics["fold"]),
@@ -135,7 +144,7 @@ class FoldTracker:
             client.log_dict(run_id, dict(self.config), "config.json")
             client.log_dict(run_id, metrics, "metrics.json")
             client.log_figure(run_id, learning_curve(history, metrics["best_epoch"]), "learning_curve.png")
-            for path in sorted(Path(folder).iterdir()):
+            for path in sorted(Path(folder).iterdir()) if folder else ():
                 client.log_artifact(run_id, str(path))
         except BaseException:
             _patiently(lambda: client.set_terminated(run_id, "FAILED"))

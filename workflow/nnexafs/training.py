@@ -40,18 +40,31 @@ Samples = tuple[Tensor, Tensor, Tensor]
 class Tracker(Protocol):
     """What training needs of an experiment tracker (see `tracking.FoldTracker`)."""
 
-    def record(self, folder: Path, metrics: dict, history: pd.DataFrame) -> str:
-        """Record a finished fold (its files are in `folder`) and return the run's id."""
+    def record(self, folder: Path | None, metrics: dict, history: pd.DataFrame) -> str:
+        """Record a finished fold (its files are in `folder`, if it has any) and return the run's id."""
 
 
 @dataclass(frozen=True)
 class Settings:
-    """The config's sections that a training depends on."""
+    """The config's sections that a training depends on.
+
+    `validated_with` makes the validation spectra where that is not the training's own augmentation.
+    """
 
     representation: config.Representation
     augmentation: config.Augmentation
     network: config.Network
     training: config.Training
+    validated_with: config.Augmentation | None = None
+
+
+@dataclass(frozen=True)
+class TrainedFold:
+    """The network of a fold at its best epoch, losses by epoch, and the fold's metrics."""
+
+    network: StructureNetwork
+    history: pd.DataFrame
+    metrics: dict
 
 
 def train_fold(
@@ -64,6 +77,7 @@ def train_fold(
     training: config.Training,
     seed: int,
     folder: Path,
+    validated_with: config.Augmentation | None = None,
     tracker: Tracker | None = None,
     report: Callable[[str], None] = print,
 ) -> dict:
@@ -71,14 +85,33 @@ def train_fold(
 
     `folder` gets `network.pt` (state dict with the normalisation, loadable with `weights_only`),
     `history.csv` (epoch, train_loss, validation_loss) and `metrics.json`; it appears only when complete.
-    The same dataset, settings and seed give the same weights on a CPU. UserError when the fold is empty or
-    a GPU is asked for and there is none.
+    The rest is as in `fit_fold`.
     """
-    settings = Settings(representation, augmentation, network, training)
-    device = choose_device(training.accelerator)
+    settings = Settings(representation, augmentation, network, training, validated_with)
+    trained = fit_fold(dataset, fold=fold, settings=settings, seed=seed, report=report)
+    _write(Path(folder), trained, tracker)
+    return trained.metrics
+
+
+def fit_fold(
+    dataset: xr.Dataset,
+    *,
+    fold: int,
+    settings: Settings,
+    seed: int,
+    report: Callable[[str], None] = print,
+) -> TrainedFold:
+    """Train the network whose validation data is `fold`, in memory.
+
+    The validation spectra are the same whatever the representation, architecture and training augmentation, if
+    `settings.validated_with` is; `validation` and `test` of the metrics are in physical units and depend on no
+    normalisation. The same dataset, settings and seed give the same weights on a CPU. UserError when the fold is
+    empty or a GPU is asked for and there is none.
+    """
+    device = choose_device(settings.training.accelerator)
     started = time.time()
     threads = torch.get_num_threads()
-    torch.set_num_threads(training.threads)
+    torch.set_num_threads(settings.training.threads)
     try:
         with torch.random.fork_rng(devices=[]):
             torch.manual_seed(seed_of(seed, "fold", fold))
@@ -88,8 +121,7 @@ def train_fold(
     finally:
         torch.set_num_threads(threads)
     report(f"fold {fold}: {metrics['epochs']} epochs, best validation loss {metrics['validation_loss']:.4f}")
-    _write(Path(folder), module.network, history, metrics, tracker)
-    return metrics
+    return TrainedFold(module.network, pd.DataFrame(history.rows), metrics)
 
 
 def choose_device(accelerator: str) -> torch.device:
@@ -130,7 +162,9 @@ class FoldData:
         grid = window_grid(settings.representation)
         matrix = operator(grid, settings.representation)
         self.matrix = torch.as_tensor(matrix.T, dtype=torch.float32, device=device)
-        self.augmenter = Augmenter(dataset["k"].values, grid, settings.augmentation, device=device)
+        k, validated_with = dataset["k"].values, settings.validated_with or settings.augmentation
+        self.augmenter = Augmenter(k, grid, settings.augmentation, device=device)
+        self.validation_augmenter = Augmenter(k, grid, validated_with, device=device)
         self.generator = torch.Generator(device).manual_seed(seed_of(seed, "augmentation", fold))
         self.fold, self.dataset_hash = fold, dataset.attrs["hash"]
         self.smoothing_bins = smoothing_bins(dataset, settings.network)
@@ -156,11 +190,12 @@ class FoldData:
 
     def _fixed_validation(self, seed: int, device: torch.device) -> Samples:
         chi, pair, angle = (tensor.repeat(VALIDATION_SHIFTS, 1) for tensor in self.validation)
-        low, high = self.augmenter.settings.e0_shift_ev
+        augmenter = self.validation_augmenter
+        low, high = augmenter.settings.e0_shift_ev
         shifts = torch.linspace(low, high, VALIDATION_SHIFTS, device=device)
         shifts = shifts.repeat_interleave(len(self.validation[0]))
         generator = torch.Generator(device).manual_seed(seed)
-        return self.augmenter.measured(chi, generator=generator, shift_ev=shifts) @ self.matrix, pair, angle
+        return augmenter.measured(chi, generator=generator, shift_ev=shifts) @ self.matrix, pair, angle
 
 
 class Batches:
@@ -299,20 +334,19 @@ def _metrics(module: Regression, data: FoldData, history: History, *, fold: int,
         "validation": errors(network, data.fixed_validation),
         "test": errors(network, data.simulated(data.test)),
         "training_samples": len(data.train[0]),
+        "features": data.matrix.shape[1],
+        "weights": sum(weight.numel() for weight in network.parameters()),
         "device": str(next(network.parameters()).device),
         "started": started,
         "seconds": time.time() - started,
     }
 
 
-def _write(
-    folder: Path, network: StructureNetwork, history: History, metrics: dict, tracker: Tracker | None
-) -> None:
-    table = pd.DataFrame(history.rows)
+def _write(folder: Path, trained: TrainedFold, tracker: Tracker | None) -> None:
     with replacing_folder(folder) as temporary:
-        state = {name: value.cpu() for name, value in network.state_dict().items()}
+        state = {name: value.cpu() for name, value in trained.network.state_dict().items()}
         torch.save(state, temporary / "network.pt")
-        table.to_csv(temporary / "history.csv", index=False)
+        trained.history.to_csv(temporary / "history.csv", index=False)
         if tracker is not None:
-            metrics["run_id"] = tracker.record(temporary, metrics, table)
-        write_json(temporary / "metrics.json", metrics)
+            trained.metrics["run_id"] = tracker.record(temporary, trained.metrics, trained.history)
+        write_json(temporary / "metrics.json", trained.metrics)

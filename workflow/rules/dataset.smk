@@ -9,7 +9,7 @@ rule dataset:
     No trajectory is on two sides, so that near-identical snapshots cannot flatter the error.
     """
     input:
-        spectra=expand(rules.exafs.output, state_point=state_points),
+        spectra=expand(rules.exafs.output, state_point=IN_DATASET),
     output:
         f"{RESULTS}/dataset/dataset.nc",
     log:

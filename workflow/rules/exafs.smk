@@ -53,7 +53,7 @@ rule tables:
     threads: 2
     params:
         config=CONFIG,
-        settings=leaves.scattering(campaign),
+        settings=leaves.tables(campaign),
         code=provenance.code_hash("scattering.tables"),
         folder=lambda wildcards, input: Path(input.phases).parent,
     shell:

@@ -38,12 +38,16 @@ rule fit:
         "../../envs/spectra.yaml"
     params:
         config=CONFIG,
-        settings=leaves.strings(representation=campaign.representation),
+        settings=lambda wildcards: leaves.strings(
+            representation=campaign.representation,
+            shells=campaign.measurements[wildcards.measurement].fit_shells,
+            element=campaign.measurements[wildcards.measurement].element,
+        ),
         code=provenance.code_hash("first_shell_fit"),
         folder=lambda wildcards, input: Path(input.phases).parent,
     shell:
         "python -m nnexafs fit {input.chi} --config {params.config} --phases {params.folder}"
-        " --out {output} > {log} 2>&1"
+        " --measurement {wildcards.measurement} --out {output} > {log} 2>&1"
 
 
 rule predict:
@@ -66,6 +70,8 @@ rule predict:
         config=CONFIG,
         code=provenance.code_hash("inversion", "predictor"),
         ensemble=lambda wildcards, input: Path(input.ensemble).parent,
+        scale=lambda wildcards: campaign.measurements[wildcards.measurement].distance_scale,
         folder=lambda wildcards, output: Path(output.rdf).parent,
     shell:
-        "python -m nnexafs predict {input.chi} --ensemble {params.ensemble} --out {params.folder} > {log} 2>&1"
+        "python -m nnexafs predict {input.chi} --ensemble {params.ensemble} --out {params.folder}"
+        " --distance-scale {params.scale} > {log} 2>&1"

@@ -19,7 +19,9 @@ rule md:
         "../../envs/md.yaml"
     params:
         config=CONFIG,
-        settings=lambda wildcards: leaves.dynamics(campaign, wildcards.state_point),
+        settings=lambda wildcards: leaves.dynamics(
+            campaign, state_points[wildcards.state_point]
+        ),
         code=provenance.code_hash("dynamics.simulation"),
     shell:
         "python -m nnexafs md --config {params.config} --state-point {wildcards.state_point}"

@@ -6,7 +6,7 @@ rule report:
     """One page that opens without a network: the campaign, its errors, the measured spectra, what was flagged."""
     input:
         dataset=rules.dataset.output,
-        trajectories=expand(rules.md.output, state_point=state_points),
+        trajectories=expand(rules.md.output, state_point=IN_DATASET),
         folds=expand(rules.train.output.metrics, fold=FOLDS),
         run=rules.track.output,
         ensemble=rules.ensemble.output.manifest,
@@ -16,6 +16,8 @@ rule report:
         inversions=expand(
             rules.predict.output.shells, measurement=campaign.measurements
         ),
+        series=expand(rules.series.output.metrics, series=campaign.series),
+        studies=expand(rules.study.output, study=campaign.studies),
         compared=[one.metrics for one in campaign.report.compare_with.values()],
     output:
         f"{RESULTS}/report.html",

@@ -3,7 +3,7 @@
 import click
 
 from nnexafs import __version__
-from nnexafs.cli import config, ensemble, measurement, network, simulation
+from nnexafs.cli import config, ensemble, measurement, network, series, simulation
 from nnexafs.cli.common import Commands
 
 
@@ -24,8 +24,10 @@ for command in (
     network.dataset,
     network.track,
     network.train,
+    network.study,
     network.ensemble,
     network.evaluate,
+    series.series,
     measurement.spectrum,
     measurement.fit,
     measurement.predict,

@@ -1,4 +1,4 @@
-"""Commands about networks: dataset, track, train, ensemble, evaluate."""
+"""Commands about networks: dataset, track, train, study, ensemble, evaluate."""
 
 from pathlib import Path
 
@@ -80,6 +80,43 @@ def train(dataset_file: Path, configs: tuple[Path, ...], fold: int, run: Path | 
         folder=out,
         tracker=tracker,
         report=say,
+    )
+
+
+@click.command()
+@click.argument("dataset_file", metavar="DATASET", type=InFile)
+@config_option
+@click.option("--study", "name", required=True, help="Name of an entry of the config's studies.")
+@click.option("--run", type=InFile, help="Parent run (nnexafs track); without it nothing goes to MLflow.")
+@out_option("File for the study's numbers (JSON).")
+def study(dataset_file: Path, configs: tuple[Path, ...], name: str, run: Path | None, out: Path) -> None:
+    """Train otherwise on the same folds of DATASET: another representation, architecture or split."""
+    from nnexafs.config import load
+    from nnexafs.errors import UserError
+    from nnexafs.files import read_dataset, read_json, write_json
+    from nnexafs.study import as_trained, run_study
+
+    settings = load(*configs)
+    if name not in settings.studies:
+        known = ", ".join(settings.studies) or "none"
+        raise UserError(f"no study '{name}' in the config (it has: {known})")
+    chosen = settings.studies[name]
+    samples = read_dataset(dataset_file, what="dataset")
+    tracker = None
+    if run:
+        from nnexafs.tracking import FoldTracker
+
+        ids = read_json(run, what="MLflow run")
+        tracker = FoldTracker(ids, config=as_trained(settings, chosen), study=name, question=chosen.question)
+    result = run_study(samples, name=name, study=chosen, config=settings, tracker=tracker, report=say)
+    write_json(out, result)
+    errors = {
+        part: values["pair_relative_l2"]
+        for part, values in (("test", result["test"]), *result["beside"].items())
+    }
+    say(
+        f"{name}: relative error of n(r) in validation {result['validation']['pair_relative_l2']['mean']:.3f}, on "
+        f"{result['test']['count']} test trajectories {errors['test']:.3f} (nearest sample {errors['nearest']:.3f})"
     )
 
 

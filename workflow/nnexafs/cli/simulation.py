@@ -20,7 +20,7 @@ def md(configs: tuple[Path, ...], state_point: str, out: Path) -> None:
 
     settings = load(*configs)
     point = statepoints.find(settings, state_point)
-    grid = settings.phases.present()[point.phase]
+    grid = settings.grid(point.phase, point.series)
     trajectory = simulate(
         point,
         grid=grid,
@@ -61,10 +61,13 @@ def tables(configs: tuple[Path, ...], phases: Path, processes: int, out: Path) -
     from nnexafs.scattering import tables as amplitude_tables
     from nnexafs.scattering.feff import FrozenPhases
 
-    settings = load(*configs).exafs.feff
+    exafs = load(*configs).exafs
+    settings = exafs.feff
     frozen = FrozenPhases.load(phases)
     frozen.check_settings(settings, place=str(phases))
-    domain = amplitude_tables.domain_for(frozen.reference, settings.path_length_angstrom)
+    domain = amplitude_tables.domain_for(
+        frozen.reference, settings.path_length_angstrom, closest_angstrom=exafs.closest_angstrom
+    )
     made = amplitude_tables.make(frozen, domain, processes=processes, report=say)
     amplitude_tables.write(made, out, fingerprint=amplitude_tables.fingerprint(frozen, domain))
 

@@ -41,7 +41,13 @@ def simulate(
     """
     started = time.perf_counter()
     schedule = Schedule.of(dynamics)
-    atoms = build(state_point.phase, grid, element=element, lattice_scale=state_point.lattice_scale)
+    atoms = build(
+        state_point.phase,
+        grid,
+        element=element,
+        lattice_scale=state_point.lattice_scale,
+        temperature_kelvin=state_point.temperature_kelvin,
+    )
     with tempfile.TemporaryDirectory(prefix="nnexafs-potential-") as name:
         folder = Path(name)
         pair = potentials.pair_commands(potential, element=element, folder=folder)

@@ -4,16 +4,22 @@ from pathlib import Path
 
 from ase.data import atomic_masses, atomic_numbers
 
-from nnexafs.config import EamPotential, MeamPotential, Potential, SuttonChenPotential
+from nnexafs.config import (
+    EamPotential,
+    FinnisSinclairPotential,
+    MeamPotential,
+    Potential,
+    SuttonChenPotential,
+)
 from nnexafs.files import sha256_of_files
-from nnexafs.potentials import lammps_files, meam_library, sutton_chen
+from nnexafs.potentials import finnis_sinclair, lammps_files, meam_library, sutton_chen
 
 
 def pair_commands(potential: Potential, *, element: str, folder: Path) -> list[str]:
     """LAMMPS commands (units metal, one atom type) that set up `potential` and the mass of `element`.
 
-    Files that have to be written (Sutton-Chen tables) go to `folder`, which must outlive the use of the
-    commands. Raises UserError when a file is missing or has no such element.
+    Files that have to be written (tables of Sutton-Chen and Finnis-Sinclair) go to `folder`, which must outlive
+    the use of the commands. Raises UserError when a file is missing or has no such element.
     """
     # The mass comes last: pair_coeff sets the file's own, and all potentials shall use the same one.
     mass = f"mass 1 {atomic_masses[atomic_numbers[element]]:.6f}"
@@ -30,8 +36,8 @@ def provenance(potential: Potential, *, element: str, folder: Path) -> dict:
 def _pair_commands(potential: Potential, element: str, folder: Path) -> list[str]:
     if isinstance(potential, MeamPotential):
         return meam_library.commands(potential, element=element)
-    if isinstance(potential, SuttonChenPotential):
-        table = sutton_chen.write_setfl(potential, element=element, folder=folder)
+    if isinstance(potential, SuttonChenPotential | FinnisSinclairPotential):
+        table = _table(potential, element, folder)
         return ["pair_style eam/alloy", f'pair_coeff * * "{table}" {element}']
     path = lammps_files.eam_file(potential, element=element)
     columns = "1 1" if potential.style == "eam" else "* *"
@@ -44,4 +50,10 @@ def _source_files(potential: Potential, element: str, folder: Path) -> list[Path
         return [lammps_files.resolve(name) for name in (potential.library, potential.parameters) if name]
     if isinstance(potential, EamPotential):
         return [lammps_files.eam_file(potential, element=element)]
-    return [sutton_chen.write_setfl(potential, element=element, folder=folder)]
+    return [_table(potential, element, folder)]
+
+
+def _table(potential: SuttonChenPotential | FinnisSinclairPotential, element: str, folder: Path) -> Path:
+    """The setfl file of a potential that nnexafs tabulates itself."""
+    module = sutton_chen if isinstance(potential, SuttonChenPotential) else finnis_sinclair
+    return module.write_setfl(potential, element=element, folder=folder)

@@ -9,11 +9,11 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
-from ase.data import atomic_masses, atomic_numbers
 
 from nnexafs.config import SuttonChenPotential
 from nnexafs.errors import UserError
 from nnexafs.files import write_text
+from nnexafs.potentials import setfl
 
 RADII = 10_001
 DENSITIES = 10_001
@@ -83,28 +83,30 @@ def write_setfl(potential: SuttonChenPotential, *, element: str, folder: Path) -
             f"give at least {SMALLEST_CUTOFF_IN_A * row.a:.1f}"
         )
     path = Path(folder).absolute() / f"{element}_sutton_chen_{potential.table}.eam.alloy"
-    write_text(path, setfl(row, element=element, cutoff_angstrom=cutoff))
+    write_text(path, table_text(row, element=element, cutoff_angstrom=cutoff))
     return path
 
 
-def setfl(row: Parameters, *, element: str, cutoff_angstrom: float) -> str:
-    """The text of a setfl file: F(rho), rho(r), r * phi(r)."""
+def table_text(row: Parameters, *, element: str, cutoff_angstrom: float) -> str:
+    """The potential as setfl, readjusted for the cutoff."""
     eps, strength = readjusted(row, cutoff_angstrom=cutoff_angstrom)
     crystal_density = lattice_sum(row.m, cutoff_in_a=cutoff_angstrom / row.a)
     rho = np.linspace(0.0, LARGEST_DENSITY_RATIO * crystal_density, DENSITIES)
     r = np.linspace(0.0, cutoff_angstrom, RADII)
     x = np.maximum(r / row.a, SMALLEST_RADIUS_IN_A)
     window = switch(r / row.a, cutoff_in_a=cutoff_angstrom / row.a)
-    arrays = (-strength * np.sqrt(rho), x**-row.m * window, r * eps * x**-row.n * window)
-    body = "\n".join(f"{value:.16e}" for array in arrays for value in array)
-    number = atomic_numbers[element]
-    return (
-        f"Sutton-Chen {element}: {row}\n"
-        f"eps and c readjusted to {eps:.8g} eV and {strength / eps:.8g} for the cutoff\n"
-        "written by nnexafs\n"
-        f"1 {element}\n"
-        f"{DENSITIES} {rho[1]:.16e} {RADII} {r[1]:.16e} {cutoff_angstrom:.16e}\n"
-        f"{number} {atomic_masses[number]:.6f} {row.a:.6f} fcc\n{body}\n"
+    return setfl.text(
+        element=element,
+        comments=(
+            f"Sutton-Chen {element}: {row}",
+            f"eps and c readjusted to {eps:.8g} eV and {strength / eps:.8g} for the cutoff",
+        ),
+        embedding_ev=-strength * np.sqrt(rho),
+        rho_step=float(rho[1]),
+        density=x**-row.m * window,
+        r_pair_ev_angstrom=r * eps * x**-row.n * window,
+        r_step_angstrom=float(r[1]),
+        lattice_angstrom=row.a,
     )
 
 

@@ -11,15 +11,29 @@ import pandas as pd
 
 from nnexafs import __version__, provenance
 from nnexafs.files import write_text
-from nnexafs.report import comparison, control_variate, figures, gather, tables
+from nnexafs.report import (
+    comparison,
+    control_variate,
+    figures,
+    gather,
+    measured,
+    series,
+    studies,
+    study_sections,
+    tables,
+    worst,
+)
 from nnexafs.report.style import svg
 
 HERE = Path(__file__).parent
 SECTIONS = {
     "numbers": "Numbers",
     "measured": "Measured spectra",
+    "series": "Held-out series",
     "errors": "Errors",
     "cases": "Median and worst",
+    "worst": "Worst snapshots",
+    "studies": "Studies",
     "control": "Control variate",
     "training": "Training",
     "flagged": "Lost or flagged",
@@ -57,7 +71,7 @@ def contents(campaign: gather.Campaign) -> dict[str, object]:
         "edge": campaign.config.edge,
         "version": __version__,
         "css": (HERE / "page.css").read_text(encoding="utf-8"),
-        "sections": list(SECTIONS.items()),
+        "sections": list(sections(campaign).items()),
         "lead": lead(campaign),
         "absorbers": absorbers(campaign),
         "config_text": (campaign.folder / "config.yaml").read_text(encoding="utf-8"),
@@ -65,18 +79,27 @@ def contents(campaign: gather.Campaign) -> dict[str, object]:
         **tables.errors(campaign),
         **tables.training(campaign),
         **tables.flagged(campaign),
-        "measured": [measured_section(campaign, one) for one in campaign.measured],
+        **measured.contents(campaign),
+        **series_and_studies(campaign),
         **compared(campaign),
         **control(campaign),
         "errors_by_temperature": svg(figures.errors_by_temperature(campaign)),
         "parity": svg(figures.first_shell_parity(campaign)),
         "cases": svg(figures.test_cases(campaign)),
+        "worst": svg(worst.figure(campaign.evaluation)),
+        "worst_caption": worst.caption(campaign.evaluation),
         "learning": svg(figures.learning_curves(campaign)),
         "dynamics": svg(figures.dynamics_checks(campaign)),
         "times": svg(figures.run_times(campaign)),
         "times_note": times_note(campaign.times),
         "provenance_rows": provenance_rows(campaign),
     }
+
+
+def sections(campaign: gather.Campaign) -> dict[str, str]:
+    """Anchor and title of each section that this campaign has something for."""
+    empty = {name for name in ("series", "studies") if not getattr(campaign, name)}
+    return {anchor: title for anchor, title in SECTIONS.items() if anchor not in empty}
 
 
 def lead(campaign: gather.Campaign) -> str:
@@ -109,6 +132,18 @@ def compared(campaign: gather.Campaign) -> dict[str, object]:
     }
 
 
+def series_and_studies(campaign: gather.Campaign) -> dict[str, object]:
+    """Held-out series and studies; both lists are empty in a campaign without them."""
+    base = studies.own(campaign.folds, campaign.metrics, campaign.manifest)
+    return {
+        "series": [
+            series.section(one, campaign.config, largest_distance=campaign.largest_distance)
+            for one in campaign.series
+        ],
+        "studies": study_sections.contents(campaign.studies, base, campaign.evaluation),
+    }
+
+
 def control(campaign: gather.Campaign) -> dict[str, object]:
     """Figure and words about the control variate, or why there is none."""
     absent = control_variate.absent(campaign.config, campaign.controls)
@@ -116,21 +151,6 @@ def control(campaign: gather.Campaign) -> dict[str, object]:
         "control_absent": absent,
         "control_figure": "" if absent else svg(control_variate.figure(campaign.controls)),
         "control_caption": "" if absent else control_variate.caption(campaign.config, campaign.controls),
-    }
-
-
-def measured_section(campaign: gather.Campaign, one: gather.Measured) -> dict[str, object]:
-    """Figure, table and words for one measured spectrum."""
-    label = one.reference.attrs["label"] if one.reference is not None else ""
-    beside = f" Broken: {label}, averaged over all atoms and frames." if label else ""
-    return {
-        "name": one.name,
-        "figure": svg(figures.measured_spectrum(one)),
-        "caption": f"Band: two standard deviations of the networks and repeats.{beside}",
-        "rows": tables.first_shell_rows(one),
-        "note": tables.first_shell_note(one),
-        "warnings": one.shells["warnings"],
-        "scan": svg(figures.e0_scan(one)),
     }
 
 

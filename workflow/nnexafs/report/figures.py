@@ -1,72 +1,27 @@
 """Figures of the report, each a function from gathered data to a Matplotlib figure."""
 
 import numpy as np
-import pandas as pd
 import xarray as xr
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
-from nnexafs.report.gather import Campaign, Measured
+from nnexafs.report.gather import Campaign
 from nnexafs.report.style import (
+    ANGLE_LABEL,
+    N_LABEL,
+    PAIRS_LABEL,
     PHASES,
     PREDICTED,
     QUIET,
+    R_LABEL,
     SECOND,
+    SHELL_LABELS,
     TRUTH,
     band,
     known_phases,
-    new_figure,
+    relative_errors,
+    subplots,
 )
-
-R_LABEL, N_LABEL = "r (Å)", "n(r) (neighbours / Å)"
-ANGLE_LABEL, PAIRS_LABEL = "angle (degree)", "pairs / degree"
-
-
-def subplots(width: float, height: float, rows: int, columns: int, **options) -> tuple[Figure, np.ndarray]:
-    """A grid of axes in the report's style."""
-    figure = new_figure(width, height)
-    return figure, figure.subplots(rows, columns, squeeze=False, **options)
-
-
-def measured_spectrum(measured: Measured) -> Figure:
-    """k^2 chi(k), n(r) and bond angles of a measured spectrum, beside the simulation it is compared with."""
-    figure, axes = subplots(11, 3.5, 1, 3)
-    spectrum, pairs, bonds = axes[0]
-    reference = measured.reference
-    k = measured.spectrum["k"].values
-    chi = measured.spectrum["chi"].values
-    shown = np.isfinite(chi) & (k >= 2.5)
-    spectrum.plot(k[shown], (k**2 * chi)[shown], color=TRUTH, linewidth=1.1, label="measured")
-    band(pairs, measured.rdf.r_angstrom, measured.rdf.n_mean, measured.rdf.n_std, label="network")
-    angles = measured.angles
-    band(bonds, angles.angle_degree, angles.density_mean, angles.density_std, label="network")
-    if reference is not None:
-        dashed = {"color": SECOND, "linestyle": "--", "linewidth": 1.2, "label": reference.attrs["label"]}
-        spectrum.plot(reference.k, reference.k**2 * reference.chi, **dashed)
-        pairs.plot(reference.r, reference.pair_distribution, **dashed)
-        bonds.plot(reference.angle, reference.angle_distribution, **dashed)
-        reach = 1.15 * np.abs((reference.k**2 * reference.chi).where(reference.k > 2.5)).max()
-        spectrum.set_ylim(-reach, reach)
-    spectrum.set(xlabel="k (1/Å)", ylabel="k² χ(k) (1/Å²)", title="Spectrum", xlim=(2.5, k[shown][-1]))
-    pairs.set(xlabel=R_LABEL, ylabel=N_LABEL, title="Pair distribution")
-    bonds.set(xlabel=ANGLE_LABEL, ylabel=PAIRS_LABEL, title="Bond angles", xticks=range(0, 181, 30))
-    for one in axes[0]:
-        one.set_ylim(top=1.18 * one.get_ylim()[1])
-        one.legend(loc="upper right", ncols=2)
-        one.axhline(0, color="0.85", linewidth=0.7, zorder=0)
-    return figure
-
-
-def e0_scan(measured: Measured) -> Figure:
-    """First-shell values of the measured spectrum against a shift of its E0."""
-    figure, axes = subplots(11, 2.3, 1, 3)
-    scan = pd.DataFrame(measured.shells["e0_scan"]).dropna()
-    names = {"R1_angstrom": "R₁ (Å)", "N1": "N₁", "sigma2_1_angstrom2": "σ²₁ (Å²)"}
-    for one, (name, label) in zip(axes[0], names.items(), strict=True):
-        one.plot(scan["shift_ev"], scan[name], "o-", color=PREDICTED, markersize=3.5)
-        one.axvline(0, color="0.8", linewidth=0.8, zorder=0)
-        one.set(xlabel="E₀ shift (eV)", ylabel=label)
-    return figure
 
 
 def learning_curves(campaign: Campaign) -> Figure:
@@ -85,13 +40,6 @@ def learning_curves(campaign: Campaign) -> Figure:
     handles, labels = axes[0, 0].get_legend_handles_labels()
     figure.legend(handles, labels, loc="outside upper right", ncols=3)
     return figure
-
-
-def relative_errors(evaluation: xr.Dataset, prefix: str = "") -> np.ndarray:
-    """Relative L2 error of n(r) of each test sample, or of each trajectory (prefix `trajectory_`)."""
-    truth = evaluation[f"{prefix}pair_truth"]
-    difference = evaluation[f"{prefix}pair_mean"] - truth
-    return (np.sqrt((difference**2).sum("r")) / np.sqrt((truth**2).sum("r"))).values
 
 
 def cases(evaluation: xr.Dataset) -> dict[str, dict[str, int]]:
@@ -179,9 +127,8 @@ def _against_baselines(axes: Axes, by_phase: dict) -> None:
 def first_shell_parity(campaign: Campaign) -> Figure:
     """Predicted against true R1, N1, sigma2_1 of each held-out trajectory."""
     figure, axes = subplots(11, 3.4, 1, 3)
-    names = {"R1_angstrom": "R₁ (Å)", "N1": "N₁", "sigma2_1_angstrom2": "σ²₁ (Å²)"}
     phases = campaign.evaluation["trajectory_phase"].values.astype(str)
-    for one, (name, label) in zip(axes[0], names.items(), strict=True):
+    for one, (name, label) in zip(axes[0], SHELL_LABELS.items(), strict=True):
         truth, mean, std = (
             campaign.evaluation[f"trajectory_{name}_{part}"].values for part in ("truth", "mean", "std")
         )

@@ -9,10 +9,10 @@ import pandas as pd
 import xarray as xr
 from ase import Atoms
 
-from nnexafs.config import CampaignConfig, Distributions, load
+from nnexafs.config import CampaignConfig, Distributions, Measurement, load
 from nnexafs.distributions import angle_distribution, angle_grid, first_shell, pair_distribution, r_grid
 from nnexafs.files import read_dataset, read_json
-from nnexafs.report import comparison, control_variate
+from nnexafs.report import comparison, control_variate, series, studies
 from nnexafs.statepoints import of_campaign
 
 BLOCKS = 4
@@ -23,12 +23,17 @@ class Measured:
     """One measured spectrum, what the network says of it, and what it is compared with."""
 
     name: str
+    settings: Measurement
     spectrum: xr.Dataset
     rdf: pd.DataFrame
     angles: pd.DataFrame
     shells: dict
-    fit: dict
+    fit: dict | None  # None: no classical fit was made
     reference: xr.Dataset | None  # mean spectrum and structure of the state point shown beside it
+
+    def element(self, of_campaign: str) -> str:
+        """The absorbing element: the measurement's own, or the campaign's."""
+        return self.settings.element or of_campaign
 
 
 @dataclass(frozen=True)
@@ -44,10 +49,18 @@ class Campaign:
     histories: list[pd.DataFrame]
     folds: list[dict]
     tracking: dict
+    manifest: dict  # of the ensemble
     measured: list[Measured]
     times: pd.DataFrame  # one row a job: stage, job, seconds, peak memory
     compared: list[comparison.Compared]
     controls: pd.DataFrame  # one row a trajectory with a control variate (see control_variate.shares)
+    series: list[series.Series]
+    studies: list[studies.Trained]
+
+    @property
+    def largest_distance(self) -> float | None:
+        """Largest distance of a training spectrum to its nearest one of another trajectory."""
+        return self.manifest.get("training_domain", {}).get("neighbour_distance", {}).get("largest")
 
 
 def campaign(folder: Path) -> Campaign:
@@ -66,10 +79,13 @@ def campaign(folder: Path) -> Campaign:
         histories=[pd.read_csv(path / "history.csv") for path in fold_folders],
         folds=[read_json(path / "metrics.json", what="fold metrics") for path in fold_folders],
         tracking=read_json(folder / "training" / "run.json", what="MLflow run"),
+        manifest=read_json(folder / "ensemble" / "manifest.json", what="ensemble manifest"),
         measured=[measured(folder, name, config) for name in config.measurements],
         times=times(folder / "benchmarks"),
         compared=comparison.read_all(config),
         controls=controls,
+        series=series.read_all(folder, config),
+        studies=studies.read_all(folder, config),
     )
 
 
@@ -100,14 +116,16 @@ def run_of(spectra: xr.Dataset) -> dict[str, object]:
 def measured(folder: Path, name: str, config: CampaignConfig) -> Measured:
     """The files of one measured spectrum."""
     inversion = folder / "inversion" / name
-    beside = config.measurements[name].compare_with
+    settings = config.measurements[name]
+    beside, fit = settings.compare_with, folder / "spectra" / name / "fit.json"
     return Measured(
         name=name,
+        settings=settings,
         spectrum=read_dataset(folder / "spectra" / name / "chi.nc", what="measured spectrum"),
         rdf=pd.read_csv(inversion / "rdf.csv"),
         angles=pd.read_csv(inversion / "angles.csv"),
         shells=read_json(inversion / "shells.json", what="shells"),
-        fit=read_json(folder / "spectra" / name / "fit.json", what="first-shell fit"),
+        fit=read_json(fit, what="first-shell fit") if fit.exists() else None,
         reference=simulated(folder, beside, config) if beside else None,
     )
 

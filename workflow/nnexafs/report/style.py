@@ -5,8 +5,12 @@ import re
 from collections.abc import Iterable, Iterator
 
 import matplotlib as mpl
+import numpy as np
+import xarray as xr
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
+
+Rows = list[tuple[str, ...]]
 
 TRUTH, PREDICTED, SECOND, QUIET = "#222222", "#1f5fa8", "#c8552b", "#8a8f98"
 PHASES = {
@@ -17,6 +21,9 @@ PHASES = {
     "liquid": "#b23a48",
     "mixed": "#8a8f98",
 }
+R_LABEL, N_LABEL = "r (Å)", "n(r) (neighbours / Å)"
+ANGLE_LABEL, PAIRS_LABEL = "angle (degree)", "pairs / degree"
+SHELL_LABELS = {"R1_angstrom": "R₁ (Å)", "N1": "N₁", "sigma2_1_angstrom2": "σ²₁ (Å²)"}
 SETTINGS = {
     "font.size": 9,
     "axes.spines.top": False,
@@ -38,6 +45,12 @@ def new_figure(width: float, height: float) -> Figure:
     return Figure(figsize=(width, height), layout="constrained")
 
 
+def subplots(width: float, height: float, rows: int, columns: int, **options) -> tuple[Figure, np.ndarray]:
+    """A grid of axes in the report's style, inches."""
+    figure = new_figure(width, height)
+    return figure, figure.subplots(rows, columns, squeeze=False, **options)
+
+
 def svg(figure: Figure) -> str:
     """The figure as an inline SVG element, the same bytes for the same figure."""
     buffer = io.StringIO()
@@ -57,3 +70,18 @@ def known_phases(names: Iterable[str]) -> Iterator[str]:
     """The phases among `names`, in a fixed order."""
     present = set(names)
     return (phase for phase in PHASES if phase in present)
+
+
+def number(value: float | None, digits: int) -> str:
+    """A number with fixed digits; a dash for one that does not exist."""
+    return "–" if value is None or not np.isfinite(value) else f"{value:.{digits}f}"
+
+
+def relative_errors(evaluation: xr.Dataset, prefix: str = "") -> np.ndarray:
+    """Relative L2 error of n(r) of each test sample, or of each trajectory (prefix `trajectory_`).
+
+    Prefix `augmented_`: of each sample as the networks see it with random E0, S0^2 and noise.
+    """
+    truth = evaluation[f"{prefix.replace('augmented_', '')}pair_truth"]
+    difference = evaluation[f"{prefix}pair_mean"] - truth
+    return (np.sqrt((difference**2).sum("r")) / np.sqrt((truth**2).sum("r"))).values

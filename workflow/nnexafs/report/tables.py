@@ -2,20 +2,14 @@
 
 import json
 
-from nnexafs.report.gather import Campaign, Measured
-from nnexafs.report.style import known_phases
+from nnexafs.report.gather import Campaign
+from nnexafs.report.style import Rows, known_phases, number
 
-Rows = list[tuple[str, ...]]
 PREDICTORS = {
     "ensemble": "network",
     "nearest": "nearest training spectrum",
     "mean": "mean of the training set",
 }
-
-
-def number(value: float | None, digits: int) -> str:
-    """A number with fixed digits; a dash for one that does not exist."""
-    return "–" if value is None else f"{value:.{digits}f}"
 
 
 def numbers(campaign: Campaign) -> dict[str, object]:
@@ -157,44 +151,3 @@ def flagged(campaign: Campaign) -> dict[str, object]:
         f"{1000 * checks.energy_drift_ev_per_atom_ps:g} meV per atom and ps"
     )
     return {"flagged_rows": rows, "limits": limits}
-
-
-def first_shell_rows(one: Measured) -> Rows:
-    """R1, N1 and sigma2_1 of a measured spectrum: network, simulation, classical fit."""
-    found, shell = one.shells, one.fit["shells"][0]
-    rows: Rows = [("first shell", "R₁ (Å)", "N₁", "σ²₁ (Å²)")]
-    rows.append(("network", *(pair(found, name, digits) for name, digits in SHELL_DIGITS.items())))
-    if one.reference is not None:
-        values = one.reference.attrs
-        rows.append((values["label"], *(pair(values, name, digits) for name, digits in SHELL_DIGITS.items())))
-    rows.append(
-        (
-            f"larch fit (S₀² {one.fit['s02']:.2f} ± {one.fit['s02_std']:.2f})",
-            f"{shell['R_angstrom']:.4f} ± {shell['R_std']:.4f}",
-            f"{shell['N']:g} (fixed)",
-            f"{shell['sigma2_angstrom2']:.5f} ± {shell['sigma2_std']:.5f}",
-        )
-    )
-    return rows
-
-
-SHELL_DIGITS = {"R1_angstrom": 4, "N1": 2, "sigma2_1_angstrom2": 5}
-
-
-def pair(values: dict, name: str, digits: int) -> str:
-    """`value ± error` of a first-shell parameter."""
-    if values[name] is None:
-        return "–"
-    return f"{values[name]:.{digits}f} ± {values[f'{name}_std']:.{digits}f}"
-
-
-def first_shell_note(one: Measured) -> str:
-    """What the errors hold and what they do not."""
-    attributes = one.spectrum.attrs
-    return (
-        f"E₀ of the spectrum: {attributes['e0_ev']:.1f} eV (larch); the larch fit wants it moved by "
-        f"{one.fit['e0_shift_ev']:+.1f} ± {one.fit['e0_shift_std']:.1f} eV. Errors of the network are the spread of "
-        "the networks and the scatter of the repeats; those of the simulation are over its frames; those of the fit "
-        "are larch's. N of the fit is fixed and its amplitude given to S₀²; the network is trained with S₀² drawn at "
-        "random and so must find N despite it."
-    )

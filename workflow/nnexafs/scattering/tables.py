@@ -67,8 +67,10 @@ class Tables:
     waves: Waves = field(repr=False)
 
 
-def domain_for(reference: Atoms, reach_angstrom: float) -> Domain:
-    """The domain for simulations of a reference cell: down to 0.7 of its shortest distance."""
+def domain_for(reference: Atoms, reach_angstrom: float, *, closest_angstrom: float | None = None) -> Domain:
+    """The domain for simulations of a reference cell: down to 0.7 of its shortest distance, unless given."""
+    if closest_angstrom is not None:
+        return Domain(closest_angstrom, reach_angstrom)
     _, _, vectors = neighbours(reference, reach_angstrom)
     nearest = float(np.linalg.norm(vectors, axis=1).min())
     return Domain(round(CLOSEST_FRACTION * nearest, 2), reach_angstrom)

@@ -1,0 +1,80 @@
+"""The campaign's configuration: typed, every key described, unknown keys refused.
+
+The defaults *are* the nickel campaign. `config/config.yaml`, its JSON schema and the table in
+`config/README.md` are generated from these models (`nnexafs config write`).
+"""
+
+from nnexafs.config.base import Model, PhaseName, Range, key
+from nnexafs.config.campaign import CampaignConfig
+from nnexafs.config.learning import (
+    Augmentation,
+    DatasetSettings,
+    LeftOut,
+    Network,
+    Representation,
+    Study,
+    Tracking,
+    Training,
+)
+from nnexafs.config.measured import Background, Comparison, KnownShell, Measurement, Report
+from nnexafs.config.reading import canonical, load, merge, one_line, validate
+from nnexafs.config.scattering import Distributions, Exafs, Feff
+from nnexafs.config.simulation import (
+    Crystal,
+    Dynamics,
+    DynamicsChecks,
+    EamPotential,
+    FinnisSinclairPotential,
+    Grid,
+    HeldOutSeries,
+    Liquid,
+    MeamPotential,
+    Mixtures,
+    Phases,
+    Potential,
+    SeriesPhases,
+    SuttonChenPotential,
+)
+
+__all__ = [
+    "Augmentation",
+    "Background",
+    "CampaignConfig",
+    "Comparison",
+    "Crystal",
+    "DatasetSettings",
+    "Distributions",
+    "Dynamics",
+    "DynamicsChecks",
+    "EamPotential",
+    "Exafs",
+    "Feff",
+    "FinnisSinclairPotential",
+    "Grid",
+    "HeldOutSeries",
+    "KnownShell",
+    "LeftOut",
+    "Liquid",
+    "MeamPotential",
+    "Measurement",
+    "Mixtures",
+    "Model",
+    "Network",
+    "PhaseName",
+    "Phases",
+    "Potential",
+    "Range",
+    "Report",
+    "Representation",
+    "SeriesPhases",
+    "Study",
+    "SuttonChenPotential",
+    "Tracking",
+    "Training",
+    "canonical",
+    "key",
+    "load",
+    "merge",
+    "one_line",
+    "validate",
+]

@@ -1,0 +1,153 @@
+"""The whole campaign, and what its sections must agree on."""
+
+from typing import Annotated, Literal
+
+from pydantic import Field, ValidationError, field_validator, model_validator
+
+from nnexafs.config.base import Model, PhaseName, chemical_symbol, key, without_null
+from nnexafs.config.learning import (
+    Augmentation,
+    DatasetSettings,
+    Network,
+    Representation,
+    Study,
+    Tracking,
+    Training,
+)
+from nnexafs.config.measured import Measurement, Report
+from nnexafs.config.scattering import Distributions, Exafs
+from nnexafs.config.simulation import (
+    Dynamics,
+    EamPotential,
+    Grid,
+    HeldOutSeries,
+    MeamPotential,
+    Phases,
+    Potential,
+    SuttonChenPotential,
+)
+
+
+class CampaignConfig(Model):
+    """A campaign, from the grid of state points to the measured spectra it inverts."""
+
+    campaign: str = key("nickel", "name; results go to results/<campaign>", pattern=r"^[A-Za-z0-9][\w.-]*$")
+    element: str = key("Ni", "absorbing element (and only species)")
+    edge: Literal["K", "L3"] = key("K", "absorption edge")
+    seed: int = key(2021, "seeds of every run derive from this and the state point's id", ge=0)
+    phases: Phases = key(Phases(), "structures to simulate")
+    potentials: dict[str, Potential] = key(
+        {"meam": MeamPotential(), "eam": EamPotential(), "sutton_chen": SuttonChenPotential()},
+        "interatomic potentials, by a name of your choice",
+    )
+    dynamics: Dynamics = key(Dynamics(), "molecular dynamics")
+    exafs: Exafs = key(Exafs(), "spectra of the snapshots")
+    distributions: Distributions = key(Distributions(), "grids of the targets")
+    dataset: DatasetSettings = key(DatasetSettings(), "split")
+    representation: Representation = key(Representation(), "input of the network")
+    augmentation: Augmentation = key(Augmentation(), "random changes during training")
+    network: Network = key(Network(), "architecture")
+    training: Training = key(Training(), "optimisation")
+    tracking: Tracking = key(Tracking(), "experiment tracking")
+    measurements: dict[str, Measurement] = key(
+        {
+            "ni_foil": Measurement(
+                files=[f"resources/foils/Ni_foil_EXAFS_61348_r{i}.dat" for i in (1, 2, 3)],
+                compare_with="fcc_T0300_x1.0000_r0",
+            )
+        },
+        "measured spectra to invert, by a name of your choice; null drops one of the default campaign",
+    )
+    report: Report = key(Report(), "the report")
+    series: dict[Annotated[str, Field(pattern=r"^[A-Za-z0-9_]+$")], HeldOutSeries] = key(
+        {}, "runs that are never in the dataset, which the networks read as they would a measurement"
+    )
+    studies: dict[Annotated[str, Field(pattern=r"^[A-Za-z0-9_]+$")], Study] = key(
+        {}, "the training done otherwise, for comparison: representations, architectures, harder splits"
+    )
+
+    @field_validator("measurements", "potentials", "series", "studies", mode="before")
+    @classmethod
+    def without_dropped(cls, entries: object) -> object:
+        return without_null(entries)
+
+    @field_validator("element")
+    @classmethod
+    def known_element(cls, symbol: str) -> str:
+        return chemical_symbol(symbol)
+
+    @model_validator(mode="after")
+    def consistent(self) -> "CampaignConfig":
+        _check_potentials(self)
+        _check_ranges(self)
+        _check_studies(self)
+        return self
+
+    def grids(self) -> dict[str, Grid]:
+        """Every grid of state points, by its place in the config: `phases.fcc`, `series.heating.phases.bcc`."""
+        grids = {f"phases.{phase}": grid for phase, grid in self.phases.present().items()}
+        for name, series in self.series.items():
+            grids |= {
+                f"series.{name}.phases.{phase}": grid for phase, grid in series.phases.present().items()
+            }
+        return grids
+
+    def grid(self, phase: PhaseName, series: str | None = None) -> Grid:
+        """The grid of a phase of the campaign, or of one of its series."""
+        return (self.series[series] if series else self).phases.present()[phase]
+
+    def studied(self, study: Study) -> tuple[Representation, Augmentation, Network, Training]:
+        """The sections of a study: the campaign's, with the study's own keys; ValidationError for wrong ones."""
+        return tuple(
+            type(section).model_validate(section.model_dump(mode="json") | changes)
+            for section, changes in (
+                (self.representation, study.representation),
+                (self.augmentation, study.augmentation),
+                (self.network, study.network),
+                (self.training, study.training),
+            )
+        )
+
+
+def _check_potentials(config: CampaignConfig) -> None:
+    if not config.phases.present():
+        raise ValueError("phases: every phase is null; give at least one")
+    for place, grid in config.grids().items():
+        if grid.potential not in config.potentials:
+            known = ", ".join(config.potentials)
+            raise ValueError(f"{place}.potential: '{grid.potential}' is not one of: {known}")
+
+
+def _check_studies(config: CampaignConfig) -> None:
+    for name, study in config.studies.items():
+        try:
+            config.studied(study)
+        except ValidationError as error:
+            problem = error.errors()[0]
+            key_name = ".".join(map(str, problem["loc"]))
+            raise ValueError(f"studies.{name}: {key_name}: {problem['msg']}") from error
+        if study.folds is not None and study.folds > config.dataset.folds:
+            raise ValueError(
+                f"studies.{name}.folds: {study.folds} are more than dataset.folds ({config.dataset.folds})"
+            )
+
+
+def _check_ranges(config: CampaignConfig) -> None:
+    k_end, k_feff = config.representation.k_range_per_angstrom[1], config.exafs.feff.k_max_per_angstrom
+    # A shift of E0 moves the window's end; 0.5 per angstrom covers 50 eV at k = 14.
+    if k_end + 0.5 > k_feff:
+        raise ValueError(
+            f"representation.k_range_per_angstrom: ends at {k_end:g}, but "
+            f"exafs.feff.k_max_per_angstrom is {k_feff:g}; keep it at least 0.5 below"
+        )
+    reach = config.exafs.feff.path_length_angstrom
+    if config.distributions.r_max_angstrom > reach:
+        raise ValueError(
+            f"distributions.r_max_angstrom: {config.distributions.r_max_angstrom:g} is beyond "
+            f"exafs.feff.path_length_angstrom ({reach:g}); the spectrum knows nothing there"
+        )
+    if config.exafs.snapshots > config.dynamics.snapshots:
+        raise ValueError(
+            f"exafs.snapshots: {config.exafs.snapshots} are more than dynamics.snapshots "
+            f"({config.dynamics.snapshots})"
+        )

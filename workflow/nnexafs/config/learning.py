@@ -1,0 +1,143 @@
+"""From spectra to networks: split, representation, augmentation, architecture, optimisation, tracking."""
+
+from typing import Literal
+
+from pydantic import field_validator, model_validator
+
+from nnexafs.config.base import Count, Model, PhaseName, Positive, Range, key, ordered
+
+
+class DatasetSettings(Model):
+    """Split of the trajectories (never of the samples of one)."""
+
+    test_fraction: float = key(0.2, "fraction of each phase's trajectories kept for the test", gt=0, lt=1)
+    folds: int = key(5, "folds of the rest; one network each", ge=2, le=20)
+
+
+class Representation(Model):
+    """What the network sees of chi(k)."""
+
+    space: Literal["k", "r", "wavelet"] = key(
+        "k",
+        "k: k-weighted chi filtered to `r_range_angstrom`; r: its transform there (real, imaginary); wavelet: its "
+        "Morlet transform over both ranges (real, imaginary)",
+    )
+    wavelet_oscillations: Positive = key(
+        10.0,
+        "wavelet only: kappa sigma of the Morlet wavelet; its width in k is this / (2 R), in R it is R / this",
+        ge=4,
+    )
+    wavelet_k_step_per_angstrom: Positive = key(0.5, "wavelet only: grid in k, per angstrom")
+    wavelet_r_step_angstrom: Positive = key(0.1, "wavelet only: grid in R, angstrom")
+    k_range_per_angstrom: Range = key((3.0, 14.0), "window in k, per angstrom")
+    k_step_per_angstrom: Positive = key(0.05, "grid in k, per angstrom", le=0.2)
+    k_weight: int = key(2, "power of k that multiplies chi", ge=0, le=3)
+    r_range_angstrom: Range = key(
+        (1.0, 4.8), "window in R of the Fourier filter, angstrom (phase not corrected)"
+    )
+
+    _ordered = field_validator("k_range_per_angstrom", "r_range_angstrom")(ordered)
+
+
+class Augmentation(Model):
+    """Random changes of each training spectrum, drawn anew in every epoch."""
+
+    e0_shift_ev: Range = key(
+        (-5.0, 10.0), "how far below FEFF's E0 that of the spectrum lies (a true shift of the k axis), eV"
+    )
+    s02: Range = key((0.7, 1.0), "amplitude factor S0^2")
+    noise: float = key(0.0005, "standard deviation of white noise on chi at k = 10 per angstrom", ge=0)
+    noise_power: float = key(1.0, "noise grows as (k / 10)^power before k weighting", ge=0, le=4)
+    mixture_fraction: float = key(
+        0.5, "fraction of training samples that are mixtures of several", ge=0, le=1
+    )
+    mixture_samples: int = key(4, "largest number of samples in a mixture", ge=2, le=16)
+
+    @field_validator("e0_shift_ev", "s02")
+    @classmethod
+    def ordered_or_equal(cls, low_high: Range) -> Range:
+        if low_high[0] > low_high[1]:
+            raise ValueError(f"expected [low, high], got {list(low_high)}")
+        return low_high
+
+    @field_validator("s02")
+    @classmethod
+    def positive(cls, low_high: Range) -> Range:
+        if low_high[0] <= 0:
+            raise ValueError("S0^2 must be above 0")
+        return low_high
+
+
+class Network(Model):
+    """Dense layers with ReLU and two heads (Iesari et al. 2021)."""
+
+    hidden_sizes: list[Count] = key([512, 512, 512], "neurons of each hidden layer", min_length=1)
+    r_smoothing_angstrom: float = key(
+        0.03,
+        "predicted n(r) is made of Gaussians of this standard deviation, angstrom; 0: free bins",
+        ge=0,
+        le=0.2,
+    )
+    angle_smoothing_degree: float = key(
+        3.0, "predicted bond angles are made of Gaussians of this standard deviation, degree", ge=0, le=20
+    )
+    angle_loss_weight: float = key(
+        1.0, "weight of the bond-angle error beside the pair-distribution error", ge=0
+    )
+
+
+class Training(Model):
+    """Adam, mean squared error, early stopping on the validation fold."""
+
+    learning_rate: Positive = key(5e-4, "Adam's learning rate", le=1)
+    weight_decay: float = key(1e-6, "L2 penalty", ge=0)
+    batch_size: Count = key(64, "samples in a batch")
+    max_epochs: Count = key(200, "epochs at most")
+    patience: Count = key(30, "epochs without a better validation loss before training stops")
+    samples_per_epoch: Count = key(1024, "augmented samples drawn in an epoch")
+    accelerator: Literal["auto", "cpu", "gpu"] = key("auto", "auto uses a GPU when there is one")
+    threads: Count = key(1, "CPU threads of one training")
+
+
+class Tracking(Model):
+    """MLflow."""
+
+    uri: str | None = key(
+        None, "tracking server, such as http://127.0.0.1:5000; null: SQLite under results/mlflow"
+    )
+    experiment: str | None = key(None, "name of the experiment; null: nnexafs-<campaign>")
+
+
+# --- studies -----------------------------------------------------------------------------------
+
+
+class LeftOut(Model):
+    """Trajectories that become the test set of a study, all others of the test set being dropped."""
+
+    phases: list[PhaseName] = key([], "every trajectory that ended in one of these phases")
+    temperatures_kelvin: Range | None = key(
+        None, "every trajectory with a temperature in [low, high], K; with `phases`: of those phases only"
+    )
+
+    @model_validator(mode="after")
+    def something(self) -> "LeftOut":
+        if not self.phases and self.temperatures_kelvin is None:
+            raise ValueError("leave_out: give phases, temperatures_kelvin, or both")
+        if self.temperatures_kelvin is not None:
+            ordered(self.temperatures_kelvin)
+        return self
+
+
+class Study(Model):
+    """The campaign's training done otherwise, for comparison; the ensemble itself does not change."""
+
+    question: Literal["representation", "architecture", "split"] = key(
+        "architecture", "what the study is compared under in the report"
+    )
+    description: str = key("", "one line on what is done otherwise")
+    representation: dict = key({}, "keys of `representation` that differ")
+    augmentation: dict = key({}, "keys of `augmentation` that differ")
+    network: dict = key({}, "keys of `network` that differ")
+    training: dict = key({}, "keys of `training` that differ")
+    leave_out: LeftOut | None = key(None, "a harder split: what no network of the study sees in training")
+    folds: Count | None = key(None, "train only the first so many folds; null: all")

@@ -1,0 +1,105 @@
+"""How spectra are computed, and the grids of the structure that belongs to them."""
+
+from typing import Literal
+
+from pydantic import model_validator
+
+from nnexafs.config.base import Count, Model, Positive, key, ordered
+
+
+class Feff(Model):
+    """FEFF8.5L: frozen potentials of the reference cell, then paths of each absorber."""
+
+    path_length_angstrom: float = key(
+        5.5, "RPATH: half of the longest path, angstrom; also the radius of the cluster", gt=2, le=10
+    )
+    legs: int = key(4, "NLEG: largest number of legs of a path", ge=2, le=8)
+    curved_wave_criterion: float = key(
+        0.0,
+        "CRITERIA: curved-wave amplitude (percent of the largest) below which a path is left out; it acts after "
+        "the path was computed, so 0 costs nothing",
+        ge=0,
+        lt=100,
+    )
+    plane_wave_criterion: float = key(
+        2.0,
+        "CRITERIA: plane-wave estimate (percent) below which a path is not computed; 0: all",
+        ge=0,
+        lt=100,
+    )
+    scf: bool = key(True, "self-consistent potentials (once a campaign, about a minute)")
+    exchange: Literal[0, 1, 2, 3, 5] = key(0, "EXCHANGE: 0 is Hedin-Lundqvist")
+    k_max_per_angstrom: float = key(18.0, "end of the k grid of FEFF's chi, per angstrom", ge=5, le=20)
+    timeout_seconds: Positive = key(900.0, "longest run of one FEFF stage, s")
+
+
+class Exafs(Model):
+    """Spectra and structure of the snapshots, over the same absorbers."""
+
+    engine: Literal["nbody", "feff"] = key(
+        "nbody",
+        "nbody: every absorber of every snapshot from FEFF's path amplitudes, checked by FEFF on a few; feff: FEFF "
+        "on the chosen absorbers alone",
+    )
+    snapshots: Count = key(12, "snapshots of each trajectory, evenly chosen")
+    absorbers_per_snapshot: Count = key(
+        2, "engine feff: absorbers of each snapshot, chosen at random (nbody takes all)"
+    )
+    four_body_absorbers: int = key(
+        32,
+        "engine nbody: absorbers of each trajectory whose paths through three neighbours are summed too; their mean is "
+        "added to its spectra. 0: none",
+        ge=0,
+    )
+    control_absorbers: int = key(
+        1,
+        "engine nbody: absorbers of each trajectory that also go through FEFF with all paths, to check the engine: a "
+        "large difference stops the job. Of two or more the mean difference is added to the spectra. 0: none",
+        ge=0,
+    )
+    subsets_per_snapshot: int = key(
+        0,
+        "engine nbody: further training samples of each snapshot, each the mean over a random subset of its "
+        "absorbers; no atom is in two. 0: none",
+        ge=0,
+    )
+    subset_absorbers: Count = key(
+        16, "atoms of each subset; times subsets_per_snapshot at most the atoms of a snapshot"
+    )
+    closest_angstrom: Positive | None = key(
+        None,
+        "engine nbody: smallest distance between two atoms that the amplitude tables cover, angstrom; null: 0.7 of the "
+        "reference cell's nearest neighbours",
+    )
+    processes: Count = key(1, "FEFF processes at once inside one job")
+    failure_fraction: float = key(
+        0.1, "largest fraction of absorbers that may fail before the job does", ge=0, lt=1
+    )
+    feff: Feff = key(Feff(), "FEFF's settings")
+
+    @model_validator(mode="after")
+    def subsets_of_all_absorbers(self) -> "Exafs":
+        if self.engine == "feff" and self.subsets_per_snapshot:
+            raise ValueError(
+                "subsets_per_snapshot: the engine feff computes only absorbers_per_snapshot atoms; set it to 0, or "
+                "use the engine nbody"
+            )
+        return self
+
+
+class Distributions(Model):
+    """Grids of the targets: pair distribution n(r) and bond angles."""
+
+    r_min_angstrom: Positive = key(1.6, "start of the r grid, angstrom")
+    r_max_angstrom: Positive = key(5.5, "end of the r grid, angstrom (at most the path length)")
+    r_step_angstrom: Positive = key(0.02, "bin of the r grid, angstrom")
+    angle_cutoff_angstrom: Positive = key(3.05, "neighbours closer than this make bond angles, angstrom")
+    angle_step_degree: Positive = key(2.0, "bin of the angle grid (0 to 180), degree", le=30)
+
+    @model_validator(mode="after")
+    def whole_bins(self) -> "Distributions":
+        reach = ordered((self.r_min_angstrom, self.r_max_angstrom))
+        for width, step in ((reach[1] - reach[0], self.r_step_angstrom), (180.0, self.angle_step_degree)):
+            if abs(width / step - round(width / step)) > 1e-6:
+                raise ValueError(f"a bin of {step:g} does not divide the range of {width:g}")
+        return self

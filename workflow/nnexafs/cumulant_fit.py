@@ -1,0 +1,127 @@
+"""The classical analysis of a disordered first shell: larch's fit of one FEFF path with cumulants."""
+
+import numpy as np
+
+from nnexafs.errors import UserError
+from nnexafs.first_shell_fit import check_fit_range, nearest_shells, transform_range
+from nnexafs.scattering.feff import FrozenPhases
+from nnexafs.spectra_reading import quiet_larch
+
+E0_REACH_EV = 3.0  # the simulation has FEFF's own E0; crystals want up to 1.5 eV beside it
+
+
+def cumulant_fit(
+    k: np.ndarray,
+    chi: np.ndarray,
+    *,
+    phases: FrozenPhases,
+    k_range: tuple[float, float] = (3.0, 14.0),
+    r_range: tuple[float, float] | None = None,
+    k_weight: int = 2,
+    s02: float = 1.0,
+    fourth: bool = False,
+) -> dict:
+    """Fit N, R, sigma2, C3 (and C4 with `fourth`) of the first shell and E0 to a spectrum of known S0^2.
+
+    `k` per angstrom and `chi` of shape (k,), finite. The path is that of the frozen phases' nearest shell;
+    `r_range` (angstrom) is by default `first_shell_fit.transform_range`. UserError where the fit fails.
+
+    Values are of the real distribution of distances, n(r), as `distributions.first_shell` measures them (see
+    `of_real_distribution`): `R1_angstrom, N1, sigma2_1_angstrom2, third_angstrom3, fourth_angstrom4` with `_std`
+    (one standard deviation, correlations included; the fourth without `fourth`: 0), `e0_shift_ev` and its
+    `_std`. Besides `larch`, the same as larch's parameters (N, R, sigma2, third, fourth), `r_factor` and
+    `chi_square_reduced`.
+
+    A cumulant expansion describes a peak that is narrow against 1/k and stands alone. It cannot describe the
+    two nearest shells of bcc as one, and it loses the far neighbours of a liquid, which have no part in the
+    spectrum above k of 3.
+    """
+    check_fit_range(k, chi, k_range)
+    shell = nearest_shells(phases, 1)
+    limits = r_range or transform_range(shell)
+    result = _fit(
+        shell[0], k, chi, k_range=k_range, r_range=limits, k_weight=k_weight, s02=s02, fourth=fourth
+    )
+    return _summary(result, shell[0], s02=s02)
+
+
+def of_real_distribution(
+    *, R: float, N: float, sigma2: float, third: float, fourth: float = 0.0
+) -> tuple[float, float, float, float, float]:
+    """R, N and the cumulants C2, C3, C4 of the real distribution of distances, from larch's parameters.
+
+    EXAFS sees the effective distribution n(r) exp(-2 r / lambda) / r^2, whose mean is smaller by
+    (2 C2 / R) (1 + R / lambda) (G. Bunker, Nucl. Instrum. Methods 207, 437 (1983); P. Fornasini et al., Phys.
+    Rev. B 70, 174301 (2004), eq. 5). Larch's path has that shift of the mean, 1 / R^2 by its term -2 sigma2 / R and
+    lambda by the complex wave number, so that its R is the real mean; its N, sigma2 and C3 are not corrected for
+    1 / R^2. With x = r - R the expansion of (1 + x / R)^-2 gives what lacks:
+
+        N = N' / (1 + 3 C2 / R^2 - 4 C3 / R^3)
+        C1 = R' + C3 / R^2,  C2 = C2' + 2 C3 / R - (2 C2^2 + 3 C4) / R^2,  C3 = C3' + 2 C4 / R
+    """
+    c3 = third + 2 * fourth / R
+    c2 = sigma2 + 2 * c3 / R - (2 * sigma2**2 + 3 * fourth) / R**2
+    return R + c3 / R**2, N / (1 + 3 * c2 / R**2 - 4 * c3 / R**3), c2, c3, fourth
+
+
+def _fit(
+    shell: list,
+    k: np.ndarray,
+    chi: np.ndarray,
+    *,
+    k_range: tuple[float, float],
+    r_range: tuple[float, float],
+    k_weight: int,
+    s02: float,
+    fourth: bool,
+) -> object:
+    from larch import Group
+    from larch.fitting import param, param_group
+    from larch.xafs import feffit, feffit_dataset, feffit_transform
+
+    start = {
+        "amplitude": param(s02, vary=True, min=0.0),
+        "deltar": param(0.001, vary=True),
+        "sigma2": param(0.01, vary=True),
+        "third": param(1e-4, vary=True),
+        "e0": param(0.5, vary=True, min=-E0_REACH_EV, max=E0_REACH_EV),
+        "fourth": param(0.0, vary=fourth),
+    }
+    for path in shell:
+        path.s02, path.e0, path.deltar = "amplitude", "e0", "deltar"
+        path.sigma2, path.third, path.fourth = "sigma2", "third", "fourth"
+    limits = {"kmin": k_range[0], "kmax": k_range[1], "rmin": r_range[0], "rmax": r_range[1]}
+    transform = feffit_transform(**limits, kweight=k_weight, dk=1, window="hanning")
+    with quiet_larch():
+        data = feffit_dataset(data=Group(k=k, chi=chi), paths=shell, transform=transform)
+        result = feffit(param_group(**start), data)
+    if any(one.vary and one.stderr is None for one in result.params.values()):
+        raise UserError("cumulant fit: the fit did not converge; check the spectrum and the ranges")
+    return result
+
+
+def _summary(result: object, shell: list, *, s02: float) -> dict:
+    value = {name: float(one.value) for name, one in result.params.items()}
+    error = {name: float(one.stderr or 0.0) for name, one in result.params.items()}
+    neighbours = [path.degen for path in shell]
+    reference = float(np.average([path.reff for path in shell], weights=neighbours))
+    per_amplitude = sum(neighbours) / s02
+    larch = {
+        "R": reference + value["deltar"],
+        "N": per_amplitude * value["amplitude"],
+        "sigma2": value["sigma2"],
+        "third": value["third"],
+        "fourth": value["fourth"],
+    }
+    names = ("R1_angstrom", "N1", "sigma2_1_angstrom2", "third_angstrom3", "fourth_angstrom4")
+    errors = [error["deltar"], per_amplitude * error["amplitude"]]
+    errors += [error[name] for name in ("sigma2", "third", "fourth")]
+    return {
+        **dict(zip(names, of_real_distribution(**larch), strict=True)),
+        **dict(zip((f"{name}_std" for name in names), errors, strict=True)),
+        "e0_shift_ev": value["e0"],
+        "e0_shift_std": error["e0"],
+        "larch": larch,
+        "r_factor": float(result.rfactor),
+        "chi_square_reduced": float(result.chi2_reduced),
+    }

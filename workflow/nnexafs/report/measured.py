@@ -1,0 +1,181 @@
+"""Measured spectra in the report: the summary of all, and words and tables of each."""
+
+import numpy as np
+
+from nnexafs.config import KnownShell
+from nnexafs.report import measured_figures
+from nnexafs.report.gather import Campaign, Measured
+from nnexafs.report.style import Rows, number, svg
+
+SHELL_DIGITS = {"R1_angstrom": 4, "N1": 2, "sigma2_1_angstrom2": 5}
+SUMMARY_GROUPS = (
+    ("", ("spectrum", "element", "distances ×")),
+    ("R₁ (Å)", ("network", "larch fit", "known")),
+    ("N₁", ("network", "known")),
+    ("σ²₁ (Å²)", ("network", "larch fit")),
+    ("", ("distance", "warnings")),
+)
+
+
+def contents(campaign: Campaign) -> dict[str, object]:
+    """What the page's template asks for about measured spectra."""
+    return {
+        "measured": [section(campaign, one) for one in campaign.measured],
+        "measured_groups": SUMMARY_GROUPS,
+        "measured_rows": [summary_row(campaign, one) for one in campaign.measured],
+        "measured_note": summary_note(campaign),
+    }
+
+
+def section(campaign: Campaign, one: Measured) -> dict[str, object]:
+    """Figure, table and words for one measured spectrum."""
+    label = one.reference.attrs["label"] if one.reference is not None else ""
+    beside = f" Broken: {label}, averaged over all atoms and frames." if label else ""
+    known = " Dotted: the known R₁." if one.settings.known else ""
+    element = campaign.config.element
+    return {
+        "name": one.name,
+        "title": one.name if one.element(element) == element else f"{one.name} ({one.element(element)})",
+        "figure": svg(measured_figures.spectrum(one)),
+        "caption": f"Band: two standard deviations of the networks and repeats.{beside}{known}",
+        "rows": first_shell_rows(one),
+        "note": f"{first_shell_note(one)}{foreign(campaign, one)}",
+        "warnings": one.shells["warnings"],
+        "scan": svg(measured_figures.e0_scan(one)),
+    }
+
+
+# --- all spectra ---------------------------------------------------------------------------------
+
+
+def summary_row(campaign: Campaign, one: Measured) -> tuple[str, ...]:
+    """One spectrum in the table of all: network, fit and known structure side by side."""
+    found, fitted, known = one.shells, combined(one.fit), one.settings.known
+    return (
+        one.name,
+        one.element(campaign.config.element),
+        f"{one.settings.distance_scale:g}",
+        with_error(found, "R1_angstrom"),
+        with_error(fitted, "R1_angstrom"),
+        number(known and known.R1_angstrom, 3),
+        with_error(found, "N1"),
+        f"{known.N1:g}" if known else "–",
+        with_error(found, "sigma2_1_angstrom2"),
+        with_error(fitted, "sigma2_1_angstrom2"),
+        relative_distance(campaign, one),
+        str(len(found["warnings"])),
+    )
+
+
+def relative_distance(campaign: Campaign, one: Measured) -> str:
+    """Distance to the training set over the largest within it."""
+    distance = one.shells.get("neighbour_distance")
+    largest = campaign.largest_distance
+    return "–" if distance is None or not largest else f"{distance / largest:.2f}"
+
+
+def summary_note(campaign: Campaign) -> str:
+    """What the columns of the summary mean."""
+    text = (
+        "Distance: how far the spectrum is from its nearest training spectrum, over the largest such distance within "
+        "the training set; above 1 the networks extrapolate."
+    )
+    if any(len(one.fit["shells"]) > 1 for one in campaign.measured if one.fit):
+        text += (
+            " Where larch fits several shells, their mean distance and the variance about it stand here, since n(r) "
+            "counts them as one."
+        )
+    if any(one.settings.distance_scale != 1 for one in campaign.measured):
+        text += " Distances ×: factor between the networks' distances and those of the sample."
+    return text
+
+
+def combined(fit: dict | None) -> dict[str, float] | None:
+    """Mean distance of all fitted shells and the variance about it; errors without their correlation."""
+    if fit is None:
+        return None
+    shells = fit["shells"]
+    weights = np.array([shell["N"] for shell in shells]) / sum(shell["N"] for shell in shells)
+    distance, distance_std, sigma2, sigma2_std = (
+        np.array([shell[name] for shell in shells])
+        for name in ("R_angstrom", "R_std", "sigma2_angstrom2", "sigma2_std")
+    )
+    mean = float(weights @ distance)
+    aside = distance - mean
+    variance_std = np.hypot(weights * sigma2_std, 2 * weights * aside * distance_std)
+    return {
+        "R1_angstrom": mean,
+        "R1_angstrom_std": float(np.linalg.norm(weights * distance_std)),
+        "sigma2_1_angstrom2": float(weights @ (sigma2 + aside**2)),
+        "sigma2_1_angstrom2_std": float(np.linalg.norm(variance_std)),
+    }
+
+
+# --- one spectrum --------------------------------------------------------------------------------
+
+
+def first_shell_rows(one: Measured) -> Rows:
+    """R1, N1 and sigma2_1 of a measured spectrum: network, simulation, classical fit, known structure."""
+    rows: Rows = [("first shell", "R₁ (Å)", "N₁", "σ²₁ (Å²)")]
+    rows.append(("network", *(with_error(one.shells, name) for name in SHELL_DIGITS)))
+    if one.reference is not None:
+        values = one.reference.attrs
+        rows.append((values["label"], *(with_error(values, name) for name in SHELL_DIGITS)))
+    if one.fit is not None:
+        rows += fit_rows(one.fit)
+    if one.settings.known is not None:
+        rows.append(known_row(one.settings.known))
+    return rows
+
+
+def fit_rows(fit: dict) -> Rows:
+    """Each shell of the classical fit."""
+    amplitude = f"larch fit (S₀² {fit['s02']:.2f} ± {fit['s02_std']:.2f})"
+    return [
+        (
+            amplitude if number == 1 else f"larch fit, shell {number}",
+            f"{shell['R_angstrom']:.4f} ± {shell['R_std']:.4f}",
+            f"{shell['N']:g} (fixed)",
+            f"{shell['sigma2_angstrom2']:.5f} ± {shell['sigma2_std']:.5f}",
+        )
+        for number, shell in enumerate(fit["shells"], start=1)
+    ]
+
+
+def known_row(known: KnownShell) -> tuple[str, ...]:
+    """The structure that the config says is known."""
+    source = f" ({known.source})" if known.source else ""
+    return (f"known{source}", f"{known.R1_angstrom:.4g}", f"{known.N1:g}", "–")
+
+
+def with_error(values: dict | None, name: str) -> str:
+    """`value ± error` of a first-shell parameter; a dash where there is none."""
+    if values is None or values.get(name) is None:
+        return "–"
+    digits = SHELL_DIGITS[name]
+    error = values.get(f"{name}_std")
+    return f"{values[name]:.{digits}f}" + (f" ± {error:.{digits}f}" if error is not None else "")
+
+
+def first_shell_note(one: Measured) -> str:
+    """What the errors hold and what they do not."""
+    text = f"E₀ of the spectrum: {one.spectrum.attrs['e0_ev']:.1f} eV (larch)"
+    if one.fit is not None:
+        moved = f"{one.fit['e0_shift_ev']:+.1f} ± {one.fit['e0_shift_std']:.1f} eV"
+        text += f"; the larch fit wants it moved by {moved}"
+    text += ". Errors of the network are the spread of the networks and the scatter of the repeats"
+    text += "; those of the simulation are over its frames" if one.reference is not None else ""
+    text += "; those of the fit are larch's" if one.fit is not None else ""
+    text += ". The network is trained with S₀² drawn at random and so must find N despite it"
+    text += "; N of the fit is fixed and its amplitude given to S₀²." if one.fit is not None else "."
+    return text
+
+
+def foreign(campaign: Campaign, one: Measured) -> str:
+    """What is assumed where the sample is of another element than the campaign."""
+    own, element = campaign.config.element, one.element(campaign.config.element)
+    if element == own:
+        return ""
+    scale = one.settings.distance_scale
+    scaled = f", its distances {scale:g} times those of {own}" if scale != 1 else ""
+    return f" The networks were trained on {own} alone: {element} is taken to scatter as {own} does{scaled}."

@@ -1,0 +1,221 @@
+"""Held-out series in the report: what was read from which runs, and how well."""
+
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+import xarray as xr
+
+from nnexafs.config import CampaignConfig, HeldOutSeries
+from nnexafs.files import read_dataset
+from nnexafs.report import series_figures
+from nnexafs.report.style import SHELL_LABELS, Rows, known_phases, number, svg
+
+PREDICTORS = {"mean": "network", "fit": "cumulant fit"}
+SHELL_DIGITS = {"R1_angstrom": 4, "N1": 2, "sigma2_1_angstrom2": 5}
+
+
+@dataclass(frozen=True)
+class Series:
+    """One held-out series: its config and its `series.nc`."""
+
+    name: str
+    settings: HeldOutSeries
+    table: xr.Dataset
+
+    def labels(self, name: str) -> np.ndarray:
+        """A coordinate of the cases (case,), as text or numbers."""
+        values = np.broadcast_to(self.table[name].values, self.table.sizes["case"])
+        return values.astype(float) if values.dtype.kind in "fiu" else values.astype(str)
+
+    @property
+    def runs(self) -> np.ndarray:
+        """Which cases are runs (case,), and not mixtures of two of them."""
+        mixtures = len(self.settings.mixtures.fractions) if self.settings.mixtures else 0
+        return np.arange(self.table.sizes["case"]) < self.table.sizes["case"] - mixtures
+
+
+def read_all(folder: Path, config: CampaignConfig) -> list[Series]:
+    """The series of a campaign; UserError names the first file that is missing."""
+    return [
+        Series(name, settings, read_dataset(folder / "series" / name / "series.nc", what="series"))
+        for name, settings in config.series.items()
+    ]
+
+
+def section(one: Series, config: CampaignConfig, *, largest_distance: float | None) -> dict[str, object]:
+    """Figures, table and words for one series."""
+    drawn = {
+        "pairs": series_figures.pair_distributions(one),
+        "shells": series_figures.first_shells(one),
+        "angles": series_figures.bond_angles(one) if "liquid" in one.labels("phase") else None,
+        "shares": series_figures.shares(one) if "share_mean" in one.table else None,
+    }
+    return {
+        "name": one.name,
+        "description": sentence(one.settings.description),
+        "made": made(one, config),
+        "rows": error_rows(one),
+        "note": distance_note(one, largest_distance),
+        "flags": flags(one),
+        "shells_caption": shells_caption(one),
+        "shares_caption": shares_caption(one) if drawn["shares"] else "",
+        **{name: svg(figure) if figure else "" for name, figure in drawn.items()},
+    }
+
+
+def sentence(text: str) -> str:
+    """A description with its first letter large and a full stop."""
+    return f"{text[:1].upper()}{text[1:].rstrip('.')}." if text else ""
+
+
+# --- what was simulated --------------------------------------------------------------------------
+
+
+def made(one: Series, config: CampaignConfig) -> str:
+    """Runs, temperatures and potential of each phase, beside the training set's."""
+    phases, kelvin = one.labels("phase"), one.labels("temperature_kelvin")
+    parts = []
+    for phase in known_phases(phases[one.runs]):
+        own = one.runs & (phases == phase)
+        potentials = sorted(set(one.labels("potential")[own]))
+        parts.append(
+            f"{phase}: {counted(own.sum(), 'run')}, {span(kelvin[own])} K, potential {' and '.join(potentials)}"
+            f"{beside_training(phase, potentials, config)}."
+        )
+    mixtures = one.settings.mixtures
+    if mixtures:
+        first, second = mixtures.phases
+        shares = ", ".join(f"{fraction:g}" for fraction in mixtures.fractions)
+        parts.append(
+            f"Mixtures of the spectra of {first} and {second} at {mixtures.temperature_kelvin:g} K, shares of "
+            f"{second}: {shares}."
+        )
+    return f"None of these runs is in the dataset. {' '.join(parts)}"
+
+
+def beside_training(phase: str, potentials: list[str], config: CampaignConfig) -> str:
+    """Whether the training set has the phase, and with the same potential."""
+    grid = config.phases.present().get(phase)
+    if grid is None:
+        return "; the training set has no runs of this phase"
+    trained = config.potentials[grid.potential]
+    if all(config.potentials.get(name) == trained for name in potentials):
+        return ", as in the training set"
+    return f", where the training set has {grid.potential}: another potential"
+
+
+def counted(count: int, what: str) -> str:
+    """`1 run`, `2 runs`."""
+    return f"{count} {what}" if count == 1 else f"{count} {what}s"
+
+
+def span(values: np.ndarray) -> str:
+    """`300` or `100 to 1200`."""
+    low, high = values.min(), values.max()
+    return f"{low:g}" if low == high else f"{low:g} to {high:g}"
+
+
+# --- how well it was read ------------------------------------------------------------------------
+
+
+def error_rows(one: Series) -> Rows:
+    """Errors of network and fit over all cases and by phase: mean relative errors, rms of the first shell."""
+    shells = [f"{label}, rms" for label in SHELL_LABELS.values()]
+    rows: Rows = [("cases", "", "number", "n(r), relative", "angles, relative", *shells, "distance, largest")]
+    phases = one.labels("phase")
+    groups = {"all": np.ones(len(phases), dtype=bool)}
+    groups |= {phase: phases == phase for phase in known_phases(phases)}
+    if len(groups) == 2:
+        del groups[phases[0]]
+    for group, chosen in groups.items():
+        for predictor, label in PREDICTORS.items():
+            if f"N1_{predictor}" in one.table:
+                rows.append(error_row(one, group, chosen, predictor, label))
+    return rows
+
+
+def error_row(one: Series, group: str, chosen: np.ndarray, predictor: str, label: str) -> tuple[str, ...]:
+    """Errors of one predictor over the chosen cases; for the fit in how many of them it was found."""
+    shells = [number(rms(one, name, predictor, chosen), digits) for name, digits in SHELL_DIGITS.items()]
+    if predictor == "fit":
+        found = int(np.isfinite(one.table["N1_fit"].values[chosen]).sum())
+        return ("", label, f"{found} of {chosen.sum()}", "–", "–", *shells, "–")
+    relative = [one.table[f"{name}_relative_l2"].values[chosen].mean() for name in ("pair", "angle")]
+    distance = one.table["neighbour_distance"].values[chosen].max()
+    return (
+        group,
+        label,
+        str(chosen.sum()),
+        *(number(value, 3) for value in relative),
+        *shells,
+        number(distance, 3),
+    )
+
+
+def rms(one: Series, name: str, predictor: str, chosen: np.ndarray) -> float | None:
+    """Root mean square error of a first-shell parameter over the chosen cases where it was found."""
+    error = (one.table[f"{name}_{predictor}"] - one.table[f"{name}_truth"]).values[chosen]
+    found = error[np.isfinite(error)]
+    return float(np.sqrt((found**2).mean())) if found.size else None
+
+
+def distance_note(one: Series, largest: float | None) -> str:
+    """How far the series is from the training set."""
+    distances = one.table["neighbour_distance"].values
+    text = (
+        f"Distance of a case: the part of its spectrum that the nearest training spectrum leaves unexplained; median "
+        f"{np.median(distances):.3f}, largest {distances.max():.3f}"
+    )
+    if largest is None:
+        return f"{text}."
+    beyond = int((distances > largest).sum())
+    return (
+        f"{text}. Among the training spectra themselves the largest is {largest:.3f}; {beyond} of the "
+        f"{counted(len(distances), 'case')} {'lies' if beyond == 1 else 'lie'} beyond it."
+    )
+
+
+def flags(one: Series) -> list[str]:
+    """One line for each run that lost its phase or failed a check."""
+    lines = []
+    for name, start, end, text in zip(
+        *(one.labels(label) for label in ("state_point", "phase", "phase_end", "flags")), strict=True
+    ):
+        lost = f"started as {start}, ended as {end}" if start != end else ""
+        if lost or text:
+            lines.append(f"{name}: {'; '.join(filter(None, (lost, text)))}")
+    return lines
+
+
+def shells_caption(one: Series) -> str:
+    """What the figure of first shells shows, and what a fit cannot do."""
+    text = (
+        "First shell of each run, n(r) up to its first minimum. Rings: simulation; dots: network, bars are the spread "
+        "of the networks."
+    )
+    if "N1_fit" in one.table:
+        text += " Crosses: larch's fit of one path with cumulants, S₀² known to it"
+        outside = series_figures.fits_outside(one)
+        text += f"; {outside} of its values lie outside the panels." if outside else "."
+        if "bcc" in one.labels("phase"):
+            text += " It describes one shell, and so not bcc, whose two nearest n(r) counts as one of 14."
+    if one.settings.mixtures:
+        text += f" Dotted: {one.settings.mixtures.temperature_kelvin:g} K, the temperature of the mixtures."
+    return text
+
+
+def shares_caption(one: Series) -> str:
+    """How the shares were found, and with which error."""
+    known = one.table["share_known"].values
+    network, method = (
+        float(np.sqrt(np.nanmean((one.table[f"share_{part}"].values - known) ** 2)))
+        for part in ("mean", "of_truth")
+    )
+    first, second = one.settings.mixtures.phases
+    return (
+        f"Share of {second}, by non-negative least squares of n(r) over all training trajectories of {first} and "
+        f"{second}, so that neither temperature nor lattice has to be known. Dots: from the networks' n(r), root mean "
+        f"square error {network:.3f}. Rings: from the true n(r), {method:.3f}, which is what the method itself errs. "
+        f"Left: runs and mixtures at {one.settings.mixtures.temperature_kelvin:g} K; right: all runs."
+    )

@@ -1,0 +1,213 @@
+"""Studies in the report: other representations and architectures, and splits harder than the campaign's own."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+import xarray as xr
+from pydantic import BaseModel, ConfigDict, ValidationError, field_validator
+
+from nnexafs.config import CampaignConfig, LeftOut, Study, one_line
+from nnexafs.errors import UserError
+from nnexafs.files import read_json
+from nnexafs.report.style import relative_errors
+
+OWN = "this campaign"
+
+
+class Part(BaseModel):
+    """A part of a `metrics.json`: numbers it does not hold are None, those not shown here are ignored."""
+
+    model_config = ConfigDict(frozen=True, extra="ignore")
+
+
+class Errors(Part):
+    """Errors on the test trajectories, as `evaluation` defines them."""
+
+    count: int | None = None
+    pair_relative_l2: float | None = None
+    angle_relative_l2: float | None = None
+    R1_error_angstrom_rms: float | None = None
+    N1_error_rms: float | None = None
+    sigma2_1_error_angstrom2_rms: float | None = None
+
+
+class Grouped(Errors):
+    """Errors over all test trajectories and by phase."""
+
+    by_phase: dict[str, Errors] = {}
+
+
+class OverFolds(Part):
+    """A validation error of each fold, with mean and standard deviation."""
+
+    mean: float | None = None
+    std: float | None = None
+    values: list[float] = []
+
+
+class Validation(Part):
+    """What is compared of the validation."""
+
+    pair_relative_l2: OverFolds = OverFolds()
+    angle_relative_l2: OverFolds = OverFolds()
+    validation_loss: OverFolds = OverFolds()
+
+
+class Beside(Part):
+    """Answers that need no network."""
+
+    nearest: Grouped = Grouped()
+    mean: Grouped = Grouped()
+
+
+class Metrics(Part):
+    """What the report reads of a study's `metrics.json`."""
+
+    folds: list[int] = []
+    features: int | None = None
+    weights: int | None = None
+    validation: Validation = Validation()
+    test: Grouped = Grouped()
+    beside: Beside = Beside()
+    seconds: float | None = None
+
+    @field_validator("folds", mode="before")
+    @classmethod
+    def numbered(cls, folds: object) -> object:
+        """A bare count as the first so many folds."""
+        return list(range(folds)) if isinstance(folds, int) else folds
+
+
+@dataclass(frozen=True)
+class Trained:
+    """A training and its errors: the campaign's own, or a study's."""
+
+    name: str
+    description: str
+    question: str
+    leave_out: LeftOut | None
+    metrics: Metrics
+
+    def by_fold(self) -> dict[int, float]:
+        """Validation error of n(r) of each fold."""
+        return dict(zip(self.metrics.folds, self.metrics.validation.pair_relative_l2.values, strict=False))
+
+
+def read_all(folder: Path, config: CampaignConfig) -> list[Trained]:
+    """The studies of a campaign; UserError for a file that is missing or holds something else than numbers."""
+    return [
+        read(folder / "studies" / name / "metrics.json", name, one) for name, one in config.studies.items()
+    ]
+
+
+def read(path: Path, name: str, study: Study) -> Trained:
+    """One study; what it asks and how it is described is the config's."""
+    metrics = parsed(read_json(path, what="study"), place=str(path))
+    return Trained(name, study.description, study.question, study.leave_out, metrics)
+
+
+def parsed(metrics: Mapping, *, place: str) -> Metrics:
+    """The numbers of a `metrics.json`; UserError with the place of the first one that is none."""
+    try:
+        return Metrics.model_validate(metrics)
+    except ValidationError as error:
+        raise UserError(one_line(error, f"{place}: not a study's metrics.json")) from error
+
+
+def own(folds: list[dict], metrics: dict, manifest: dict) -> Trained:
+    """The campaign's own training in the form of a study, from the metrics of its folds and its evaluation."""
+    validation = {
+        name: over_folds([fold.get("validation", {}).get(name) for fold in folds])
+        for name in ("pair_relative_l2", "angle_relative_l2")
+    }
+    trajectories = metrics["trajectories"]
+    values = {
+        "folds": [fold["fold"] for fold in folds],
+        "features": folds[0].get("features") or manifest.get("architecture", {}).get("features"),
+        "weights": folds[0].get("weights"),
+        "validation": validation
+        | {"validation_loss": over_folds([fold["validation_loss"] for fold in folds])},
+        "test": group(trajectories, "ensemble"),
+        "beside": {name: group(trajectories, name) for name in ("nearest", "mean")},
+        "seconds": sum(fold["seconds"] for fold in folds),
+    }
+    parts = parsed(values, place="training/fold*/metrics.json and evaluation/metrics.json")
+    return Trained(OWN, "whole trajectories held out", "", None, parts)
+
+
+def group(trajectories: dict, predictor: str) -> dict:
+    """Errors of one predictor over all and by phase, as a study holds them."""
+    by_phase = {phase: errors[predictor] for phase, errors in trajectories["by_phase"].items()}
+    return trajectories[predictor] | {"by_phase": by_phase}
+
+
+def over_folds(values: list[float | None]) -> dict:
+    """Mean, standard deviation and values over the folds; empty where a fold has no value."""
+    if not values or None in values:
+        return {}
+    spread = float(np.std(values, ddof=1)) if len(values) > 1 else None
+    return {"mean": float(np.mean(values)), "std": spread, "values": values}
+
+
+# --- comparisons ---------------------------------------------------------------------------------
+
+
+@dataclass(frozen=True)
+class Difference:
+    """Validation error of n(r) of a study minus the campaign's own, fold by fold."""
+
+    values: np.ndarray
+
+    @property
+    def mean(self) -> float:
+        return float(self.values.mean()) if len(self.values) else np.nan
+
+    @property
+    def error(self) -> float | None:
+        """Standard error of the mean; None for a single fold."""
+        return float(self.values.std(ddof=1) / len(self.values) ** 0.5) if len(self.values) > 1 else None
+
+
+def difference(one: Trained, base: Trained) -> Difference:
+    """A study against the campaign's own training, on the folds that both trained.
+
+    Folds differ far more among themselves than trainings do; only the same folds can be compared.
+    """
+    theirs, ours = one.by_fold(), base.by_fold()
+    shared = sorted(theirs.keys() & ours.keys())
+    return Difference(np.array([theirs[fold] - ours[fold] for fold in shared]))
+
+
+def choice_of_validation(trained: list[Trained], base: Trained) -> str | None:
+    """Name of the training with the smallest validation error of n(r), by the differences fold by fold."""
+    found = {one.name: difference(one, base).mean for one in (base, *trained)}
+    known = {name: mean for name, mean in found.items() if np.isfinite(mean)}
+    return min(known, key=lambda name: known[name]) if known else None
+
+
+def same_kind(evaluation: xr.Dataset, leave_out: LeftOut) -> tuple[float | None, int]:
+    """The campaign's own error of n(r) on those of its test trajectories that a study leaves out, and their number.
+
+    Mean over trajectories; None where the campaign's test set has none of them.
+    """
+    phases = evaluation["trajectory_phase"].values.astype(str)
+    kelvin = evaluation["trajectory_temperature_kelvin"].values
+    chosen = np.isin(phases, leave_out.phases) if leave_out.phases else np.ones(len(phases), dtype=bool)
+    if leave_out.temperatures_kelvin is not None:
+        low, high = leave_out.temperatures_kelvin
+        chosen &= (kelvin >= low) & (kelvin <= high)
+    count = int(chosen.sum())
+    if not count:
+        return None, 0
+    return float(relative_errors(evaluation, "trajectory_")[chosen].mean()), count
+
+
+def left_out_text(leave_out: LeftOut) -> str:
+    """`hcp left out`, `1000 to 1500 K left out`, `bcc at 10 to 300 K left out`."""
+    phases = " and ".join(leave_out.phases)
+    if leave_out.temperatures_kelvin is None:
+        return f"{phases} left out"
+    low, high = leave_out.temperatures_kelvin
+    return f"{phases} at {low:g} to {high:g} K left out" if phases else f"{low:g} to {high:g} K left out"
