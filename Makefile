@@ -1,5 +1,6 @@
 # make run   the default campaign (CONFIG=overlay.yaml for another, CORES=n to use fewer cores)
 # make test  every test
+# make paper NAME=iesari2021 (or timoshenko2018): a paper's campaign and its page in docs/papers
 # make lint  style of code and workflow
 # Both set up .venv first, from the pins in pyproject.toml and envs/constraints.txt.
 
@@ -12,11 +13,15 @@ VENV := .venv
 BIN := $(VENV)/bin
 export OMP_NUM_THREADS ?= 1
 
-.PHONY: run test lint environment constraints clean-environment
+.PHONY: run paper test lint environment constraints clean-environment
 
 run: environment
 	$(BIN)/nnexafs plan $(CONFIG)
 	$(BIN)/snakemake --cores $(CORES) $(if $(CONFIG),--configfile $(CONFIG))
+
+paper: environment
+	$(MAKE) run CONFIG=config/campaigns/$(NAME)-desk.yaml
+	$(BIN)/nnexafs paper results/$(NAME)-desk --name $(NAME)
 
 test: environment
 	$(BIN)/python -m pytest --numprocesses 2 --dist loadfile

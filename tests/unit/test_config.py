@@ -112,3 +112,82 @@ def test_one_meaning_has_one_canonical_string():
         {"measurements": {}, "phases": {"fcc": {"lattice_scales": [1.0], "temperatures_kelvin": [300.0]}}}
     )
     assert canonical(first) == canonical(second)
+
+
+BCC = {"lattice_scales": [1.0], "lattice_angstrom": 2.87}
+
+
+def test_a_span_is_the_list_of_its_values():
+    asked = {"temperatures_kelvin": {"first": 60, "last": 1500, "step": 20}}
+    scales = {"lattice_scales": {"first": 0.97, "last": 1.03, "count": 5}}
+    fcc = validate({"phases": {"fcc": asked | scales}, "measurements": {"ni_foil": None}}).phases.fcc
+    assert len(fcc.temperatures_kelvin) == 73
+    assert (fcc.temperatures_kelvin[0], fcc.temperatures_kelvin[-1]) == (60, 1500)
+    assert fcc.lattice_scales == [0.97, 0.985, 1.0, 1.015, 1.03]
+
+
+@pytest.mark.parametrize(
+    ("span", "message"),
+    [
+        ({"first": 60, "last": 1500, "step": 100}, "does not lead from 60 to 1500"),
+        ({"first": 60, "last": 1500}, "one of step and count"),
+        ({"first": 60, "last": 1500, "step": 20, "count": 73}, "one of step and count"),
+        ({"first": 600, "last": 60, "step": 20}, "must be below its last"),
+    ],
+)
+def test_a_span_that_makes_no_sense_is_refused(span, message):
+    with pytest.raises(UserError, match=message):
+        validate({"phases": {"fcc": {"temperatures_kelvin": span}}})
+
+
+def test_the_lattice_follows_its_table_and_never_leaves_it():
+    table = {10: 2.86, 293: 2.8665, 1500: 2.92}
+    bcc = BCC | {"temperatures_kelvin": [293, 896.5], "lattice_by_kelvin": table}
+    grid = validate({"phases": {"bcc": bcc}, "measurements": {}}).phases.bcc
+    assert grid.lattice_at(293) == 2.8665
+    assert grid.lattice_at(896.5) == pytest.approx((2.8665 + 2.92) / 2)
+    with pytest.raises(UserError, match="1600 K is outside its 10 to 1500 K"):
+        validate({"phases": {"bcc": bcc | {"temperatures_kelvin": [1600]}}})
+
+
+def test_a_series_has_only_the_phases_it_names_and_mixes_its_own():
+    bcc = BCC | {"temperatures_kelvin": [300, 1185]}
+    config = validate({"series": {"heating": {"phases": {"bcc": bcc}}}})
+    assert list(config.series["heating"].phases.present()) == ["bcc"]
+    assert list(config.grids())[-1] == "series.heating.phases.bcc"
+    mixtures = {"phases": ["bcc", "fcc"], "temperature_kelvin": 1185}
+    with pytest.raises(UserError, match="no run of fcc at 1185 K"):
+        validate({"series": {"heating": {"phases": {"bcc": bcc}, "mixtures": mixtures}}})
+    with pytest.raises(UserError, match=r"series\.heating\.phases\.bcc\.potential: 'x'"):
+        validate({"series": {"heating": {"phases": {"bcc": bcc | {"potential": "x"}}}}})
+
+
+@pytest.mark.parametrize(
+    ("study", "message"),
+    [
+        ({"network": {"hidden": [3]}}, "studies.wide: hidden: Extra inputs"),
+        ({"training": {"learning_rate": -1}}, "studies.wide: learning_rate"),
+        ({"leave_out": {}}, "give phases, temperatures_kelvin, or both"),
+        ({"folds": 6}, "more than dataset.folds"),
+    ],
+)
+def test_a_study_with_a_mistake_is_refused(study, message):
+    with pytest.raises(UserError, match=message):
+        validate({"studies": {"wide": study}})
+
+
+def test_a_study_changes_its_own_keys_alone():
+    config = validate({"studies": {"wide": {"network": {"hidden_sizes": [7]}}}})
+    representation, augmentation, network, training = config.studied(config.studies["wide"])
+    assert network.hidden_sizes == [7]
+    assert network.r_smoothing_angstrom == config.network.r_smoothing_angstrom
+    assert (representation, augmentation, training) == (
+        config.representation,
+        config.augmentation,
+        config.training,
+    )
+
+
+def test_intensities_come_in_pairs():
+    with pytest.raises(UserError, match="give both incident_columns and transmitted_columns"):
+        validate({"measurements": {"foil": {"files": ["a"], "incident_columns": [3]}}})

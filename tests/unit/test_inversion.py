@@ -9,13 +9,18 @@ import numpy as np
 import pandas as pd
 import pytest
 import xarray as xr
+from ase.build import bulk
+from click.testing import CliRunner
 from fakes import ANGLE, K, R, fake_chi, gaussians
 
 from nnexafs import inversion
-from nnexafs.config import Background, Measurement, Representation
+from nnexafs.cli import main
+from nnexafs.config import Background, Feff, Measurement, Representation
 from nnexafs.errors import UserError
 from nnexafs.inversion import Options, invert, usable
-from nnexafs.inversion_values import mean_and_std
+from nnexafs.inversion_values import mean_and_std, one_first_shell
+from nnexafs.scattering.feff import FrozenPhases, chi_of_cluster, freeze
+from nnexafs.scattering.feff_input import clusters
 from nnexafs.spectra import process, read
 
 FOILS = Path(__file__).parents[2] / "resources" / "foils"
@@ -129,7 +134,12 @@ def test_mean_and_std_by_hand():
 def test_s02_divides(tmp_path):
     report = invert(spectrum(0.8 * CHI), FakeEnsemble(), out=tmp_path, options=Options(s02=0.8))
     assert report["N1"] == pytest.approx(12, abs=0.02)
-    assert report["options"] == {"e0_shift_ev": 0.0, "s02": 0.8, "k_range": None}
+    assert report["options"] == {
+        "e0_shift_ev": 0.0,
+        "s02": 0.8,
+        "k_range": None,
+        "distance_scale": 1.0,
+    }
 
 
 def test_e0_shift_agrees_with_a_new_extraction_by_larch():
@@ -200,6 +210,9 @@ def test_gaps_in_chi_are_refused(tmp_path):
         {"e0_shift_ev": 8333.0},
         {"k_range": (5.0, 3.0)},
         {"e0_shift_ev": np.nan},
+        {"distance_scale": 2.5},
+        {"distance_scale": 0.0},
+        {"distance_scale": np.nan},
     ],
 )
 def test_options_are_checked(wrong):
@@ -275,3 +288,152 @@ def test_same_input_same_files(tmp_path):
         invert(spectrum(CHI), FakeEnsemble(), out=tmp_path / name)
     for path in (tmp_path / "a").iterdir():
         assert path.read_bytes() == (tmp_path / "b" / path.name).read_bytes()
+
+
+# --- another distance scale, another element ----------------------------------------------------
+
+SCALE = 1.0257
+
+
+def larger(*chi: np.ndarray, **more: object) -> xr.Dataset:
+    """The spectrum of a material whose distances are all SCALE times as large, phase shifts alike."""
+    return spectrum(*chi, k=K / SCALE, **more)
+
+
+def test_scaled_distances_are_exact(tmp_path):
+    """Networks that see chi(SCALE k) find what they know; r and n(r) are scaled, the neighbours stay."""
+    plain = invert(spectrum(CHI), FakeEnsemble(), out=tmp_path / "plain")
+    options = Options(distance_scale=SCALE)
+    scaled = invert(larger(CHI), FakeEnsemble(), out=tmp_path / "scaled", options=options)
+    rdf, found = (pd.read_csv(tmp_path / name / "rdf.csv") for name in ("plain", "scaled"))
+    assert found.r_angstrom.values == pytest.approx(SCALE * rdf.r_angstrom.values, rel=1e-5)
+    assert found.n_mean.values == pytest.approx(rdf.n_mean.values / SCALE, rel=1e-4, abs=1e-6)
+    assert found.n_std.values == pytest.approx(rdf.n_std.values / SCALE, rel=1e-4, abs=1e-6)
+    assert (found.n_mean * SCALE * 0.02).sum() == pytest.approx((rdf.n_mean * 0.02).sum(), rel=1e-4)
+    angles = [(tmp_path / name / "angles.csv").read_bytes() for name in ("plain", "scaled")]
+    assert angles[0] == angles[1]
+    assert scaled["R1_angstrom"] == pytest.approx(SCALE * 2.48, abs=1e-3)
+    assert scaled["R1_angstrom"] == pytest.approx(SCALE * plain["R1_angstrom"], abs=1e-5)
+    assert scaled["sigma2_1_angstrom2"] == pytest.approx(SCALE**2 * plain["sigma2_1_angstrom2"], rel=1e-3)
+    assert scaled["N1"] == pytest.approx(plain["N1"], abs=1e-3)
+    assert scaled["neighbour_distance"] == pytest.approx(plain["neighbour_distance"], abs=1e-6)
+    assert scaled["options"]["distance_scale"] == SCALE
+
+
+def test_e0_scan_is_scaled_after_the_shift_of_e0(tmp_path):
+    """E0 moves the data's own k; only then is k scaled."""
+    ensemble, scaled = FakeEnsemble(), Options(distance_scale=SCALE)
+    report = invert(larger(CHI), ensemble, out=tmp_path, options=scaled)
+    row = next(row for row in report["e0_scan"] if row["shift_ev"] == 4.0)
+    k, chi = usable(larger(CHI), Options(e0_shift_ev=4.0))
+    wanted = ensemble.predict(k * SCALE, chi).pair_members.mean(axis=(0, 1))
+    assert row["N1"] == pytest.approx(one_first_shell(R, wanted)[1], abs=1e-3)
+    assert row["neighbour_distance"] == pytest.approx(ensemble.distance(k * SCALE, chi)[0], abs=1e-9)
+    other_order = ensemble.distance(*usable(spectrum(CHI), Options(e0_shift_ev=4.0)))[0]
+    assert abs(row["neighbour_distance"] - other_order) > 1e-3
+
+
+def test_window_is_told_in_the_k_of_the_data(tmp_path):
+    enough = Options(distance_scale=1.25)
+    invert(spectrum(CHI, k_end=11.7), FakeEnsemble(), out=tmp_path, options=enough)
+    message = "covers 0.00 to 11.50 .* reads 2.00 to 11.60 at the distance scale 1.25"
+    with pytest.raises(UserError, match=message):
+        invert(spectrum(CHI, k_end=11.5), FakeEnsemble(), out=tmp_path / "out", options=enough)
+    with pytest.raises(UserError, match=r"reads 3\.12 to 18\.12 at the distance scale 0\.8"):
+        invert(spectrum(CHI), FakeEnsemble(), out=tmp_path / "out", options=Options(distance_scale=0.8))
+
+
+def test_training_domain_knows_the_networks_distances(tmp_path):
+    inside = FakeEnsemble(R1_angstrom=[2.45, 2.50])
+    options = Options(distance_scale=SCALE)
+    assert invert(larger(CHI), inside, out=tmp_path, options=options)["warnings"] == []
+    outside = FakeEnsemble(R1_angstrom=[2.52, 2.60])
+    (warning,) = invert(larger(CHI), outside, out=tmp_path, options=options)["warnings"]
+    assert "R1_angstrom 2.48 is outside" in warning and "divided by the scale 1.0257" in warning
+
+
+def test_other_element_is_said(tmp_path):
+    ensemble = FakeEnsemble()
+    ensemble.manifest |= {"element": "Ni", "edge": "K"}
+    nickel, iron = (spectrum(CHI).assign_attrs(element=element, edge="K") for element in ("Ni", "Fe"))
+    assert invert(nickel, ensemble, out=tmp_path)["warnings"] == []
+    (warning,) = invert(iron, ensemble, out=tmp_path)["warnings"]
+    assert "of the Fe K edge, the networks were trained on Ni K" in warning
+
+
+@pytest.fixture(scope="module")
+def lattices(tmp_path_factory) -> tuple[np.ndarray, np.ndarray]:
+    """chi(k) by FEFF, all paths of two and three legs, of fcc nickel and of the same made SCALE larger."""
+    folder = tmp_path_factory.mktemp("phases") / "Ni"
+    freeze(bulk("Ni", a=3.524), element="Ni", edge="K", settings=Feff(scf=False), folder=folder)
+    phases = FrozenPhases.load(folder)
+
+    def chi(scale: float) -> np.ndarray:
+        settings = Feff(path_length_angstrom=4.5 * scale, legs=3)
+        (cluster,) = clusters(bulk("Ni", a=3.524 * scale), [0], radius_angstrom=4.5 * scale)
+        return chi_of_cluster(cluster, phases=phases, settings=settings)
+
+    return chi(1.0), chi(SCALE)
+
+
+def test_larger_lattice_looks_like_the_smaller_in_scaled_k(lattices):
+    """FEFF's phase shifts do not scale, so 3 % of k^2 chi differ; unscaled, 160 % do."""
+    small, large = lattices
+    inside = (K >= 3) & (K <= 14)
+
+    def misfit(chi: np.ndarray) -> float:
+        difference, whole = (K**2 * chi - K**2 * small)[inside], (K**2 * small)[inside]
+        return float((difference**2).sum() / (whole**2).sum())
+
+    k, chi = usable(spectrum(large), Options(distance_scale=SCALE))
+    assert misfit(np.interp(K, k * SCALE, chi[0])) < 0.04
+    assert misfit(large) > 1.0
+    assert misfit(np.interp(K, k / SCALE, chi[0])) > 1.0
+
+
+# --- the command --------------------------------------------------------------------------------
+
+HALVES = ["--incident-columns", "3,4", "--transmitted-columns", "5", "--transmitted-columns", "6"]
+
+
+@pytest.fixture
+def predicted(monkeypatch, tmp_path):
+    """`nnexafs predict` of the iron foil with a fake ensemble: its exit code, output and shells.json."""
+    ensemble = FakeEnsemble()
+    ensemble.manifest |= {"element": "Ni", "edge": "K", "config": {"exafs": {"feff": {}}}}
+    monkeypatch.setattr("nnexafs.predictor.Ensemble.load", lambda folder: ensemble)
+
+    def run(*options: str) -> tuple[int, str, dict]:
+        foil = str(FOILS / "Fe-foil_EXAFS_23147.dat")
+        arguments = ["predict", foil, "--ensemble", ".", "--out", str(tmp_path), *options]
+        result = CliRunner().invoke(main, arguments)
+        shells = tmp_path / "shells.json"
+        return result.exit_code, result.output, json.loads(shells.read_text()) if shells.exists() else {}
+
+    return run
+
+
+def test_command_reads_intensities_of_another_element(predicted):
+    code, output, report = predicted(*HALVES, "--element", "Fe", "--distance-scale", "1.0258")
+    assert code == 0, output
+    assert report["spectrum"]["element"] == "Fe"
+    assert report["spectrum"]["e0_ev"] == pytest.approx(7112, abs=1)
+    assert report["options"]["distance_scale"] == 1.0258
+    assert "trained on Ni K" in output
+
+
+@pytest.mark.parametrize(
+    ("options", "words"),
+    [
+        (HALVES, "do not cover the Ni K edge"),
+        ([*HALVES, "--element", "Xx"], "options: element: 'Xx' is not a chemical symbol"),
+        ([*HALVES[:2], "--element", "Fe"], "both incident_columns and transmitted_columns"),
+        ([*HALVES, "--signal-column", "3"], "not both"),
+        ([*HALVES, "--distance-scale", "3"], "distance scale: 3; expected 0.7 to 1.4"),
+        ([*HALVES, "--incident-columns", "a"], "expected column numbers such as 3,4"),
+    ],
+)
+def test_mistakes_at_the_command(predicted, options, words):
+    code, output, report = predicted(*options)
+    assert code == 2 and report == {}
+    assert words in output and "Traceback" not in output

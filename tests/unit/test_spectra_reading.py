@@ -288,3 +288,72 @@ def test_any_bytes_parse_or_raise_user_error(tmp_path_factory, content, number):
         return
     assert np.isfinite(scan.x).all() and np.isfinite(scan.y).all()
     assert np.all(np.diff(scan.x) > 0)
+
+
+IRON = FOILS / "Fe-foil_EXAFS_23147.dat"
+HALVES = {"incident_columns": [3, 4], "transmitted_columns": [5, 6]}
+
+
+def iron_by_numpy() -> tuple[np.ndarray, np.ndarray]:
+    """Energy and ln(I0 / I) of the iron foil, whose chambers have two halves each, by NumPy's reader."""
+    columns = np.loadtxt(IRON, comments="#").T
+    return columns[1], np.log((columns[3] + columns[4]) / (columns[5] + columns[6]))
+
+
+def test_intensities_of_divided_chambers_are_summed():
+    scan = read_scan(IRON, measurement(**HALVES))
+    energy, mu = iron_by_numpy()
+    assert scan.kind == "mu"
+    assert np.array_equal(scan.x, energy)
+    assert scan.y == pytest.approx(mu, abs=1e-12)
+    named = read_scan(IRON, measurement(energy_column=1, **HALVES))
+    assert np.array_equal(named.y, scan.y)
+
+
+def test_summed_intensities_give_what_a_column_of_mu_gives(tmp_path):
+    scans = {
+        "sums": (read([IRON], measurement(**HALVES)), "Fe"),
+        "mu": (read([write_columns(tmp_path / "fe.dat", *iron_by_numpy())], measurement()), "Fe"),
+    }
+    sums, mu = (
+        process(scan, Background(), k_grid=K_GRID, element=element, edge="K")
+        for scan, element in scans.values()
+    )
+    assert sums.chi.values == pytest.approx(mu.chi.values, abs=1e-5, nan_ok=True)
+    assert sums.attrs["element"] == "Fe"
+    assert sums.e0_ev == pytest.approx(7112.0, abs=1.0)
+
+
+@pytest.mark.parametrize(
+    ("settings", "contains"),
+    [
+        ({"incident_columns": [3, 8], "transmitted_columns": [5]}, "incident_columns 8 does not exist"),
+        ({"incident_columns": [3], "transmitted_columns": [5, 99]}, "transmitted_columns 99 does not exist"),
+        ({"incident_columns": [3, 3], "transmitted_columns": [5]}, "column 3 is named twice"),
+        ({"incident_columns": [3, 4], "transmitted_columns": [4, 5]}, "column 4 is named twice"),
+        ({"incident_columns": [1], "transmitted_columns": [5]}, "column 1 is named twice"),
+        (HALVES | {"energy_column": 9}, "energy_column 9 does not exist"),
+        (HALVES | {"kind": "chi"}, "give mu(E), not chi(k)"),
+        (HALVES, "do not cover the Ni K edge"),
+        (HALVES | {"energy_column": 0}, "do not cover the Ni K edge"),
+    ],
+)
+def test_wrong_intensity_columns_are_said(settings, contains):
+    refused(IRON, contains=contains, **settings)
+
+
+def test_swapped_intensities_do_not_rise_at_the_edge():
+    one = measurement(incident_columns=[5, 6], transmitted_columns=[3, 4])
+    with pytest.raises(UserError, match=r"does not rise.*check signal_column, or incident_columns"):
+        process(read([IRON], one), one.background, k_grid=K_GRID, element="Fe", edge="K")
+
+
+def test_intensities_need_an_energy_and_must_be_positive(tmp_path, foil):
+    energy, _ = foil
+    bright = np.full(len(energy), 2.0)
+    unlabelled = write_columns(tmp_path / "a.dat", energy, bright, bright, header="# a b c")
+    wanted = {"incident_columns": [1], "transmitted_columns": [2]}
+    refused(unlabelled, contains="no column labelled energy; give energy_column", **wanted)
+    dark = np.where(np.arange(len(energy)) == 7, 0.0, bright)
+    path = write_columns(tmp_path / "b.dat", energy, bright, dark, header="# energy one two")
+    refused(path, contains="1 rows without a finite energy or mu, first is row 8", **wanted)

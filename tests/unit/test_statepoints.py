@@ -1,11 +1,13 @@
 """State points: every one once, ids that sort and survive, seeds that depend on the id alone."""
 
+from pathlib import Path
+
 import pytest
 
 from nnexafs import leaves
-from nnexafs.config import CampaignConfig, validate
+from nnexafs.config import CampaignConfig, load, validate
 from nnexafs.errors import UserError
-from nnexafs.statepoints import find, of_all, of_campaign, seed_of
+from nnexafs.statepoints import find, of_all, of_campaign, of_series, seed_of
 
 
 def test_the_grid_is_complete():
@@ -64,3 +66,37 @@ def test_a_longer_run_changes_the_leaf():
     assert leaves.dynamics(CampaignConfig(), find(CampaignConfig(), name)) != leaves.dynamics(
         after, find(after, name)
     )
+
+
+FULL = Path(__file__).parents[2] / "config" / "campaigns"
+
+
+@pytest.mark.parametrize(
+    ("name", "in_dataset", "in_series"),
+    # (fcc, hcp, bcc, diamond: 73 temperatures x 21) + (liquid: 26 x 21); 3 phases x 50 x 20
+    [("iesari2021-full", 4 * 73 * 21 + 26 * 21, 7), ("timoshenko2018-full", 3 * 50 * 20, 14)],
+)
+def test_full_campaigns_have_every_point_of_their_grids_once(name, in_dataset, in_series):
+    config = load(FULL / f"{name}.yaml")
+    points = of_campaign(config)
+    assert len(points) == in_dataset
+    assert len(of_all(config)) == in_dataset + in_series
+    expected = {
+        (phase, kelvin, scale)
+        for phase, grid in config.phases.present().items()
+        for kelvin in grid.temperatures_kelvin
+        for scale in grid.lattice_scales
+    }
+    assert {(p.phase, p.temperature_kelvin, p.lattice_scale) for p in points.values()} == expected
+    assert len({leaves.dynamics_seed(config, point) for point in points.values()}) == in_dataset
+
+
+def test_series_have_ids_and_seeds_of_their_own():
+    grid = {"temperatures_kelvin": [300], "lattice_scales": [1.0]}
+    config = validate({"phases": {"fcc": grid}, "series": {"other": {"phases": {"fcc": grid}}}})
+    assert set(of_series(config, "other")) == {"other-fcc_T0300_x1.0000_r0"}
+    point = find(config, "other-fcc_T0300_x1.0000_r0")
+    assert point.series == "other"
+    assert point.id not in of_campaign(config)
+    twin = find(config, "fcc_T0300_x1.0000_r0")
+    assert leaves.dynamics_seed(config, point) != leaves.dynamics_seed(config, twin)

@@ -108,7 +108,8 @@ def test_study_that_changes_nothing_gives_the_campaigns_own_numbers(
     _, metrics = evaluate(dataset(), ensemble, augmentation=CONFIG.augmentation, seed=1)
     expected = metrics["trajectories"]
     assert expected["count"] == found["test"]["count"]
-    for part, other in ((found["test"], "ensemble"), (found["beside"]["mean"], "mean")):
+    parts = {"ensemble": found["test"]} | found["beside"]
+    for other, part in parts.items():
         for name, value in expected[other].items():
             assert part[name] == pytest.approx(value, rel=1e-4), name
     for phase, parts in expected["by_phase"].items():
@@ -161,8 +162,12 @@ def test_trained_otherwise_it_is_validated_alike() -> None:
 
 @pytest.mark.parametrize(
     "wanted",
-    [{"phases": ["bcc"]}, {"temperatures_kelvin": [350, 750]}, {"phases": ["fcc", "bcc"], "temperatures_kelvin": [700, 800]}],
-)  # fmt: skip
+    [
+        {"phases": ["bcc"]},
+        {"temperatures_kelvin": [350, 750]},
+        {"phases": ["fcc", "bcc"], "temperatures_kelvin": [700, 800]},
+    ],
+)
 def test_left_out_trajectories_are_the_test_set_and_nowhere_else(wanted: dict) -> None:
     whole = dataset()
     table = pd.DataFrame(
@@ -267,8 +272,9 @@ def test_command_writes_the_study_and_its_runs_in_mlflow(tmp_path: Path) -> None
         Tracking(), campaign="fake", results=tmp_path, config={}, dataset_hash=dataset().attrs["hash"]
     )
     write_json(tmp_path / "run.json", ids)
-    arguments = ["study", str(tmp_path / "dataset.nc"), "--config", str(tmp_path / "config.yaml"),
-                 "--run", str(tmp_path / "run.json"), "--out", str(tmp_path / "studies/narrow/metrics.json")]  # fmt: skip
+    options = {"config": "config.yaml", "run": "run.json", "out": "studies/narrow/metrics.json"}
+    given = [text for name, path in options.items() for text in (f"--{name}", str(tmp_path / path))]
+    arguments = ["study", str(tmp_path / "dataset.nc"), *given]
     done = CliRunner().invoke(main, [*arguments, "--study", "narrow"])
     assert done.exit_code == 0, done.output
     assert "narrow: relative error of n(r) in validation" in done.output

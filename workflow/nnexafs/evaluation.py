@@ -47,8 +47,8 @@ def evaluate(
 
     Three cases: `samples` (every test sample as simulated), `augmented` (the same with random E0, S0^2 and
     noise as in training), `trajectories` (spectrum and truth averaged over each test trajectory, as
-    simulated). Each with the ensemble, the nearest training sample in the network's representation
-    (`nearest`) and the mean of the training targets (`mean`). Numbers that do not exist are null.
+    simulated). Each with the ensemble, the nearest training sample or trajectory's mean in the network's
+    representation (`nearest`) and the mean of the training targets (`mean`). Numbers that do not exist are null.
 
     UserError when the dataset is not the one the ensemble was trained on, or has no test set.
     """
@@ -106,14 +106,21 @@ def look_ups(
     *,
     shifts_ev: np.ndarray = NO_SHIFT,
 ) -> dict[str, Answer]:
-    """What needs no network: n(r) and angles of the training sample nearest to each row of `features` (S, F)
-    among all of `train` at all `shifts_ev`, and their mean over `train`."""
-    k, chi = train["k"].values, train["chi"].values
+    """What needs no network, n(r) and angles for each row of `features` (S, F): `nearest` and `mean`.
+
+    `nearest` looks up the most similar of the samples of `train` and of their trajectories' means, each at all
+    `shifts_ev`; `mean` is that of the samples.
+    """
+    known = xr.concat([train, trajectory_means(train)], dim="sample", join="exact")
+    k, chi = known["k"].values, known["chi"].values
     bank = [shifted_features(k, chi, representation, shift_ev=shift) for shift in shifts_ev]
     nearest = _nearest(features, np.concatenate(bank)) % len(chi)
-    truths = {name: train[variable].values for name, variable in TARGETS.items()}
-    repeated = {name: np.broadcast_to(t.mean(0), (len(nearest), t.shape[1])) for name, t in truths.items()}
-    return {"nearest": {name: truth[nearest] for name, truth in truths.items()}, "mean": repeated}
+    looked_up = {name: known[variable].values[nearest] for name, variable in TARGETS.items()}
+    means = {name: train[variable].values.mean(axis=0) for name, variable in TARGETS.items()}
+    return {
+        "nearest": looked_up,
+        "mean": {name: np.broadcast_to(mean, looked_up[name].shape) for name, mean in means.items()},
+    }
 
 
 def _nearest(features: np.ndarray, bank: np.ndarray) -> np.ndarray:

@@ -12,6 +12,7 @@ from nnexafs.scattering.feff import FrozenPhases, freeze, single_scattering_path
 from nnexafs.scattering.feff_input import Edge
 from nnexafs.spectra_reading import quiet_larch
 
+SHORTEST_RANGE_PER_ANGSTROM = 5.0  # below it the free parameters outnumber what the data can tell
 SAME_SHELL_ANGSTROM = 0.08  # pi / (2 * 14 per angstrom) is 0.11
 
 
@@ -35,17 +36,26 @@ def first_shell_fit(
     `{N, R_angstrom, R_std, sigma2_angstrom2, sigma2_std, R_reference_angstrom}`.
     """
     check_fit_range(k, chi, k_range)
-    paths = nearest_shells(phases, shells)
-    r_range = r_range or transform_range(paths)
-    return _fit(paths, k, chi, k_range=k_range, r_range=r_range, k_weight=k_weight)
+    found = nearest_shells(phases, shells)
+    ranges = {"k_range": k_range, "r_range": r_range or transform_range(found)}
+    paths = [path for shell in found for path in shell]
+    result = feffit_of(_start(found), paths, k, chi, **ranges, k_weight=k_weight)
+    return _summary(result.params, float(result.rfactor), found)
 
 
 def check_fit_range(k: np.ndarray, chi: np.ndarray, k_range: tuple[float, float]) -> None:
-    """UserError where the data do not reach over the fit range or are not finite."""
-    if k[-1] < k_range[1] or not np.isfinite(chi).all():
+    """UserError where the data do not reach over the fit range, are not finite, or the range is too short."""
+    if not len(k) or not np.isfinite(chi).all():
+        raise UserError("first-shell fit: chi(k) is empty or not finite; look at the spectrum")
+    if k[-1] < k_range[1]:
         raise UserError(
             f"first-shell fit: chi(k) ends at {k[-1]:.2f} per angstrom, the fit range at {k_range[1]:g}; "
             "shorten the fit range"
+        )
+    if k_range[1] - k_range[0] < SHORTEST_RANGE_PER_ANGSTROM:
+        raise UserError(
+            f"first-shell fit: k from {k_range[0]:g} to {k_range[1]:.2f} per angstrom is too short; expected at "
+            f"least {SHORTEST_RANGE_PER_ANGSTROM:g}"
         )
 
 
@@ -94,18 +104,38 @@ def _shells(folder: Path, wanted: int) -> list[list]:
     return shells[:wanted]
 
 
-def _fit(
-    shells: list[list],
+def feffit_of(
+    start: dict,
+    paths: list,
     k: np.ndarray,
     chi: np.ndarray,
     *,
     k_range: tuple[float, float],
     r_range: tuple[float, float],
     k_weight: int,
-) -> dict:
+) -> object:
+    """Larch's feffit, in R, of paths whose parameters name those of `start`; UserError unless it converges."""
     from larch import Group
-    from larch.fitting import param, param_group
+    from larch.fitting import param_group
     from larch.xafs import feffit, feffit_dataset, feffit_transform
+
+    limits = {"kmin": k_range[0], "kmax": k_range[1], "rmin": r_range[0], "rmax": r_range[1]}
+    transform = feffit_transform(**limits, kweight=k_weight, dk=1, window="hanning")
+    try:
+        with quiet_larch():
+            data = feffit_dataset(data=Group(k=k, chi=chi), paths=paths, transform=transform)
+            result = feffit(param_group(**start), data)
+    except Exception as error:  # larch and its minimizer raise what they stumble over
+        text = " ".join(str(error).split())[:200]
+        raise UserError(f"first-shell fit: larch cannot fit the spectrum: {text}") from error
+    if any(one.vary and one.stderr is None for one in result.params.values()):
+        raise UserError("first-shell fit: the fit did not converge; check the spectrum and the ranges")
+    return result
+
+
+def _start(shells: list[list]) -> dict:
+    """First values of the fit's parameters, which the paths then name."""
+    from larch.fitting import param
 
     start = {"s02": param(0.85, vary=True), "e0": param(1.0, vary=True)}
     for number, shell in enumerate(shells, start=1):
@@ -114,35 +144,30 @@ def _fit(
         for path in shell:
             path.s02, path.e0 = "s02", "e0"
             path.deltar, path.sigma2 = f"deltar_{number}", f"sigma2_{number}"
-    limits = {"kmin": k_range[0], "kmax": k_range[1], "rmin": r_range[0], "rmax": r_range[1]}
-    transform = feffit_transform(**limits, kweight=k_weight, dk=1, window="hanning")
-    with quiet_larch():
-        paths = [path for shell in shells for path in shell]
-        data = feffit_dataset(data=Group(k=k, chi=chi), paths=paths, transform=transform)
-        result = feffit(param_group(**start), data)
-    return _summary(result, shells)
+    return start
 
 
-def _summary(result: object, shells: list[list]) -> dict:
-    fitted = result.params
-    if any(one.vary and one.stderr is None for one in fitted.values()):
-        raise UserError("first-shell fit: the fit did not converge; check the spectrum and the ranges")
+def _summary(fitted: dict, r_factor: float, shells: list[list]) -> dict:
     return {
         "s02": float(fitted["s02"].value),
         "s02_std": float(fitted["s02"].stderr),
         "e0_shift_ev": float(fitted["e0"].value),
         "e0_shift_std": float(fitted["e0"].stderr),
-        "r_factor": float(result.rfactor),
+        "r_factor": r_factor,
         "shells": [_shell_summary(fitted, number, shell) for number, shell in enumerate(shells, start=1)],
     }
 
 
+def reference_distance(shell: list) -> float:
+    """Mean FEFF distance of a shell's paths, angstrom."""
+    return float(np.average([path.reff for path in shell], weights=[path.degen for path in shell]))
+
+
 def _shell_summary(fitted: dict, number: int, shell: list) -> dict[str, float]:
     deltar, sigma2 = fitted[f"deltar_{number}"], fitted[f"sigma2_{number}"]
-    neighbours = [path.degen for path in shell]
-    reference = float(np.average([path.reff for path in shell], weights=neighbours))
+    reference = reference_distance(shell)
     return {
-        "N": float(sum(neighbours)),
+        "N": float(sum(path.degen for path in shell)),
         "R_angstrom": reference + float(deltar.value),
         "R_std": float(deltar.stderr),
         "R_reference_angstrom": reference,

@@ -32,10 +32,12 @@ from nnexafs.inversion_values import (
     plain,
     rdf_table,
     warnings_for,
+    with_scaled_distances,
 )
 from nnexafs.representation import window_grid
 from nnexafs.spectra import shift_e0
 
+SCANNED = (*SHELL_KEYS, "neighbour_distance")
 E0_SCAN_EV = (-6.0, -4.0, -2.0, 0.0, 2.0, 4.0, 6.0)
 
 
@@ -56,12 +58,14 @@ class Options:
     """How the spectrum is prepared for the networks.
 
     `e0_shift_ev`: how much higher E0 is placed than where chi was extracted. `s02`: chi is divided by it.
-    `k_range`: data outside are not used (per angstrom).
+    `k_range`: data outside are not used (per angstrom). `distance_scale`: typical distance in the sample over
+    that in the training campaign; the networks see chi at k times it, and what they find is scaled back.
     """
 
     e0_shift_ev: float = 0.0
     s02: float = 1.0
     k_range: tuple[float, float] | None = None
+    distance_scale: float = 1.0
 
     def __post_init__(self) -> None:
         if not 0.3 <= self.s02 <= 1.5:
@@ -69,6 +73,10 @@ class Options:
         if not abs(self.e0_shift_ev) <= 30:
             raise UserError(
                 f"e0 shift: {self.e0_shift_ev:g} eV; expected -30 to 30; set background.e0_ev instead"
+            )
+        if not 0.7 <= self.distance_scale <= 1.4:
+            raise UserError(
+                f"distance scale: {self.distance_scale:g}; expected 0.7 to 1.4, the ratio of typical distances"
             )
         if self.k_range is not None and not 0 <= self.k_range[0] < self.k_range[1]:
             raise UserError(f"k range: expected low < high, got {self.k_range[0]:g}, {self.k_range[1]:g}")
@@ -93,10 +101,11 @@ def invert(
     """
     options = options or Options()
     k, chi = usable(spectrum, options)
-    check_window(k, ensemble.manifest)
-    prediction = ensemble.predict(k, chi)
+    prediction, assessment = _read(k, chi, ensemble, options.distance_scale)
+    low, high = ensemble.manifest["representation"]["k_range_per_angstrom"]
+    assessment["warnings"] += _other_element(spectrum, ensemble.manifest)
     report = {
-        **_assessment(k, chi, prediction, ensemble),
+        **assessment,
         "e0_scan": e0_scan(spectrum, ensemble, options),
         "compared_with": _compared(comparison, comparison_label),
         "options": asdict(options),
@@ -111,7 +120,7 @@ def invert(
         rdf=tables["rdf.csv"],
         angles=tables["angles.csv"],
         shells=report,
-        window=tuple(ensemble.manifest["representation"]["k_range_per_angstrom"]),
+        window=(low / options.distance_scale, high / options.distance_scale),
         comparison=comparison,
         comparison_label=comparison_label,
         title=title,
@@ -120,18 +129,41 @@ def invert(
     return report
 
 
-def _assessment(k: np.ndarray, chi: np.ndarray, prediction: Prediction, ensemble: Ensemble) -> dict:
-    """First shell, the networks' own values, and what speaks against trusting them."""
-    shells, per_network = first_shells(prediction)
-    distance = float(ensemble.distance(k, chi).mean())
-    values = {**shells, "k2chi_rms": k2chi_rms(k, chi, ensemble.manifest)}
+def _read(
+    k: np.ndarray, chi: np.ndarray, ensemble: Ensemble, distance_scale: float
+) -> tuple[Prediction, dict]:
+    """What the networks say of chi (S, K), and its assessment: first shell, and what speaks against trust."""
+    check_window(k, ensemble.manifest, distance_scale=distance_scale)
+    # ASSUME: chi(k) of distances s r is chi(s k) of distances r: the phase shifts are taken to scale too.
+    seen = k * distance_scale
+    prediction = ensemble.predict(seen, chi)
+    distance = float(ensemble.distance(seen, chi).mean())
+    scaled = with_scaled_distances(prediction, distance_scale)
+    shells, per_network = first_shells(scaled)
+    # The training domain knows the networks' own distances.
+    values = {**first_shells(prediction)[0], "k2chi_rms": k2chi_rms(seen, chi, ensemble.manifest)}
     domain = ensemble.manifest.get("training_domain", {})
-    return {
+    assessment = {
         **shells,
         "per_network": per_network,
         "neighbour_distance": distance,
-        "warnings": warnings_for(values, prediction, distance=distance, training_domain=domain),
+        "warnings": warnings_for(
+            values, prediction, distance=distance, training_domain=domain, distance_scale=distance_scale
+        ),
     }
+    return scaled, assessment
+
+
+def _other_element(spectrum: xr.Dataset, manifest: dict) -> list[str]:
+    """A warning where the spectrum is of another element or edge than the networks learned."""
+    names = ("element", "edge")
+    own, trained = ([attrs.get(name) for name in names] for attrs in (spectrum.attrs, manifest))
+    if None in own or None in trained or own == trained:
+        return []
+    return [
+        f"the spectrum is of the {' '.join(own)} edge, the networks were trained on {' '.join(trained)}: other phase "
+        "shifts and amplitudes"
+    ]
 
 
 def usable(spectrum: xr.Dataset, options: Options) -> tuple[np.ndarray, np.ndarray]:
@@ -153,13 +185,17 @@ def _finite(k: np.ndarray, chi: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
     return k[good], chi[:, good]
 
 
-def check_window(k: np.ndarray, manifest: dict) -> None:
-    """UserError with the remedy when the data end inside the networks' window (its sills included)."""
-    needed = window_grid(Representation(**manifest["representation"]))
+def check_window(k: np.ndarray, manifest: dict, *, distance_scale: float = 1.0) -> None:
+    """UserError with the remedy when the data end inside the networks' window (its sills included).
+
+    `k` are the data's own; at `distance_scale` the networks' window lies at 1 / `distance_scale` of it.
+    """
+    needed = window_grid(Representation(**manifest["representation"])) / distance_scale
     if k[0] > needed[0] + 1e-6 or k[-1] < needed[-1] - 1e-6:
+        scaled = f" at the distance scale {distance_scale:g}" if distance_scale != 1 else ""
         raise UserError(
             f"spectrum: chi(k) covers {k[0]:.2f} to {k[-1]:.2f} per angstrom after the E0 shift, but this "
-            f"ensemble reads {needed[0]:.2f} to {needed[-1]:.2f}; measure further, or train with a shorter "
+            f"ensemble reads {needed[0]:.2f} to {needed[-1]:.2f}{scaled}; measure further, or train with a shorter "
             "representation.k_range_per_angstrom"
         )
 
@@ -174,13 +210,10 @@ def e0_scan(spectrum: xr.Dataset, ensemble: Ensemble, options: Options) -> list[
     for shift in E0_SCAN_EV:
         try:
             k, chi = usable(spectrum, replace(options, e0_shift_ev=options.e0_shift_ev + shift))
-            check_window(k, ensemble.manifest)
-            shells = first_shells(ensemble.predict(k, chi))[0]
-            distance = float(ensemble.distance(k, chi).mean())
+            found = _read(k, chi, ensemble, options.distance_scale)[1]
         except UserError:
-            shells, distance = dict.fromkeys(SHELL_KEYS), None
-        shell = {key: shells[key] for key in SHELL_KEYS}
-        rows.append({"shift_ev": shift, **shell, "neighbour_distance": distance})
+            found = dict.fromkeys(SCANNED)
+        rows.append({"shift_ev": shift} | {key: found[key] for key in SCANNED})
     return rows
 
 

@@ -1,6 +1,7 @@
 """Numbers of an inversion: means and errors over networks and repeats, first shells, reasons for doubt."""
 
 import json
+from dataclasses import dataclass
 from typing import Protocol
 
 import numpy as np
@@ -18,6 +19,26 @@ class Prediction(Protocol):
     angle_degree: np.ndarray  # (A,)
     pair_members: np.ndarray  # (fold, S, R), neighbours per angstrom
     angle_members: np.ndarray  # (fold, S, A), pairs per degree
+
+
+@dataclass(frozen=True)
+class ScaledPrediction:
+    """A prediction whose distances were multiplied by a factor."""
+
+    r_angstrom: np.ndarray
+    angle_degree: np.ndarray
+    pair_members: np.ndarray
+    angle_members: np.ndarray
+
+
+def with_scaled_distances(prediction: Prediction, scale: float) -> ScaledPrediction:
+    """n(r) of distances `scale` times as large: r times it, n(r) over it, so that neighbours stay neighbours."""
+    return ScaledPrediction(
+        prediction.r_angstrom * scale,
+        prediction.angle_degree,
+        prediction.pair_members / scale,
+        prediction.angle_members,
+    )
 
 
 def mean_and_std(members: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
@@ -77,19 +98,26 @@ def plain(value: object) -> object:
 
 
 def warnings_for(
-    values: dict[str, float | None], prediction: Prediction, *, distance: float, training_domain: dict
+    values: dict[str, float | None],
+    prediction: Prediction,
+    *,
+    distance: float,
+    training_domain: dict,
+    distance_scale: float = 1.0,
 ) -> list[str]:
     """One line for each reason to doubt the inversion; an empty list is no proof that there is none.
 
-    `values` are what the training domain may limit by [low, high] (first shell, `k2chi_rms`, `s02`);
-    `distance` is the ensemble's distance of the spectrum from its training set.
+    `values` and `prediction` are the networks' own, with the distances they were trained on: `values` are what
+    the training domain may limit by [low, high] (first shell, `k2chi_rms`, `s02`); `distance` is the ensemble's
+    distance of the spectrum from its training set.
     """
     found = []
     if len(prediction.pair_members) < 2:
         found.append("the ensemble has one network: the errors do not contain the spread of networks")
     if values["N1"] is None:
         found.append("a predicted n(r) has no first shell: R1, N1 and sigma2 are not given")
-    found += _outside_domain(values, training_domain)
+    own = "" if distance_scale == 1 else f" (distances divided by the scale {distance_scale:g})"
+    found += [line + own for line in _outside_domain(values, training_domain)]
     largest = training_domain.get("neighbour_distance", {}).get("largest", np.inf)
     if distance > largest:
         found.append(

@@ -13,7 +13,7 @@ from nnexafs.domain import trajectory_means
 from nnexafs.errors import UserError
 from nnexafs.evaluation import Answer, errors_of, look_ups
 from nnexafs.representation import operator
-from nnexafs.training import Settings, Tracker, TrainedFold, fit_fold, with_means
+from nnexafs.training import Settings, Tracker, TrainedFold, fit_fold
 
 SECTIONS = ("representation", "augmentation", "network", "training")
 VALIDATION = ("pair_relative_l2", "angle_relative_l2", "pair_rmse", "angle_rmse")
@@ -33,8 +33,7 @@ def run_study(
     Seeds and folds are those of the campaign's own training, and the validation spectra are made with the campaign's
     augmentation, so that `validation` compares with that of any other study on the same folds and split. `test` is the
     mean of the study's networks on each test trajectory's mean spectrum, as simulated; `beside` are answers that need
-    no network: the nearest training sample (a snapshot, a subset or a trajectory's mean) in the study's representation,
-    and the mean of all.
+    no network (`evaluation.look_ups`), in the study's representation.
 
     `tracker` hears of the folds when all are trained. UserError when `leave_out` leaves out nothing or a whole fold.
     """
@@ -137,7 +136,7 @@ def _test_errors(data: xr.Dataset, trained: list[TrainedFold], settings: Setting
     split = data["split"].values
     means = trajectory_means(data.isel(sample=split == TEST))
     features = means["chi"].values @ operator(means["k"].values, settings.representation).T
-    train = with_means(data.isel(sample=split != TEST))
+    train = data.isel(sample=split != TEST)
     answers = {"test": _mean_answer(features, trained)} | look_ups(features, train, settings.representation)
     found = errors_of(means, answers)
     errors = {

@@ -1,10 +1,26 @@
 """Commands about measured spectra and the report: spectrum, fit, predict, report."""
 
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import click
 
 from nnexafs.cli.common import Folder, InFile, config_option, out_option, say
+from nnexafs.errors import UserError
+
+if TYPE_CHECKING:
+    import xarray as xr
+
+    from nnexafs.config import CampaignConfig, Measurement
+    from nnexafs.scattering.feff import FrozenPhases
+
+
+def numbers(context: click.Context, parameter: click.Parameter, texts: tuple[str, ...]) -> list[int]:
+    """Column numbers given as 3,4 or by repeating the option."""
+    words = [word.strip() for text in texts for word in text.split(",")]
+    if not all(word.isdecimal() for word in words):
+        raise click.BadParameter(f"expected column numbers such as 3,4, got {', '.join(texts)}")
+    return [int(word) for word in words]
 
 
 @click.command()
@@ -14,23 +30,19 @@ from nnexafs.cli.common import Folder, InFile, config_option, out_option, say
 def spectrum(configs: tuple[Path, ...], measurement: str, out: Path) -> None:
     """Average a measurement's repeats, remove the background (larch), write chi(k)."""
     from nnexafs.config import load
-    from nnexafs.errors import UserError
     from nnexafs.files import write_dataset
     from nnexafs.scattering.feff import k_grid
     from nnexafs.spectra import process, read
 
     settings = load(*configs)
-    if measurement not in settings.measurements:
-        known = ", ".join(settings.measurements) or "none"
-        raise UserError(f"no measurement '{measurement}' in the config (it has: {known})")
-    measured = settings.measurements[measurement]
+    measured = _measurement(settings, measurement)
     processed = process(
         read([Path(file) for file in measured.files], measured),
         measured.background,
         k_grid=k_grid(settings.exafs.feff),
-        element=settings.element,
+        element=measured.element or settings.element,
         edge=settings.edge,
-        k_required_per_angstrom=settings.representation.k_range_per_angstrom[1],
+        k_required_per_angstrom=settings.representation.k_range_per_angstrom[1] / measured.distance_scale,
     )
     write_dataset(out, processed)
     if "e0_ev" in processed.attrs:
@@ -39,32 +51,67 @@ def spectrum(configs: tuple[Path, ...], measurement: str, out: Path) -> None:
         )
 
 
+def _measurement(settings: "CampaignConfig", name: str) -> "Measurement":
+    if name not in settings.measurements:
+        known = ", ".join(settings.measurements) or "none"
+        raise UserError(f"no measurement '{name}' in the config (it has: {known})")
+    return settings.measurements[name]
+
+
 @click.command()
 @click.argument("chi", type=InFile)
 @config_option
+@click.option(
+    "--measurement", help="Entry of the config's measurements: its shells and element. Default: one shell."
+)
 @click.option("--phases", type=Folder, required=True, help="Folder of frozen phases (nnexafs freeze).")
 @out_option("File for the fit's values (JSON).")
-def fit(chi: Path, configs: tuple[Path, ...], phases: Path, out: Path) -> None:
-    """Fit the first shell of CHI (nnexafs spectrum) with larch and FEFF's path of the reference cell."""
+def fit(chi: Path, configs: tuple[Path, ...], measurement: str | None, phases: Path, out: Path) -> None:
+    """Fit the first shells of CHI (nnexafs spectrum) with larch and FEFF's paths of the reference cell.
+
+    Where the measurement is of another element than the campaign, FEFF's paths are those of that element's own
+    crystal (ASE's reference state, without self-consistency).
+    """
     import numpy as np
 
     from nnexafs.config import load
     from nnexafs.files import read_dataset, write_json
     from nnexafs.first_shell_fit import first_shell_fit
-    from nnexafs.scattering.feff import FrozenPhases
 
     settings = load(*configs)
+    chosen = _measurement(settings, measurement) if measurement else None
+    element = (chosen and chosen.element) or settings.element
     measured = read_dataset(chi, what="measured spectrum")
+    _check_element(measured.attrs.get("element", element), element, chi)
     good = np.isfinite(measured["chi"].values)
+    k, (low, high) = measured["k"].values[good], settings.representation.k_range_per_angstrom
     result = first_shell_fit(
-        measured["k"].values[good],
+        k,
         measured["chi"].values[good],
-        phases=FrozenPhases.load(phases),
-        k_range=settings.representation.k_range_per_angstrom,
+        phases=_fit_phases(phases, element=element, settings=settings),
+        shells=chosen.fit_shells if chosen else 1,
+        k_range=(low, min(high, float(k[-1]))),
     )
     write_json(out, result)
-    shell = result["shells"][0]
-    say(f"R {shell['R_angstrom']:.4f} angstrom, sigma2 {shell['sigma2_angstrom2']:.5f} angstrom^2")
+    for shell in result["shells"]:
+        say(f"R {shell['R_angstrom']:.4f} angstrom, sigma2 {shell['sigma2_angstrom2']:.5f} angstrom^2")
+
+
+def _check_element(measured: str, wanted: str, path: Path) -> None:
+    if measured != wanted:
+        raise UserError(
+            f"{path}: a spectrum of {measured}, asked to fit {wanted}; give the --measurement it is of"
+        )
+
+
+def _fit_phases(folder: Path, *, element: str, settings: "CampaignConfig") -> "FrozenPhases":
+    """The campaign's phases, or those of the element's own crystal where it is another."""
+    from nnexafs.first_shell_fit import own_crystal_phases
+    from nnexafs.scattering.feff import FrozenPhases
+
+    if element == settings.element:
+        return FrozenPhases.load(folder)
+    return own_crystal_phases(element, edge=settings.edge)
 
 
 @click.command()
@@ -80,6 +127,19 @@ def fit(chi: Path, configs: tuple[Path, ...], phases: Path, out: Path) -> None:
 )
 @click.option("--energy-column", type=click.IntRange(min=0), help="Column of energy or k, from 0.")
 @click.option("--signal-column", type=click.IntRange(min=0), help="Column of mu or chi, from 0.")
+@click.option(
+    "--incident-columns",
+    multiple=True,
+    callback=numbers,
+    help="Columns whose sum is the intensity before the sample, such as 3,4; mu = ln(I0 / I).",
+)
+@click.option(
+    "--transmitted-columns",
+    multiple=True,
+    callback=numbers,
+    help="Columns whose sum is the intensity behind the sample.",
+)
+@click.option("--element", help="Absorbing element; default: the ensemble's.")
 @click.option("--e0", type=float, help="Edge energy in eV; default: maximum of the derivative.")
 @click.option("--e0-shift", type=float, default=0.0, help="Place E0 this much higher (eV), after extraction.")
 @click.option("--rbkg", type=float, default=1.0, show_default=True, help="autobk's rbkg, angstrom.")
@@ -87,6 +147,13 @@ def fit(chi: Path, configs: tuple[Path, ...], phases: Path, out: Path) -> None:
     "--s02", type=float, default=1.0, show_default=True, help="Divide chi by this amplitude factor."
 )
 @click.option("--k-range", type=float, nargs=2, help="Use only this part of the data, per angstrom.")
+@click.option(
+    "--distance-scale",
+    type=float,
+    default=1.0,
+    show_default=True,
+    help="Typical distance in the sample over that in the ensemble's campaign.",
+)
 @out_option("Folder for rdf.csv, angles.csv, shells.json, prediction.png.")
 def predict(
     spectra: tuple[Path, ...],
@@ -95,11 +162,15 @@ def predict(
     kind: str,
     energy_column: int | None,
     signal_column: int | None,
+    incident_columns: list[int],
+    transmitted_columns: list[int],
+    element: str | None,
     e0: float | None,
     e0_shift: float,
     rbkg: float,
     s02: float,
     k_range: tuple[float, float] | None,
+    distance_scale: float,
     out: Path,
 ) -> None:
     """Structure behind a measured SPECTRUM: n(r), bond angles and first shell, with errors.
@@ -111,13 +182,19 @@ def predict(
     from nnexafs.predictor import Ensemble
 
     ensemble = Ensemble.load(ensemble_folder)
-    columns = {"group": group, "kind": kind, "energy_column": energy_column, "signal_column": signal_column}
-    measured = _processed(
-        spectra, ensemble.manifest, columns=columns, background={"e0_ev": e0, "rbkg_angstrom": rbkg}
-    )
-    result = invert(
-        measured, ensemble, out=out, options=Options(e0_shift, s02, k_range or None), title=_title(spectra)
-    )
+    chosen = {
+        "group": group,
+        "kind": kind,
+        "energy_column": energy_column,
+        "signal_column": signal_column,
+        "incident_columns": incident_columns,
+        "transmitted_columns": transmitted_columns,
+        "element": element,
+        "background": {"e0_ev": e0, "rbkg_angstrom": rbkg},
+    }
+    options = Options(e0_shift, s02, k_range or None, distance_scale)
+    measured = _processed(spectra, ensemble.manifest, chosen)
+    result = invert(measured, ensemble, out=out, options=options, title=_title(spectra))
     if result["N1"] is None:
         say("no first shell found")
     else:
@@ -131,21 +208,26 @@ def predict(
     say(f"wrote {out}")
 
 
-def _processed(files: tuple[Path, ...], manifest: dict, *, columns: dict, background: dict) -> object:
-    """chi(k) of the files on the grid of the ensemble's campaign."""
-    from nnexafs.config import Background, Feff, Measurement
+def _processed(files: tuple[Path, ...], manifest: dict, chosen: dict) -> "xr.Dataset":
+    """chi(k) of the files on the grid of the ensemble's campaign; `chosen` are keys of a measurement."""
+    from pydantic import ValidationError
+
+    from nnexafs.config import Feff, Measurement, one_line
     from nnexafs.files import read_dataset
     from nnexafs.scattering.feff import k_grid
     from nnexafs.spectra import process, read
 
     if len(files) == 1 and files[0].suffix == ".nc":
         return read_dataset(files[0], what="measured spectrum")
-    measurement = Measurement(files=[str(file) for file in files], **columns)
+    try:
+        measurement = Measurement(files=[str(file) for file in files], **chosen)
+    except ValidationError as error:
+        raise UserError(one_line(error, "options")) from error
     return process(
         read(files, measurement),
-        Background(**background),
+        measurement.background,
         k_grid=k_grid(Feff.model_validate(manifest["config"]["exafs"]["feff"])),
-        element=manifest["element"],
+        element=measurement.element or manifest["element"],
         edge=manifest["edge"],
     )
 

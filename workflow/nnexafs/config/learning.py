@@ -27,8 +27,8 @@ class Representation(Model):
         "wavelet only: kappa sigma of the Morlet wavelet; its width in k is this / (2 R), in R it is R / this",
         ge=4,
     )
-    wavelet_k_step_per_angstrom: Positive = key(0.5, "wavelet only: grid in k, per angstrom")
-    wavelet_r_step_angstrom: Positive = key(0.1, "wavelet only: grid in R, angstrom")
+    wavelet_k_step_per_angstrom: Positive = key(1.0, "wavelet only: grid in k, per angstrom")
+    wavelet_r_step_angstrom: Positive = key(0.2, "wavelet only: grid in R, angstrom")
     k_range_per_angstrom: Range = key((3.0, 14.0), "window in k, per angstrom")
     k_step_per_angstrom: Positive = key(0.05, "grid in k, per angstrom", le=0.2)
     k_weight: int = key(2, "power of k that multiplies chi", ge=0, le=3)

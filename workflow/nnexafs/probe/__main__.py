@@ -42,7 +42,8 @@ def peak_bytes() -> int:
 
 def main() -> None:
     """Measure what is asked for; a mistake in the config or failed physics is an answer too."""
-    signal.signal(signal.SIGTERM, lambda *_: sys.exit(128 + signal.SIGTERM))
+    for stop in (signal.SIGTERM, signal.SIGINT):
+        signal.signal(stop, lambda number, _: sys.exit(128 + number))
     asked = json.load(sys.stdin)
     try:
         module = importlib.import_module(f"nnexafs.probe.{MEASUREMENTS[asked['what']]}")

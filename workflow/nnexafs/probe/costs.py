@@ -33,11 +33,10 @@ class Stage:
 
 @dataclass(frozen=True)
 class Costs:
-    """The stages of a campaign in the order of the workflow, what was measured, and the cores of this machine."""
+    """The stages of a campaign in the order of the workflow, and the cores of this machine."""
 
     campaign: str
     stages: list[Stage]
-    measured: dict
     cores: int
 
     @property
@@ -77,7 +76,6 @@ class Costs:
             "stages": [asdict(stage) | {"job_seconds": stage.job_seconds} for stage in self.stages],
             "core_hours": self.core_hours,
             "wall_hours": {str(cores): self.wall_hours(cores) for cores in (self.cores, MANY_CORES)},
-            "measured": self.measured,
         }
 
     def table(self) -> str:
@@ -101,11 +99,11 @@ def _line(stage: Stage) -> str:
     def number(value: float | None, form: str) -> str:
         return "?" if value is None else format(value, form)
 
-    hours = None if stage.core_seconds is None else stage.core_seconds / SECONDS_PER_HOUR
-    memory = None if stage.memory_bytes is None else stage.memory_bytes / 1e6
+    core_seconds, memory = stage.core_seconds, stage.memory_bytes
+    hours = number(None if core_seconds is None else core_seconds / SECONDS_PER_HOUR, ".3g")
     return (
-        f"{stage.name:10}{stage.jobs:7}{f'{stage.bound} {number(hours, ".3g")}':>18}"
-        f"{number(stage.job_seconds, '.3g'):>9}{number(memory, '.0f'):>8}{stage.disk_bytes / 1e6:12.1f}"
+        f"{stage.name:10}{stage.jobs:7}{stage.bound + ' ' + hours:>18}{number(stage.job_seconds, '.3g'):>9}"
+        f"{number(None if memory is None else memory / 1e6, '.0f'):>8}{stage.disk_bytes / 1e6:12.1f}"
     )
 
 

@@ -55,7 +55,7 @@ def noisy_copies(spectra: xr.Dataset, config: CampaignConfig, count: int) -> lis
     chosen = spectra.isel(snapshot=np.resize(usable, config.exafs.snapshots))
     copies = []
     for number in range(count):
-        copy = chosen.copy()
+        copy = chosen.drop_encoding()
         for name, values in chosen.data_vars.items():
             if "snapshot" in values.dims and values.dtype.kind == "f":
                 copy[name] = values * generator.normal(1.0, 0.1, values.shape)

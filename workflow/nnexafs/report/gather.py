@@ -7,10 +7,12 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 import xarray as xr
+import yaml
 from ase import Atoms
 
-from nnexafs.config import CampaignConfig, Distributions, Measurement, load
+from nnexafs.config import CampaignConfig, Distributions, Measurement, validate
 from nnexafs.distributions import angle_distribution, angle_grid, first_shell, pair_distribution, r_grid
+from nnexafs.errors import UserError
 from nnexafs.files import read_dataset, read_json
 from nnexafs.report import comparison, control_variate, series, studies
 from nnexafs.statepoints import of_campaign
@@ -66,7 +68,7 @@ class Campaign:
 def campaign(folder: Path) -> Campaign:
     """Gather a finished campaign; UserError names the first file that is missing."""
     folder = Path(folder)
-    config = load(folder / "config.yaml")
+    config = config_of(folder / "config.yaml")
     runs, controls = trajectories(folder, list(of_campaign(config)), config)
     fold_folders = [folder / "training" / f"fold{fold}" for fold in range(config.dataset.folds)]
     return Campaign(
@@ -87,6 +89,17 @@ def campaign(folder: Path) -> Campaign:
         series=series.read_all(folder, config),
         studies=studies.read_all(folder, config),
     )
+
+
+def config_of(path: Path) -> CampaignConfig:
+    """The config that a campaign was made with.
+
+    The file is complete; on top of the default campaign, entries that an overlay dropped would come back.
+    """
+    try:
+        return validate(yaml.safe_load(path.read_text(encoding="utf-8")), source=str(path))
+    except (OSError, UnicodeDecodeError, yaml.YAMLError) as error:
+        raise UserError(f"{path}: cannot read the config: {' '.join(str(error).split())}") from error
 
 
 def trajectories(

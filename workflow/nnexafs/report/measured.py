@@ -159,10 +159,12 @@ def with_error(values: dict | None, name: str) -> str:
 
 def first_shell_note(one: Measured) -> str:
     """What the errors hold and what they do not."""
-    text = f"E₀ of the spectrum: {one.spectrum.attrs['e0_ev']:.1f} eV (larch)"
+    e0_ev = one.spectrum.attrs.get("e0_ev")
+    parts = [f"E₀ of the spectrum: {e0_ev:.1f} eV (larch)" if e0_ev else "E₀ as the file of chi(k) has it"]
     if one.fit is not None:
         moved = f"{one.fit['e0_shift_ev']:+.1f} ± {one.fit['e0_shift_std']:.1f} eV"
-        text += f"; the larch fit wants it moved by {moved}"
+        parts.append(f"the larch fit wants it moved by {moved}")
+    text = "; ".join(parts)
     text += ". Errors of the network are the spread of the networks and the scatter of the repeats"
     text += "; those of the simulation are over its frames" if one.reference is not None else ""
     text += "; those of the fit are larch's" if one.fit is not None else ""

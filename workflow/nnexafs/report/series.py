@@ -25,7 +25,7 @@ class Series:
 
     def labels(self, name: str) -> np.ndarray:
         """A coordinate of the cases (case,), as text or numbers."""
-        values = np.broadcast_to(self.table[name].values, self.table.sizes["case"])
+        values = self.table[name].values
         return values.astype(float) if values.dtype.kind in "fiu" else values.astype(str)
 
     @property
@@ -53,7 +53,6 @@ def section(one: Series, config: CampaignConfig, *, largest_distance: float | No
     }
     return {
         "name": one.name,
-        "description": sentence(one.settings.description),
         "made": made(one, config),
         "rows": error_rows(one),
         "note": distance_note(one, largest_distance),
@@ -64,45 +63,42 @@ def section(one: Series, config: CampaignConfig, *, largest_distance: float | No
     }
 
 
-def sentence(text: str) -> str:
-    """A description with its first letter large and a full stop."""
-    return f"{text[:1].upper()}{text[1:].rstrip('.')}." if text else ""
-
-
 # --- what was simulated --------------------------------------------------------------------------
 
 
 def made(one: Series, config: CampaignConfig) -> str:
-    """Runs, temperatures and potential of each phase, beside the training set's."""
+    """The description, and runs, temperatures and potential of each phase beside the training set's."""
     phases, kelvin = one.labels("phase"), one.labels("temperature_kelvin")
     parts = []
     for phase in known_phases(phases[one.runs]):
         own = one.runs & (phases == phase)
         potentials = sorted(set(one.labels("potential")[own]))
         parts.append(
-            f"{phase}: {counted(own.sum(), 'run')}, {span(kelvin[own])} K, potential {' and '.join(potentials)}"
-            f"{beside_training(phase, potentials, config)}."
+            f"{own.sum()} of {phase} at {span(kelvin[own])} K (potential {' and '.join(potentials)}, "
+            f"{beside_training(phase, potentials, config)})"
         )
+    text = f"{one.settings.description.rstrip('.')}. " if one.settings.description else ""
+    text += f"None of its runs is in the dataset: {', '.join(parts)}."
     mixtures = one.settings.mixtures
     if mixtures:
         first, second = mixtures.phases
         shares = ", ".join(f"{fraction:g}" for fraction in mixtures.fractions)
-        parts.append(
-            f"Mixtures of the spectra of {first} and {second} at {mixtures.temperature_kelvin:g} K, shares of "
-            f"{second}: {shares}."
+        text += (
+            f" Mixtures of the spectra of {first} and {second} at {mixtures.temperature_kelvin:g} K, shares of "
+            f"{second} {shares}."
         )
-    return f"None of these runs is in the dataset. {' '.join(parts)}"
+    return text
 
 
 def beside_training(phase: str, potentials: list[str], config: CampaignConfig) -> str:
     """Whether the training set has the phase, and with the same potential."""
     grid = config.phases.present().get(phase)
     if grid is None:
-        return "; the training set has no runs of this phase"
+        return "a phase of which the training set has no runs"
     trained = config.potentials[grid.potential]
     if all(config.potentials.get(name) == trained for name in potentials):
-        return ", as in the training set"
-    return f", where the training set has {grid.potential}: another potential"
+        return "as in the training set"
+    return f"another than the training set's {grid.potential}"
 
 
 def counted(count: int, what: str) -> str:
@@ -144,7 +140,7 @@ def error_row(one: Series, group: str, chosen: np.ndarray, predictor: str, label
     relative = [one.table[f"{name}_relative_l2"].values[chosen].mean() for name in ("pair", "angle")]
     distance = one.table["neighbour_distance"].values[chosen].max()
     return (
-        group,
+        "mixtures" if group == "mixed" else group,
         label,
         str(chosen.sum()),
         *(number(value, 3) for value in relative),
@@ -197,9 +193,11 @@ def shells_caption(one: Series) -> str:
     if "N1_fit" in one.table:
         text += " Crosses: larch's fit of one path with cumulants, S₀² known to it"
         outside = series_figures.fits_outside(one)
-        text += f"; {outside} of its values lie outside the panels." if outside else "."
+        text += f"; arrowheads: its {counted(outside, 'value')} beyond the panels." if outside else "."
         if "bcc" in one.labels("phase"):
             text += " It describes one shell, and so not bcc, whose two nearest n(r) counts as one of 14."
+    if len(set(one.labels("lattice_scale"))) > 1:
+        text += " A line joins runs of one lattice scale; different scales are set apart."
     if one.settings.mixtures:
         text += f" Dotted: {one.settings.mixtures.temperature_kelvin:g} K, the temperature of the mixtures."
     return text

@@ -85,6 +85,8 @@ def _curves(one: "Series", cases: np.ndarray, target: str, axis_labels: tuple[st
         panel.set_title(f"{case_label(one, int(case))} ({error:.2f})")
         panel.set_ylim(bottom=min(0.0, panel.get_ylim()[0]))
         panel.xaxis.set_tick_params(labelbottom=True)
+        if target == "angle":
+            panel.set_xticks(range(0, 181, 60))
     for panel in axes[-1]:
         panel.set_xlabel(axis_labels[0])
     for panel in axes[:, 0]:
@@ -121,7 +123,7 @@ def first_shells(one: "Series") -> Figure:
 
 def _shell_dots(panel: Axes, one: "Series", name: str, phase: str) -> None:
     own = one.runs & (one.labels("phase") == phase)
-    kelvin, scales = one.labels("temperature_kelvin"), one.labels("lattice_scale")
+    kelvin, scales = dodged(one), one.labels("lattice_scale")
     truth, mean, std = (one.table[f"{name}_{part}"].values for part in ("truth", "mean", "std"))
     color = PHASES[phase]
     panel.plot(kelvin[own], truth[own], color=color, **RING)
@@ -131,7 +133,26 @@ def _shell_dots(panel: Axes, one: "Series", name: str, phase: str) -> None:
         panel.plot(kelvin[line], truth[line], color=color, linewidth=0.7, alpha=0.5)
     panel.errorbar(kelvin[own], mean[own], std[own], color=color, **DOT)
     if f"{name}_fit" in one.table:
-        panel.plot(kelvin[own], one.table[f"{name}_fit"].values[own], color=color, **CROSS)
+        found = one.table[f"{name}_fit"].values[own]
+        _crosses(panel, kelvin[own], found, shell_limits(one, name), color)
+
+
+def dodged(one: "Series") -> np.ndarray:
+    """Temperatures of the cases (case,), those of different lattice scales set apart a little."""
+    kelvin, scales = one.labels("temperature_kelvin"), one.labels("lattice_scale")
+    every, place = np.unique(scales, return_inverse=True)
+    return kelvin + 0.015 * np.ptp(kelvin) * (place - (len(every) - 1) / 2)
+
+
+def _crosses(panel: Axes, x: np.ndarray, found: np.ndarray, limits: tuple[float, float], color: str) -> None:
+    """Fitted values as crosses; those outside the panel as arrowheads at its edge."""
+    low, high = limits
+    inside = (found >= low) & (found <= high)
+    panel.plot(x[inside], found[inside], color=color, **CROSS)
+    for marker, beyond, edge in (("v", found < low, 0.015), ("^", found > high, 0.985)):
+        style = {"linestyle": "none", "marker": marker, "markersize": 4, "alpha": 0.75, "markeredgewidth": 0}
+        heights = np.full(beyond.sum(), low + edge * (high - low))
+        panel.plot(x[beyond], heights, color=color, **style)
 
 
 def shell_limits(one: "Series", name: str) -> tuple[float, float]:

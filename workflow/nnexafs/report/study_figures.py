@@ -10,6 +10,7 @@ from nnexafs.report.style import PREDICTED, QUIET, SECOND, TRUTH, subplots
 
 BARS = {"network": PREDICTED, "nearest training spectrum": QUIET, "mean of the training set": "#c9ccd1"}
 BAR_HEIGHT = 0.26
+FOLDS_BELOW = 0.22
 
 
 def trainings(asked: list[Trained], base: Trained) -> Figure:
@@ -26,6 +27,7 @@ def trainings(asked: list[Trained], base: Trained) -> Figure:
     axes[0, 0].set_ylim(len(shown) - 0.4, -0.6)
     axes[0, 0].set(xlabel="relative error of n(r)", title="validation and test")
     axes[0, 1].set(xlabel="difference of the validation error", title="against this campaign, fold by fold")
+    axes[0, 1].locator_params(axis="x", nbins=5)
     axes[0, 1].axvline(0, color="0.7", linewidth=0.8, zorder=0)
     for panel in axes[0]:
         panel.grid(axis="y", color="0.93", linewidth=0.7)
@@ -42,10 +44,10 @@ def _errors(panel: Axes, place: int, one: Trained) -> None:
     if validation.mean is not None:
         panel.scatter(
             validation.values,
-            np.full(len(validation.values), place),
-            s=9,
+            np.full(len(validation.values), place + FOLDS_BELOW),
+            s=12,
             color=color,
-            alpha=0.35,
+            alpha=0.5,
             linewidth=0,
         )
         style = {"fmt": "o", "markersize": 5, "color": color, "elinewidth": 1.2, "capsize": 2.5}
@@ -65,7 +67,12 @@ def _errors(panel: Axes, place: int, one: Trained) -> None:
 def _difference(panel: Axes, place: int, one: Trained, base: Trained) -> None:
     found = difference(one, base)
     panel.scatter(
-        found.values, np.full(len(found.values), place), s=9, color=PREDICTED, alpha=0.35, linewidth=0
+        found.values,
+        np.full(len(found.values), place + FOLDS_BELOW),
+        s=12,
+        color=PREDICTED,
+        alpha=0.5,
+        linewidth=0,
     )
     style = {"fmt": "o", "markersize": 5, "color": PREDICTED, "elinewidth": 1.2, "capsize": 2.5}
     panel.errorbar(found.mean, place, xerr=found.error, **style)

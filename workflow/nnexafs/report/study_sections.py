@@ -25,9 +25,9 @@ INTRODUCTIONS = {
     ),
     "architecture": "The same dataset, folds and seeds, with another network or another optimisation.",
     "split": (
-        "The campaign's own test holds out whole trajectories, but phases, temperatures and lattices like theirs are in "
-        "the training set: it measures interpolation. A measured spectrum need not be so kind. Here whole phases or "
-        "ranges of temperature are kept from the training and are then the test; all else is as in the campaign."
+        "The campaign's own test holds out whole trajectories, but phases, temperatures and lattices like theirs are "
+        "in the training set: it measures interpolation. A measured spectrum need not be so kind. Here whole phases "
+        "or ranges of temperature are kept from the training and are then the test; all else is as in the campaign."
     ),
 }
 
@@ -54,10 +54,11 @@ def otherwise(asked: list[Trained], base: Trained) -> dict[str, object]:
         "caption": (
             "Relative error of n(r). Left: validation (dots: mean and standard deviation over the folds; small: each "
             "fold) and test (diamonds: mean answer of the folds' networks on the held-out trajectories). Right: "
-            "validation error minus this campaign's on the same folds, mean with its standard error. ★: what validation "
-            "alone would choose."
+            "validation error minus this campaign's on the same folds, mean with its standard error. ★: what "
+            "validation alone would choose."
         ),
         "rows": training_rows(asked, base, chosen),
+        "kind": "wide",
         "note": choice_note(asked, base, chosen),
     }
 
@@ -66,7 +67,7 @@ def training_rows(asked: list[Trained], base: Trained, chosen: str | None) -> Ro
     """One row a training: size, validation, difference on the same folds, test, time."""
     rows: Rows = [
         (
-            "training", "inputs", "weights", "folds", "validation n(r)", "validation angles", "same folds, n(r)",
+            "training", "inputs", "weights (10⁶)", "folds", "validation n(r)", "validation angles", "same folds, n(r)",
             "test n(r)", "test N₁", "s a fold",
         )
     ]  # fmt: skip
@@ -77,7 +78,7 @@ def training_rows(asked: list[Trained], base: Trained, chosen: str | None) -> Ro
             (
                 f"{one.name} ★" if one.name == chosen else one.name,
                 number(metrics.features, 0),
-                number(metrics.weights and metrics.weights / 1000, 0) + ("k" if metrics.weights else ""),
+                number(metrics.weights and metrics.weights / 1e6, 2),
                 str(folds),
                 spread(metrics.validation.pair_relative_l2.mean, metrics.validation.pair_relative_l2.std),
                 spread(metrics.validation.angle_relative_l2.mean, metrics.validation.angle_relative_l2.std),
@@ -104,28 +105,44 @@ def against(one: Trained, base: Trained) -> str:
 
 
 def choice_note(asked: list[Trained], base: Trained, chosen: str | None) -> str:
-    """What validation would choose, what the test says of that, and what each study does otherwise."""
+    """What each study does otherwise, what validation would choose, and what the test says of that."""
     lines = [f"{one.name}: {one.description}." for one in asked if one.description]
     if chosen is not None:
-        tests = {one.name: one.metrics.test.pair_relative_l2 for one in (base, *asked)}
-        known = {name: error for name, error in tests.items() if error is not None}
-        text = f"Validation alone would choose {chosen}"
-        if chosen in known and len(known) > 1:
-            best = min(known, key=lambda name: known[name])
-            text += (
-                ", which is also the best on the test set."
-                if best == chosen
-                else f" (test {known[chosen]:.3f}); the best on the test set is {best} ({known[best]:.3f})."
-            )
-            text += " The test set stands beside it to be honest about the choice, not to make it."
-        lines.append(text if text.endswith(".") else f"{text}.")
-    fewer = [one for one in asked if len(one.metrics.folds) < len(base.metrics.folds)]
+        lines.append(
+            f"Validation alone would choose {chosen}{hedge(asked, base, chosen)}"
+            f"{beside_test([base, *asked], chosen)}. The test set stands beside it to be honest about the choice, not "
+            "to make it."
+        )
+    fewer = [one.name for one in asked if len(one.metrics.folds) < len(base.metrics.folds)]
     if fewer:
         lines.append(
             f"Test errors are of as many networks as folds were trained: {len(base.metrics.folds)} in this campaign, "
-            f"fewer in {', '.join(one.name for one in fewer)}, which costs these some accuracy."
+            f"fewer in {', '.join(fewer)}, which costs these some accuracy. Their validation errors compare with this "
+            "campaign's on the same folds only."
         )
     return " ".join(lines)
+
+
+def beside_test(shown: list[Trained], chosen: str) -> str:
+    """Whether the chosen training is also the best on the test set, among those of as many folds."""
+    (folds,) = (len(one.metrics.folds) for one in shown if one.name == chosen)
+    errors = {one.name: one.metrics.test.pair_relative_l2 for one in shown if len(one.metrics.folds) == folds}
+    known = {name: error for name, error in errors.items() if error is not None}
+    if chosen not in known or len(known) < 2:
+        return ""
+    best = min(known, key=lambda name: known[name])
+    if best == chosen:
+        return f", which of those on {folds} folds is also the best on the test set"
+    return f" (test {known[chosen]:.3f}); of those on {folds} folds the best on the test set is {best} ({known[best]:.3f})"
+
+
+def hedge(asked: list[Trained], base: Trained, chosen: str) -> str:
+    """Says so where the chosen training is better by no more than the error of the difference."""
+    for one in asked:
+        found = difference(one, base)
+        if one.name == chosen and (found.error is None or abs(found.mean) <= found.error):
+            return ", by no more than the error of the difference"
+    return ""
 
 
 # --- harder splits -------------------------------------------------------------------------------
@@ -141,18 +158,19 @@ def harder_splits(asked: list[Trained], base: Trained, evaluation: xr.Dataset) -
     return {
         "figure": svg(study_figures.splits(asked, base, evaluation)),
         "caption": (
-            "Relative error of n(r) on test trajectories, by what the training set lacks. Black line: this campaign's own "
-            "error on trajectories of the same kind, with others of that kind in its training set; the bar beyond the "
-            "line is what never having seen them costs. Nearest: n(r) of the most similar training spectrum."
+            "Relative error of n(r) on test trajectories, by what the training set lacks. Black line: this campaign's "
+            "own error on trajectories of the same kind, with others of that kind in its training set; the bar beyond "
+            "the line is what never having seen them costs. Nearest: n(r) of the most similar training spectrum."
         ),
         "rows": split_rows(asked, base, evaluation),
+        "kind": "wide two",
         "note": " ".join(filter(None, (split_note(one, evaluation) for one in asked))),
     }
 
 
 def split_rows(asked: list[Trained], base: Trained, evaluation: xr.Dataset) -> Rows:
     """One row a split, and one a phase where a split leaves out several."""
-    rows: Rows = [SPLIT_HEAD, split_row("of any kind", OWN, base, None, "")]
+    rows: Rows = [SPLIT_HEAD, split_row("of any kind", OWN, base, None, "–")]
     for one in asked:
         text, own_error = "", None
         if one.leave_out is not None:
@@ -203,5 +221,5 @@ def split_note(one: Trained, evaluation: xr.Dataset) -> str:
         of = "one such trajectory" if count == 1 else f"{count} such trajectories"
         text += f", {error / own_error:.1f} times the campaign's own error on {of}"
     if nearest is not None:
-        text += f"; the nearest spectrum {'does better' if nearest < error else 'gives'} ({nearest:.3f})"
+        text += f"; the nearest spectrum {'does better,' if nearest < error else 'gives'} {nearest:.3f}"
     return f"{text[:1].upper()}{text[1:]}."

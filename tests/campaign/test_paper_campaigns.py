@@ -1,0 +1,115 @@
+"""Each paper's campaign in miniature, from config to the page in docs/papers: real LAMMPS, FEFF, training, foils."""
+
+import json
+import re
+import subprocess
+import sys
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from nnexafs.config import CampaignConfig, load
+from nnexafs.files import read_dataset
+from nnexafs.statepoints import of_all
+
+CHECKOUT = Path(__file__).parents[2]
+BIN = Path(sys.executable).parent
+PAPERS = ("timoshenko2018", "iesari2021")
+
+
+def overlays(paper: str) -> list[Path]:
+    miniature = CHECKOUT / "tests" / "campaign" / "miniatures" / f"{paper}.yaml"
+    return [CHECKOUT / "config" / "campaigns" / f"{paper}-desk.yaml", miniature]
+
+
+def run(*command: str | Path, cwd: Path) -> subprocess.CompletedProcess[str]:
+    words = [str(word) for word in command]
+    return subprocess.run([str(BIN / words[0]), *words[1:]], cwd=cwd, capture_output=True, text=True)
+
+
+@pytest.fixture(scope="module", params=PAPERS)
+def finished(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> tuple[str, Path]:
+    """A paper's name and the folder in which its miniature ran."""
+    place = tmp_path_factory.mktemp(request.param)
+    for name in ("config", "resources"):
+        (place / name).symlink_to(CHECKOUT / name)
+    done = run(
+        "snakemake", "--snakefile", CHECKOUT / "Snakefile", "--directory", place,
+        "--configfile", *overlays(request.param), "--workflow-profile", CHECKOUT / "profiles" / "default",
+        cwd=place,
+    )  # fmt: skip
+    assert done.returncode == 0, done.stdout[-2000:] + done.stderr[-6000:]
+    return request.param, place
+
+
+@pytest.fixture
+def config(finished: tuple[str, Path]) -> CampaignConfig:
+    return load(*overlays(finished[0]))
+
+
+@pytest.fixture
+def results(finished: tuple[str, Path], config: CampaignConfig) -> Path:
+    return finished[1] / "results" / config.campaign
+
+
+def test_every_run_has_spectra_and_only_the_grid_is_in_the_dataset(results: Path, config: CampaignConfig):
+    dataset = read_dataset(results / "dataset" / "dataset.nc", what="dataset")
+    inside = set(dataset["state_point"].values.astype(str))
+    for name, point in of_all(config).items():
+        spectra = read_dataset(results / "exafs" / name / "spectra.nc", what="spectra")
+        assert spectra.attrs["state_point"] == name
+        assert not (point.series and name in inside)
+    assert inside
+
+
+def test_series_are_read_beside_their_truth(results: Path, config: CampaignConfig):
+    for name, series in config.series.items():
+        table = read_dataset(results / "series" / name / "series.nc", what="series")
+        mixtures = len(series.mixtures.fractions) if series.mixtures else 0
+        runs = [point for point in of_all(config).values() if point.series == name]
+        assert table.sizes["case"] == len(runs) + mixtures
+        assert np.isfinite(table["pair_mean"].values).all()
+        assert set(table["potential"].values.astype(str)).isdisjoint(
+            grid.potential for grid in config.phases.present().values()
+        )
+        if mixtures:
+            assert float(table["share_of_truth"].isel(case=-1)) == pytest.approx(0.5, abs=0.25)
+        assert ("R1_angstrom_fit" in table) == series.cumulant_fit
+
+
+def test_studies_are_told_apart(results: Path, config: CampaignConfig):
+    found = {
+        name: json.loads((results / "studies" / name / "metrics.json").read_text()) for name in config.studies
+    }
+    for name, study in config.studies.items():
+        assert found[name]["question"] == study.question
+        assert len(found[name]["folds"]) == (study.folds or config.dataset.folds)
+        assert 0 < found[name]["validation"]["pair_relative_l2"]["mean"] < 2
+        assert found[name]["test"]["count"] > 0
+
+
+def test_foils_of_other_elements_are_read(results: Path, config: CampaignConfig):
+    for name, measurement in config.measurements.items():
+        chi = read_dataset(results / "spectra" / name / "chi.nc", what="spectrum")
+        assert chi.attrs["element"] == (measurement.element or config.element)
+        shells = json.loads((results / "inversion" / name / "shells.json").read_text())
+        assert shells["options"]["distance_scale"] == measurement.distance_scale
+        fit = json.loads((results / "spectra" / name / "fit.json").read_text())
+        nearest = measurement.known.R1_angstrom if measurement.fit_shells == 1 else 2.48
+        assert fit["shells"][0]["R_angstrom"] == pytest.approx(nearest, abs=0.03)
+
+
+def test_the_report_and_the_page_show_it_all(
+    finished: tuple[str, Path], results: Path, config: CampaignConfig, tmp_path: Path
+):
+    page = (results / "report.html").read_text()
+    for name in (*config.series, *config.studies, *config.measurements):
+        assert name in page
+    if finished[0] == "timoshenko2018" or len(config.studies) > 2:
+        done = run("nnexafs", "paper", results, "--name", finished[0], "--out", tmp_path, cwd=CHECKOUT)
+        assert done.returncode == 0, done.stderr
+        text = (tmp_path / f"{finished[0]}.md").read_text()
+        assert "{{" not in text
+        for figure in re.findall(r"\]\(([^)]+\.png)\)", text):
+            assert (tmp_path / figure).stat().st_size > 5000
