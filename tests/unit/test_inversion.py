@@ -322,14 +322,16 @@ def test_scaled_distances_are_exact(tmp_path):
 
 def test_e0_scan_is_scaled_after_the_shift_of_e0(tmp_path):
     """E0 moves the data's own k; only then is k scaled."""
-    ensemble, scaled = FakeEnsemble(), Options(distance_scale=SCALE)
-    report = invert(larger(CHI), ensemble, out=tmp_path, options=scaled)
-    row = next(row for row in report["e0_scan"] if row["shift_ev"] == 4.0)
-    k, chi = usable(larger(CHI), Options(e0_shift_ev=4.0))
+    ensemble, cut = FakeEnsemble(), {"k_range": (2.4, 15.0)}
+    report = invert(larger(CHI), ensemble, out=tmp_path, options=Options(**cut, distance_scale=SCALE))
+    row = next(row for row in report["e0_scan"] if row["shift_ev"] == 2.0)
+    k, chi = usable(larger(CHI), Options(**cut, e0_shift_ev=2.0))
     wanted = ensemble.predict(k * SCALE, chi).pair_members.mean(axis=(0, 1))
     assert row["N1"] == pytest.approx(one_first_shell(R, wanted)[1], abs=1e-3)
     assert row["neighbour_distance"] == pytest.approx(ensemble.distance(k * SCALE, chi)[0], abs=1e-9)
-    other_order = ensemble.distance(*usable(spectrum(CHI), Options(e0_shift_ev=4.0)))[0]
+    cut_later = {"k_range": (k[0] * SCALE - 1e-6, k[-1] * SCALE + 1e-6)}
+    other_order = ensemble.distance(*usable(spectrum(CHI), Options(**cut_later, e0_shift_ev=2.0)))[0]
+    assert 0 < row["neighbour_distance"] < 1
     assert abs(row["neighbour_distance"] - other_order) > 1e-3
 
 

@@ -54,7 +54,7 @@ def of_real_distribution(
 
     EXAFS sees the effective distribution n(r) exp(-2 r / lambda) / r^2, whose mean is smaller by
     (2 C2 / R) (1 + R / lambda) (G. Bunker, Nucl. Instrum. Methods 207, 437 (1983); P. Fornasini et al., Phys.
-    Rev. B 70, 174301 (2004), eq. 5). Larch's path has that shift of the mean, 1 / R^2 by its term -2 sigma2 / R and
+    Rev. B 70, 174301 (2004)). Larch's path has that shift of the mean, 1 / R^2 by its term -2 sigma2 / R and
     lambda by the complex wave number, so that its R is the real mean; its N, sigma2 and C3 are not corrected for
     1 / R^2. With x = r - R the expansion of (1 + x / R)^-2 gives what lacks:
 

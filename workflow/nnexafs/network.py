@@ -61,11 +61,17 @@ class StructureNetwork(nn.Module):
         hidden = self.trunk((features - self.input_mean) / self.input_scale)
         return self.pair_head(hidden) @ self.pair_smoothing, self.angle_head(hidden) @ self.angle_smoothing
 
-    def loss(self, features: Tensor, pair: Tensor, angle: Tensor, *, angle_weight: float) -> Tensor:
-        """Mean squared errors of both normalised targets, the angles' weighted by `angle_weight`."""
+    def loss(
+        self, features: Tensor, pair: Tensor, angle: Tensor, *, angle_weight: float, relative: bool = False
+    ) -> Tensor:
+        """Mean squared errors of both normalised targets, the angles' weighted by `angle_weight`.
+
+        `relative`: each sample's squared error over the square of its own target, so that cold runs, whose peaks
+        are many times higher than those of hot ones, do not decide alone.
+        """
         pair_out, angle_out = self(features)
-        pair_error = (pair_out - (pair - self.pair_mean) / self.pair_scale).square().mean()
-        angle_error = (angle_out - (angle - self.angle_mean) / self.angle_scale).square().mean()
+        pair_error = squared_error(pair_out, pair, self.pair_mean, self.pair_scale, relative=relative)
+        angle_error = squared_error(angle_out, angle, self.angle_mean, self.angle_scale, relative=relative)
         return pair_error + angle_weight * angle_error
 
     @torch.no_grad()
@@ -73,6 +79,18 @@ class StructureNetwork(nn.Module):
         """n(r) in neighbours per angstrom (B, R) and angles in pairs per degree (B, A)."""
         pair, angle = self(features)
         return pair * self.pair_scale + self.pair_mean, angle * self.angle_scale + self.angle_mean
+
+
+# Targets smaller than this fraction of their scale (no neighbours, no angles) count as if they had it.
+SMALLEST_TARGET = 0.03
+
+
+def squared_error(output: Tensor, target: Tensor, mean: Tensor, scale: Tensor, *, relative: bool) -> Tensor:
+    """Mean squared error of the normalised target (B, bins), or of each sample relative to its target's square."""
+    squared = (output - (target - mean) / scale).square().mean(dim=1)
+    if relative:
+        squared = squared / (target / scale).square().mean(dim=1).clamp(min=SMALLEST_TARGET**2)
+    return squared.mean()
 
 
 # Denormal numbers in the tails of the smoothing made half of a training's time.

@@ -221,7 +221,10 @@ class Regression(pl.LightningModule):
 
     def loss(self, samples: Samples) -> Tensor:
         """The loss of features and targets."""
-        return self.network.loss(*samples, angle_weight=self.settings.network.angle_loss_weight)
+        network = self.settings.network
+        return self.network.loss(
+            *samples, angle_weight=network.angle_loss_weight, relative=network.relative_loss
+        )
 
     def training_step(self, samples: Samples, batch_idx: int) -> Tensor:
         loss = self.loss(samples)
@@ -312,13 +315,15 @@ def _trainer(device: torch.device, training: config.Training, callbacks: list[Ca
 
 
 def errors(network: StructureNetwork, samples: Samples) -> dict[str, float]:
-    """Root-mean-square and relative L2 errors of both targets over features and targets given."""
+    """Root-mean-square errors of both targets, and the mean over the samples of their relative L2 errors."""
     features, *truths = samples
     found: dict[str, float] = {}
     for name, prediction, truth in zip(("pair", "angle"), network.predict(features), truths, strict=True):
         difference = prediction - truth
         found[f"{name}_rmse"] = float(difference.square().mean().sqrt())
-        found[f"{name}_relative_l2"] = float(difference.norm() / truth.norm())
+        size = truth.norm(dim=1)
+        some = size > 0
+        found[f"{name}_relative_l2"] = float((difference.norm(dim=1)[some] / size[some]).mean())
     return found
 
 

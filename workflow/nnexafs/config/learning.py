@@ -81,6 +81,11 @@ class Network(Model):
     angle_smoothing_degree: float = key(
         3.0, "predicted bond angles are made of Gaussians of this standard deviation, degree", ge=0, le=20
     )
+    relative_loss: bool = key(
+        False,
+        "weigh the squared error of each sample by the inverse square of its target; for campaigns from a few kelvin to "
+        "the melt, whose peaks differ in height by more than ten times",
+    )
     angle_loss_weight: float = key(
         1.0, "weight of the bond-angle error beside the pair-distribution error", ge=0
     )

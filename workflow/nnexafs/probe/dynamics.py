@@ -19,7 +19,7 @@ FRAMES = 3
 def smaller(phase: str, grid: Grid, *, atoms: int = LARGEST_CELL) -> Grid:
     """The grid with a cell of at most so many atoms."""
     if isinstance(grid, Liquid):
-        return grid.model_copy(update={"atoms": min(grid.atoms, 4 * int((atoms / 4) ** (1 / 3)) ** 3)})
+        return grid.model_copy(update={"atoms": min(grid.atoms, 4 * int((atoms / 4) ** (1 / 3) + 1e-9) ** 3)})
     while atoms_of(phase, grid) > atoms and max(grid.cells) > 1:
         cells = list(grid.cells)
         cells[cells.index(max(cells))] -= 1

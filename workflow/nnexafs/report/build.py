@@ -90,7 +90,7 @@ def contents(campaign: gather.Campaign) -> dict[str, object]:
         "worst_caption": worst.caption(campaign.evaluation),
         "learning": svg(figures.learning_curves(campaign)),
         "dynamics": svg(figures.dynamics_checks(campaign)),
-        "times": svg(figures.run_times(campaign)),
+        "times": "" if campaign.times.empty else svg(figures.run_times(campaign)),
         "times_note": times_note(campaign.times),
         "provenance_rows": provenance_rows(campaign),
     }

@@ -133,7 +133,8 @@ def beside_test(shown: list[Trained], chosen: str) -> str:
     best = min(known, key=lambda name: known[name])
     if best == chosen:
         return f", which of those on {folds} folds is also the best on the test set"
-    return f" (test {known[chosen]:.3f}); of those on {folds} folds the best on the test set is {best} ({known[best]:.3f})"
+    others = f"of those on {folds} folds the best on the test set is {best} ({known[best]:.3f})"
+    return f" (test {known[chosen]:.3f}); {others}"
 
 
 def hedge(asked: list[Trained], base: Trained, chosen: str) -> str:
