@@ -6,7 +6,8 @@ import pytest
 import yaml
 
 from nnexafs import config_files
-from nnexafs.config import CampaignConfig, canonical, load, validate
+from nnexafs.config import CampaignConfig, canonical, load, merge, validate
+from nnexafs.config_files import default_yaml
 from nnexafs.errors import UserError
 
 CONFIG_FOLDER = Path(__file__).parents[2] / "config"
@@ -191,3 +192,18 @@ def test_a_study_changes_its_own_keys_alone():
 def test_intensities_come_in_pairs():
     with pytest.raises(UserError, match="give both incident_columns and transmitted_columns"):
         validate({"measurements": {"foil": {"files": ["a"], "incident_columns": [3]}}})
+
+
+def test_what_an_overlay_drops_stays_dropped_in_the_written_config(tmp_path: Path):
+    overlay = {
+        "measurements": {"ni_foil": None},
+        "potentials": {"sutton_chen": None},
+        "report": {"compare_with": {"feff_12_absorbers": None}},
+    }
+    config = validate(merge(CampaignConfig().model_dump(mode="json"), overlay))
+    path = tmp_path / "config.yaml"
+    path.write_text(default_yaml(config))
+    again = load(path)
+    assert again == config
+    assert again.measurements == {}
+    assert "sutton_chen" not in again.potentials

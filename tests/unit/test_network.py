@@ -40,6 +40,7 @@ def test_an_empty_target_does_not_blow_up_the_relative_loss():
     assert float(found) == pytest.approx(1.0)
 
 
+@torch.no_grad()
 def test_the_angles_weight_is_a_factor():
     made, samples = network(), (torch.randn(9, 4), torch.rand(9, 6), torch.rand(9, 5))
     for relative in (False, True):

@@ -258,7 +258,7 @@ def test_validation_chooses_and_the_test_set_does_not(gathered, base):
 def test_fewer_folds_and_small_differences_are_said(gathered, base):
     block = study_sections.otherwise([named(gathered, "wavelet")], base)
     assert "fewer in wavelet" in block["note"]
-    assert "choose wavelet, by no more than the error of the difference" in block["note"]
+    assert "choose wavelet (better by no more than the error of the difference)" in block["note"]
     row = block["rows"][2]
     assert row[:4] == ("wavelet ★", "300", "0.80", "2") and row[6] == "-0.025 ± 0.075"
 

@@ -72,7 +72,7 @@ def fold_runs(store: Path) -> list[str]:
         subprocess.Popen([*command, str(fold)], stdout=subprocess.PIPE, text=True, env=environment)
         for fold in range(5)
     ]
-    answers = [process.communicate(timeout=120)[0] for process in processes]
+    answers = [process.communicate(timeout=600)[0] for process in processes]
     assert [process.returncode for process in processes] == [0] * 5
     return [answer.strip() for answer in answers]
 

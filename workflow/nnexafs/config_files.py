@@ -28,7 +28,10 @@ def flow(value: object) -> str:
 
 
 def yaml_lines(model: BaseModel, indent: int = 0) -> Iterator[str]:
-    """The model's values as YAML lines with each key's description as a comment."""
+    """The model's values as YAML lines with each key's description as a comment.
+
+    Entries of the default campaign that the model lacks are null, or they would come back when the lines are read.
+    """
     pad = "  " * indent
     for name, field in type(model).model_fields.items():
         value = getattr(model, name)
@@ -37,15 +40,27 @@ def yaml_lines(model: BaseModel, indent: int = 0) -> Iterator[str]:
         if isinstance(value, BaseModel):
             yield f"{pad}{name}:"
             yield from yaml_lines(value, indent + 1)
-        elif isinstance(value, dict) and any(isinstance(content, BaseModel) for content in value.values()):
+        elif isinstance(value, dict) and any(map(is_model, (value | default_of(field)).values())):
             yield f"{pad}{name}:"
             for entry, content in value.items():
                 yield f"{pad}  {entry}:"
                 yield from yaml_lines(content, indent + 2)
+            yield from (f"{pad}  {entry}: null" for entry in default_of(field) if entry not in value)
         else:
             yield f"{pad}{name}: {flow(model.model_dump(mode='json')[name])}"
         if indent == 0:
             yield ""
+
+
+def default_of(field: FieldInfo) -> dict:
+    """The default of a field that is a mapping; empty for others."""
+    default = field.get_default(call_default_factory=True)
+    return default if isinstance(default, dict) else {}
+
+
+def is_model(content: object) -> bool:
+    """Whether a mapping's entry is a model of its own."""
+    return isinstance(content, BaseModel)
 
 
 def default_yaml(config: CampaignConfig | None = None) -> str:

@@ -140,6 +140,7 @@ def measurement(config: CampaignConfig, name: str) -> str:
     )
 
 
-def comparisons(config: CampaignConfig) -> dict[str, str | None]:
-    """Which state point stands beside which measurement in the report."""
-    return {name: measured.compare_with for name, measured in config.measurements.items()}
+def report(config: CampaignConfig) -> str:
+    """What the report depends on beside the campaign's files: what it says of them."""
+    sections = {"measurements", "report", "series", "studies"}
+    return strings(**config.model_dump(mode="json", include=sections))

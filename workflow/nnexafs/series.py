@@ -102,6 +102,7 @@ def run_of(path: Path, dataset: xr.Dataset) -> xr.Dataset:
         "flags": "; ".join(json.loads(spectra.attrs["flags"])),
     }
     kept = means.drop_vars([name for name in means.coords if name not in ("k", "r", "angle")])
+    kept.attrs = {}
     return labelled(kept, coordinates)
 
 
@@ -127,9 +128,14 @@ def mixed(cases: xr.Dataset, mixtures: Mixtures) -> xr.Dataset:
 
 
 def _at(cases: xr.Dataset, phase: str, temperature_kelvin: float) -> xr.Dataset:
-    """The run of a phase and temperature whose lattice scale is nearest to 1."""
-    of_it = (cases["phase"].values == phase) & (cases["temperature_kelvin"].values == temperature_kelvin)
+    """The run that ended in a phase at a temperature and has the lattice scale nearest to 1."""
+    of_it = (cases["phase_end"].values == phase) & (cases["temperature_kelvin"].values == temperature_kelvin)
     chosen = np.flatnonzero(of_it)
+    if not len(chosen):
+        raise UserError(
+            f"series: no run at {temperature_kelvin:g} K ended as {phase}; its mixtures cannot be made. Look at its "
+            "flags, and change its potential, lattice or tether"
+        )
     nearest = np.abs(cases["lattice_scale"].values[chosen] - 1).argmin()
     return cases.isel(case=chosen[nearest])
 
@@ -160,7 +166,8 @@ def with_shares(
     """The share of the second phase: what it is, what the true n(r) gives, what each network's n(r) gives."""
     of_truth = np.array([share(pair) for pair in table["pair_truth"].values])
     members = np.array([[share(pair) for pair in network] for network in prediction.pair_members])
-    known = np.where(table["phase"].values == mixtures.phases[1], 1.0, 0.0)
+    phases = table["phase_end"].values
+    known = np.where(np.isin(phases, mixtures.phases), (phases == mixtures.phases[1]).astype(float), np.nan)
     known[-len(mixtures.fractions) :] = mixtures.fractions
     spread = members.std(axis=0, ddof=1) if len(members) > 1 else np.zeros(len(known))
     values = {"known": known, "of_truth": of_truth, "mean": members.mean(axis=0), "std": spread}
@@ -207,7 +214,7 @@ def metrics_of(table: xr.Dataset) -> dict:
     if "share_mean" in table:
         for part in ("mean", "of_truth"):
             difference = (table[f"share_{part}"] - table["share_known"]).values
-            metrics[f"share_{part}_error_rms"] = float(np.sqrt((difference**2).mean()))
+            metrics[f"share_{part}_error_rms"] = float(np.sqrt(np.nanmean(difference**2)))
     metrics["phases_lost"] = int((table["phase"].values != table["phase_end"].values).sum())
     return metrics
 

@@ -70,7 +70,9 @@ rule predict:
         config=CONFIG,
         code=provenance.code_hash("inversion", "predictor"),
         ensemble=lambda wildcards, input: Path(input.ensemble).parent,
-        scale=lambda wildcards: campaign.measurements[wildcards.measurement].distance_scale,
+        scale=lambda wildcards: campaign.measurements[
+            wildcards.measurement
+        ].distance_scale,
         folder=lambda wildcards, output: Path(output.rdf).parent,
     shell:
         "python -m nnexafs predict {input.chi} --ensemble {params.ensemble} --out {params.folder}"

@@ -29,9 +29,7 @@ rule report:
         "../../envs/report.yaml"
     params:
         config=CONFIG,
-        settings=leaves.strings(
-            measurements=leaves.comparisons(campaign), report=campaign.report
-        ),
+        settings=leaves.report(campaign),
         code=provenance.code_hash("report.build"),
         folder=lambda wildcards, output: Path(output[0]).parent,
     shell:

@@ -83,8 +83,8 @@ class Network(Model):
     )
     relative_loss: bool = key(
         False,
-        "weigh the squared error of each sample by the inverse square of its target; for campaigns from a few kelvin to "
-        "the melt, whose peaks differ in height by more than ten times",
+        "weigh the squared error of each sample by the inverse square of its target; for campaigns from a few kelvin "
+        "to the melt, whose peaks differ in height by more than ten times",
     )
     angle_loss_weight: float = key(
         1.0, "weight of the bond-angle error beside the pair-distribution error", ge=0

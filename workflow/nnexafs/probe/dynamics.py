@@ -13,7 +13,7 @@ from nnexafs.statepoints import StatePoint
 LARGEST_CELL = 500  # atoms
 LEAST_STEPS = 60
 LEAST_SECONDS = 0.8  # of the longer of two runs
-FRAMES = 3
+FRAMES = 8
 
 
 def smaller(phase: str, grid: Grid, *, atoms: int = LARGEST_CELL) -> Grid:

@@ -17,7 +17,7 @@ from nnexafs.scattering import tables as amplitude_tables
 from nnexafs.scattering.feff import FrozenPhases
 from nnexafs.structures import reference_cell
 
-SNAPSHOTS = 3
+SNAPSHOTS = 8  # at most the frames that `dynamics` leaves
 LONGER = 8  # absorbers with paths through three neighbours
 RUNS = 4  # of FEFF
 # Frames of the highest temperature may have atoms closer than the tables go; the campaign's own limit is for its runs.

@@ -142,7 +142,7 @@ def hedge(asked: list[Trained], base: Trained, chosen: str) -> str:
     for one in asked:
         found = difference(one, base)
         if one.name == chosen and (found.error is None or abs(found.mean) <= found.error):
-            return ", by no more than the error of the difference"
+            return " (better by no more than the error of the difference)"
     return ""
 
 
