@@ -9,11 +9,12 @@ from click.testing import CliRunner
 
 from nnexafs.cli import main
 from nnexafs.config import CampaignConfig, validate
+from nnexafs.dynamics.schedule import Schedule
 from nnexafs.errors import PhysicsError, UserError
 from nnexafs.plan import plan
 from nnexafs.probe.campaign import stages_of
 from nnexafs.probe.costs import Costs, Stage
-from nnexafs.probe.dynamics import smaller, steps_of
+from nnexafs.probe.dynamics import shortened, smaller, steps_of
 from nnexafs.probe.measuring import (
     Measured,
     _made_or_kept,
@@ -191,6 +192,17 @@ def test_steps_are_those_of_the_whole_run():
     config = CampaignConfig()
     assert steps_of(config.dynamics, config.phases.fcc) == 500 + 1200
     assert steps_of(config.dynamics, config.phases.liquid) == 2000 + 2000 + 500 + 1200
+
+
+@pytest.mark.parametrize("phase", ["fcc", "liquid"])
+def test_a_short_run_samples_as_often_as_the_whole_one(phase: str):
+    config = CampaignConfig()
+    grid = config.phases.present()[phase]
+    whole = steps_of(config.dynamics, grid)
+    for share in (0.1, 0.5, 2.0):
+        dynamics, shorter = shortened(config.dynamics, grid, share)
+        assert steps_of(dynamics, shorter) == pytest.approx(share * whole, rel=0.1)
+        assert Schedule.of(dynamics).thermo_interval == Schedule.of(config.dynamics).thermo_interval
 
 
 # --- sums ---------------------------------------------------------------------------------------

@@ -3,7 +3,7 @@
 import click
 
 from nnexafs import __version__
-from nnexafs.cli import config, ensemble, measurement, network, series, simulation
+from nnexafs.cli import config, ensemble, measurement, network, report, series, simulation
 from nnexafs.cli.common import Commands
 
 
@@ -31,6 +31,7 @@ for command in (
     measurement.spectrum,
     measurement.fit,
     measurement.predict,
-    measurement.report,
+    report.report,
+    report.paper,
 ):
     main.add_command(command)

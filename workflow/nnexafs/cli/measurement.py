@@ -1,4 +1,4 @@
-"""Commands about measured spectra and the report: spectrum, fit, predict, report."""
+"""Commands about measured spectra: spectrum, fit, predict."""
 
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -235,13 +235,3 @@ def _processed(files: tuple[Path, ...], manifest: dict, chosen: dict) -> "xr.Dat
 def _title(files: tuple[Path, ...]) -> str:
     more = f" and {len(files) - 1} more" if len(files) > 1 else ""
     return f"{files[0].name}{more}"
-
-
-@click.command()
-@click.argument("folder", type=Folder)
-@out_option("HTML file to write.")
-def report(folder: Path, out: Path) -> None:
-    """Write the report of the campaign in FOLDER (results/<campaign>) as one HTML page."""
-    from nnexafs.report.build import build
-
-    build(folder, out, report=say)

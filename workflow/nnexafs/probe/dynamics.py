@@ -38,7 +38,7 @@ def steps_of(dynamics: Dynamics, grid: Grid) -> int:
     )
 
 
-def _share(dynamics: Dynamics, grid: Grid, share: float) -> tuple[Dynamics, Grid]:
+def shortened(dynamics: Dynamics, grid: Grid, share: float) -> tuple[Dynamics, Grid]:
     """Every stage of a run shortened; thermodynamics as often as in the whole run, a few snapshots."""
     schedule = Schedule.of(dynamics)
     interval = max(1, round(share * schedule.samples / FRAMES)) * schedule.thermo_interval
@@ -67,7 +67,7 @@ def md(config: CampaignConfig, *, place: str, out: str) -> dict:
     point = StatePoint(phase, max(whole.temperatures_kelvin), scales[len(scales) // 2], 0)
 
     def run(share: float) -> tuple[float, int]:
-        dynamics, grid = _share(config.dynamics, cell, share)
+        dynamics, grid = shortened(config.dynamics, cell, share)
 
         def job() -> None:
             trajectory = simulate(
@@ -88,8 +88,8 @@ def md(config: CampaignConfig, *, place: str, out: str) -> dict:
     first, _ = run(share)
     short, few = run(share)
     long, many = 0.0, few
-    while long < LEAST_SECONDS and (many == few or share < 1):
-        share = min(1.0, 4 * share)
+    while many < 4 * few or (long < LEAST_SECONDS and share < 1):
+        share *= 4
         long, many = run(share)
     per_step = max(0.0, long - short) / (many - few)
     return {
