@@ -151,7 +151,7 @@ def write_training(folder: Path) -> None:
 def series_table(
     folder: Path, config: CampaignConfig, name: str, *, size: float = 0.1, **lost: object
 ) -> tuple:
-    """`series.nc` and `metrics.json` of a series of a written campaign; `lost` are attributes of its first run."""
+    """`series.nc` and `metrics.json` of a series of a written campaign; `lost` are attributes of its second run."""
     from nnexafs.files import read_dataset
 
     settings, dataset = config.series[name], read_dataset(folder / "dataset" / "dataset.nc", what="dataset")
@@ -159,7 +159,7 @@ def series_table(
     for number, (identity, point) in enumerate(of_series(config, name).items()):
         potential = config.grid(point.phase, name).potential
         path = folder / "exafs" / identity / "spectra.nc"
-        write_dataset(path, spectra_of(point, potential, **(lost if number == 0 else {})))
+        write_dataset(path, spectra_of(point, potential, **(lost if number == 1 else {})))
         runs.append(run_of(path, dataset))
     cases = xr.concat(runs, dim="case", join="exact")
     if settings.mixtures:

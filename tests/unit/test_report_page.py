@@ -159,7 +159,7 @@ def test_the_words_say_what_is_unlike_the_training_set(full_config, heating, mel
 
 def test_a_lost_phase_is_told_and_distances_counted(heating):
     (line,) = series.flags(heating)
-    assert line == "heating-fcc_T0700_x1.0000_r0: started as fcc, ended as mixed; phase lost: mixed"
+    assert line == "heating-fcc_T0750_x1.0000_r0: started as fcc, ended as mixed; phase lost: mixed"
     # seven cases between 0.1 and 0.5: two beyond 0.4
     assert "1 of the 7 cases lies beyond it" in series.distance_note(heating, 0.49)
     assert "beyond" not in series.distance_note(heating, None)
