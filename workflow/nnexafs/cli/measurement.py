@@ -88,7 +88,7 @@ def fit(chi: Path, configs: tuple[Path, ...], measurement: str | None, phases: P
     result = first_shell_fit(
         k,
         measured["chi"].values[good],
-        phases=_fit_phases(phases, element=element, settings=settings),
+        phases=_fit_phases(phases, chosen, settings),
         shells=chosen.fit_shells if chosen else 1,
         k_range=(low, min(high, float(k[-1]))),
     )
@@ -104,14 +104,14 @@ def _check_element(measured: str, wanted: str, path: Path) -> None:
         )
 
 
-def _fit_phases(folder: Path, *, element: str, settings: "CampaignConfig") -> "FrozenPhases":
-    """The campaign's phases, or those of the element's own crystal where it is another."""
+def _fit_phases(folder: Path, chosen: "Measurement | None", settings: "CampaignConfig") -> "FrozenPhases":
+    """The campaign's phases, or those of the own crystal of the element that the measurement names."""
     from nnexafs.first_shell_fit import own_crystal_phases
     from nnexafs.scattering.feff import FrozenPhases
 
-    if element == settings.element:
+    if chosen is None or chosen.element is None:
         return FrozenPhases.load(folder)
-    return own_crystal_phases(element, edge=settings.edge)
+    return own_crystal_phases(chosen.element, edge=settings.edge)
 
 
 @click.command()

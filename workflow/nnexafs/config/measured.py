@@ -43,7 +43,9 @@ class Measurement(Model):
         [], "columns whose sum is the intensity behind the sample, from 0"
     )
     element: str | None = key(
-        None, "absorbing element, where it is another than the campaign's; null: the campaign's"
+        None,
+        "absorbing element, where it is another than the campaign's; the first-shell fit then takes FEFF's paths of "
+        "that element's own crystal; null: the campaign's element and reference cell",
     )
     distance_scale: Positive = key(
         1.0,
