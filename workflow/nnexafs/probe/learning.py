@@ -51,6 +51,7 @@ def train(config: CampaignConfig, *, dataset_file: str, trajectories: int, study
     first, _ = run(EPOCHS[0])
     short, few = run(EPOCHS[0])
     long, many = run(EPOCHS[1])
-    per_epoch = max(0.0, long - short) / (many - few)
+    # Where an epoch is lost in the noise of two runs, all of the longer one is its upper bound.
+    per_epoch = (long - short) / (many - few) if long > short else long / many
     fixed = start + max(0.0, first - short) + max(0.0, short - few * per_epoch)
     return {"samples": samples.sizes["sample"], "seconds_per_epoch": per_epoch, "seconds_per_job": fixed}
