@@ -235,7 +235,14 @@ def _table(cases: dict[str, Case], predictions: dict[str, Prediction], ensemble:
             for statistic in ("mean", "std"):
                 values = getattr(predictions[case], f"{target}_{statistic}")
                 table[f"{prefix}{target}_{statistic}"] = ((axis, dimension), values, attributes)
-    table = table.assign(_trajectory_shells(trajectories, predictions["trajectories"]))
+    shells = shell_columns(
+        trajectories["r"].values,
+        trajectories["pair_distribution"].values,
+        predictions["trajectories"],
+        dimension="trajectory",
+        prefix="trajectory_",
+    )
+    table = table.assign(shells)
     for name, variable in table.data_vars.items():
         variable.attrs["long_name"] = str(name).replace("_", " ").replace("pair", "n(r)")
     table.attrs = {
@@ -245,17 +252,18 @@ def _table(cases: dict[str, Case], predictions: dict[str, Prediction], ensemble:
     return table
 
 
-def _trajectory_shells(truth: xr.Dataset, prediction: Prediction) -> dict[str, tuple[str, np.ndarray, dict]]:
-    """First shell of each test trajectory: truth, and mean and spread over the networks."""
-    r = truth["r"].values
-    members = np.array([shells_of(r, pair) for pair in prediction.pair_members])
+def shell_columns(
+    r_angstrom: np.ndarray, truth: np.ndarray, prediction: Prediction, *, dimension: str, prefix: str = ""
+) -> dict[str, tuple[str, np.ndarray, dict]]:
+    """First shell of each case: of its true n(r) `truth` (case, R), and mean and spread over the networks."""
+    members = np.array([shells_of(r_angstrom, pair) for pair in prediction.pair_members])
     parts = {
-        "truth": shells_of(r, truth["pair_distribution"].values),
+        "truth": shells_of(r_angstrom, truth),
         "mean": members.mean(axis=0),
         "std": members.std(axis=0, ddof=1) if len(members) > 1 else np.zeros(members.shape[1:]),
     }
     return {
-        f"trajectory_{name}_{part}": ("trajectory", values[:, column], {"units": SHELL_UNITS[name]})
+        f"{prefix}{name}_{part}": (dimension, values[:, column], {"units": SHELL_UNITS[name]})
         for part, values in parts.items()
         for column, name in enumerate(SHELL)
     }

@@ -13,7 +13,7 @@ from nnexafs.config import HeldOutSeries, Mixtures, Representation
 from nnexafs.dataset import SHARED_ATTRIBUTES, TEST, VARIABLES
 from nnexafs.domain import trajectory_means
 from nnexafs.errors import UserError
-from nnexafs.evaluation import SHELL, SHELL_UNITS, TARGETS, UNITS, shells_of
+from nnexafs.evaluation import SHELL, SHELL_UNITS, TARGETS, UNITS, shell_columns
 from nnexafs.files import read_dataset
 from nnexafs.inversion_values import plain
 from nnexafs.predictor import Ensemble, Prediction
@@ -147,17 +147,8 @@ def with_prediction(cases: xr.Dataset, prediction: Prediction) -> xr.Dataset:
         for statistic in ("mean", "std"):
             values = getattr(prediction, f"{name}_{statistic}")
             table[f"{name}_{statistic}"] = (("case", axis), values, {"units": UNITS[name]})
-    r = cases["r"].values
-    members = np.array([shells_of(r, pair) for pair in prediction.pair_members])
-    parts = {
-        "truth": shells_of(r, table["pair_truth"].values),
-        "mean": members.mean(axis=0),
-        "std": members.std(axis=0, ddof=1) if len(members) > 1 else np.zeros(members.shape[1:]),
-    }
-    for column, name in enumerate(SHELL):
-        for part, values in parts.items():
-            table[f"{name}_{part}"] = ("case", values[:, column], {"units": SHELL_UNITS[name]})
-    return table
+    truth = table["pair_truth"].values
+    return table.assign(shell_columns(cases["r"].values, truth, prediction, dimension="case"))
 
 
 def with_shares(
