@@ -34,7 +34,7 @@ ATTRIBUTES = {
     "state_point", "phase_start", "phase_end", "phase_fractions", "phase_lost", "flags",
     "temperature_kelvin", "temperature_mean_kelvin", "pressure_mean_gpa", "energy_drift_ev_per_atom_ps",
     "msd_angstrom2", "lattice_scale", "replica", "potential", "potential_name", "time_step_ps", "seed",
-    "lammps_version", "nnexafs_version", "wall_seconds",
+    "lammps_version", "nnexafs_version",
 }  # fmt: skip
 
 

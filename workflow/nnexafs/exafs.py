@@ -1,7 +1,6 @@
 """Spectra of a trajectory's snapshots, with the structure around the same absorbers, by either engine."""
 
 import json
-import time
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -66,7 +65,6 @@ def spectra_of(
     that do not fit; PhysicsError, naming the state point, if more than `exafs.failure_fraction` fail.
     The numbers do not depend on `exafs.processes`.
     """
-    start = time.monotonic()
     phases = feff.FrozenPhases.load(phases_folder)
     phases.check_settings(exafs.feff, place=str(phases_folder))
     snapshots = choose(trajectory, exafs=exafs, element=phases.element, seed=seed)
@@ -99,7 +97,6 @@ def spectra_of(
         "failures": json.dumps(computed.failures),
         "four_body_absorbers": computed.correction.four_body_absorbers,
         "control_absorbers": len(computed.correction.difference),
-        "wall_seconds": time.monotonic() - start,
     }
     return spectra
 

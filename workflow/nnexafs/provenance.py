@@ -14,7 +14,7 @@ from pathlib import Path
 
 PACKAGE = Path(__file__).parent
 # Their values reach a stage as parameters or not at all; an edit there must not redo the campaign.
-TRANSPARENT = {"config", "errors", "files", "provenance", "statepoints", ""}
+TRANSPARENT = {"config", "errors", "files", "incidents", "provenance", "statepoints", ""}
 
 
 def module_file(name: str) -> Path | None:

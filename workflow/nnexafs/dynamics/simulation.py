@@ -2,7 +2,6 @@
 
 import json
 import tempfile
-import time
 from collections.abc import Callable
 from pathlib import Path
 
@@ -39,7 +38,6 @@ def simulate(
     receives a line a stage. The same arguments give the same trajectory. Raises UserError for settings
     that cannot work, and PhysicsError naming the state point when LAMMPS fails, loses atoms or warns.
     """
-    started = time.perf_counter()
     schedule = Schedule.of(dynamics)
     atoms = build(
         state_point.phase,
@@ -67,7 +65,6 @@ def simulate(
         "seed": seed,
         "lammps_version": version,
         "nnexafs_version": nnexafs.__version__,
-        "wall_seconds": time.perf_counter() - started,
     }
     return dataset
 
