@@ -54,6 +54,7 @@ include: "workflow/rules/evaluation.smk"
 include: "workflow/rules/studies.smk"
 include: "workflow/rules/inversion.smk"
 include: "workflow/rules/report.smk"
+include: "workflow/rules/verification.smk"
 
 
 # The merged config that the jobs read. It is no rule's input: what a job depends on stands in its `settings`,
@@ -64,7 +65,8 @@ onstart:
 
 
 rule all:
-    """The campaign's report, and with it everything else."""
+    """The campaign's report, and with it everything else, verified."""
     default_target: True
     input:
         f"{RESULTS}/report.html",
+        f"{RESULTS}/verified.json",

@@ -14,7 +14,7 @@ HDF5_OVERHEAD = 30_000
 FLOAT32 = 4
 K_STEP_PER_ANGSTROM = 0.05
 IN_SUMMARY = {"spectrum": "predict", "fit": "predict"} | dict.fromkeys(
-    ("freeze", "tables", "dataset", "track", "ensemble", "evaluate", "report", "all"), "other"
+    ("freeze", "tables", "dataset", "track", "ensemble", "evaluate", "report", "verify", "all"), "other"
 )
 
 
@@ -87,6 +87,7 @@ def jobs_of(config: CampaignConfig) -> dict[str, int]:
         "fit": measurements,
         "predict": measurements,
         "report": 1,
+        "verify": 1,
         "all": 1,
     }
 

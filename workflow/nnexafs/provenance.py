@@ -8,6 +8,7 @@ statement in that module or in any nnexafs module it imports does not.
 import ast
 import hashlib
 import subprocess
+from collections.abc import Iterator
 from functools import cache
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
@@ -15,6 +16,26 @@ from pathlib import Path
 PACKAGE = Path(__file__).parent
 # Their values reach a stage as parameters or not at all; an edit there must not redo the campaign.
 TRANSPARENT = {"config", "errors", "files", "incidents", "provenance", "statepoints", ""}
+# The modules that each stage calls; with what they import they are the code that a result stands on.
+STAGES = {
+    "md": ("dynamics.simulation",),
+    "freeze": ("scattering.feff", "structures"),
+    "tables": ("scattering.tables",),
+    "exafs": ("exafs",),
+    "dataset": ("dataset",),
+    "track": (),
+    "train": ("training",),
+    "study": ("study",),
+    "ensemble": ("predictor",),
+    "evaluate": ("evaluation", "predictor"),
+    "series": ("series", "predictor"),
+    "spectrum": ("spectra",),
+    "fit": ("first_shell_fit",),
+    "predict": ("inversion", "predictor"),
+    "report": ("report.build",),
+    "verify": ("verification",),
+    "trajectory-exafs": ("trajectory_spectra",),
+}
 
 
 def module_file(name: str) -> Path | None:
@@ -26,9 +47,17 @@ def module_file(name: str) -> Path | None:
     return None
 
 
+def statements(node: ast.AST) -> Iterator[ast.AST]:
+    """Every statement below a node; expressions, which hold none, are most of a tree and left out."""
+    for part in ("body", "orelse", "finalbody", "handlers", "cases"):
+        for child in getattr(node, part, ()):
+            yield child
+            yield from statements(child)
+
+
 def without_docstrings(tree: ast.Module) -> ast.Module:
     """The tree with the docstrings of its module, classes and functions emptied."""
-    for node in ast.walk(tree):
+    for node in (tree, *statements(tree)):
         if not isinstance(node, ast.Module | ast.ClassDef | ast.FunctionDef | ast.AsyncFunctionDef):
             continue
         first = node.body[0] if node.body else None
@@ -37,10 +66,11 @@ def without_docstrings(tree: ast.Module) -> ast.Module:
     return tree
 
 
+@cache
 def imported_modules(tree: ast.Module) -> set[str]:
     """Names (below nnexafs) of the modules that a source imports, at its top or inside functions."""
     names: set[str] = set()
-    for node in ast.walk(tree):
+    for node in statements(tree):
         if isinstance(node, ast.Import):
             names |= {alias.name for alias in node.names}
         elif isinstance(node, ast.ImportFrom) and node.module:
@@ -53,6 +83,12 @@ def imported_modules(tree: ast.Module) -> set[str]:
 def parsed(path: Path) -> ast.Module:
     """The syntax tree of a source file, docstrings emptied."""
     return without_docstrings(ast.parse(path.read_text(encoding="utf-8")))
+
+
+@cache
+def dumped(tree: ast.Module) -> str:
+    """A syntax tree as text."""
+    return ast.dump(tree)
 
 
 def modules_behind(name: str) -> set[str]:
@@ -78,8 +114,13 @@ def code_hash(*names: str) -> str:
     modules = sorted(set().union(*(modules_behind(name) for name in names)))
     digest = hashlib.sha256()
     for module in modules:
-        digest.update(f"{module}:{ast.dump(parsed(module_file(module)))}".encode())
+        digest.update(f"{module}:{dumped(parsed(module_file(module)))}".encode())
     return digest.hexdigest()[:16]
+
+
+def stage_code(stage: str) -> str:
+    """Hash of the code that a stage's results stand on."""
+    return code_hash(*STAGES[stage])
 
 
 def git_commit(folder: Path = PACKAGE) -> str:

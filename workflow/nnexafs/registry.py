@@ -12,7 +12,7 @@ from mlflow.types import ColSpec, DataType, Schema
 
 from nnexafs.errors import UserError
 from nnexafs.provenance import versions
-from nnexafs.tracking import campaign_client
+from nnexafs.tracking import campaign_client, patiently
 
 MODEL_FILE = Path(__file__).with_name("mlflow_model.py")
 REQUIREMENTS = ("nnexafs", "mlflow", "numpy", "pandas", "torch", "xarray")
@@ -48,7 +48,7 @@ def register_ensemble(folder: Path, *, ids: Mapping[str, str], name: str | None 
         with mlflow.start_run(run_id=parent.info.run_id), warnings.catch_warnings():
             # MLflow warns about its own type hints, and wants an example it would run the model on.
             warnings.filterwarnings("ignore", message=".*(type hint|input example).*", category=UserWarning)
-            version = _log_model(Path(folder), name)
+            version = patiently(lambda: _log_model(Path(folder), name))
     finally:
         mlflow.set_tracking_uri(before)
     return f"models:/{name}/{version}"

@@ -1,8 +1,10 @@
 """Experiment tracking with MLflow: one run a campaign, a child run a fold, of the ensemble and of studies."""
 
+import fcntl
 import os
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
 from pathlib import Path
 from typing import TypeVar
 
@@ -13,6 +15,7 @@ os.environ.setdefault("MLFLOW_ENABLE_ARTIFACTS_PROGRESS_BAR", "false")
 os.environ.setdefault("MLFLOW_HTTP_REQUEST_MAX_RETRIES", "3")
 
 import pandas as pd
+import requests
 from matplotlib.figure import Figure
 from mlflow import MlflowClient
 from mlflow.entities import Metric, Param, Run, RunTag
@@ -20,18 +23,56 @@ from mlflow.exceptions import MlflowException
 
 from nnexafs.config import Tracking
 from nnexafs.errors import UserError
+from nnexafs.incidents import incident
 from nnexafs.provenance import git_commit, versions
 
 BATCH = 100
 """Parameters in one request at most (MLflow's limit; for metrics it is 1,000)."""
 
-ATTEMPTS = 6
+PATIENCE_SECONDS = 300.0
+"""How long a call is repeated while the store is locked or its server away."""
+
+START_PATIENCE_SECONDS = 10.0
+"""The same for a campaign's first calls, where a wrong address is more likely."""
+
+PASSING = ("locked", "max retries exceeded", "connection", "timed out", " 502", " 503", " 504")
 Result = TypeVar("Result")
 
 
 def store_uri(settings: Tracking, results: Path) -> str:
     """The tracking URI: the server's, or SQLite at `<results>/mlflow/mlflow.db` (absolute)."""
     return settings.uri or f"sqlite:///{(Path(results) / 'mlflow' / 'mlflow.db').resolve()}"
+
+
+class PatientClient:
+    """An MlflowClient whose calls are repeated while the store is locked by others or its server is away."""
+
+    def __init__(self, uri: str, *, seconds: float = PATIENCE_SECONDS) -> None:
+        self._client, self._seconds = MlflowClient(tracking_uri=uri, registry_uri=uri), seconds
+
+    def __getattr__(self, name: str) -> Callable:
+        call = getattr(self._client, name)
+        return lambda *arguments, **named: patiently(lambda: call(*arguments, **named), seconds=self._seconds)
+
+
+def patiently(action: Callable[[], Result], *, seconds: float = PATIENCE_SECONDS) -> Result:
+    """Repeat an action that fails for a reason that passes, with growing pauses, for so many seconds.
+
+    MLflow itself waits 20 s for a lock, but SQLite refuses at once when two readers both want to write.
+    """
+    end, pause, told = time.monotonic() + seconds, 0.1, False
+    while True:
+        try:
+            return action()
+        except (MlflowException, requests.RequestException) as error:
+            passing = any(text in str(error).lower() for text in PASSING)
+            if not passing or time.monotonic() + pause > end:
+                raise
+            if pause > 1 and not told:
+                told = True
+                incident(f"MLflow: {_first_line(error)[:200]}; tried again for up to {seconds:g} s")
+        time.sleep(pause)
+        pause = min(2 * pause, 10.0)
 
 
 def start_campaign_run(
@@ -43,14 +84,12 @@ def start_campaign_run(
     the folder of all campaigns. UserError when the server does not answer.
     """
     uri = store_uri(settings, results)
-    if settings.uri is None:
-        (Path(results) / "mlflow" / "artifacts").mkdir(parents=True, exist_ok=True)
+    artifacts = None if settings.uri else Path(results) / "mlflow" / "artifacts"
+    name = settings.experiment or f"nnexafs-{campaign}"
     try:
-        client = MlflowClient(tracking_uri=uri, registry_uri=uri)
-        name = settings.experiment or f"nnexafs-{campaign}"
-        experiment = _experiment(
-            client, name, None if settings.uri else Path(results) / "mlflow" / "artifacts"
-        )
+        with _alone(artifacts):
+            client = PatientClient(uri, seconds=START_PATIENCE_SECONDS)
+            experiment = _experiment(client, name, artifacts)
         commit = git_commit()
         tags = {"mlflow.runName": campaign, "mlflow.source.git.commit": commit, "dataset_hash": dataset_hash}
         run = client.create_run(experiment, tags=tags)
@@ -70,7 +109,19 @@ def start_campaign_run(
     }
 
 
-def _experiment(client: MlflowClient, name: str, artifacts: Path | None) -> str:
+@contextmanager
+def _alone(artifacts: Path | None) -> Iterator[None]:
+    """One process at a time: MLflow's creation of a store fails where another one creates it, too."""
+    if artifacts is None:
+        yield
+        return
+    artifacts.mkdir(parents=True, exist_ok=True)
+    with (artifacts.parent / "lock").open("w") as lock:
+        fcntl.flock(lock, fcntl.LOCK_EX)
+        yield
+
+
+def _experiment(client: PatientClient, name: str, artifacts: Path | None) -> str:
     existing = client.get_experiment_by_name(name)
     if existing is None:
         return client.create_experiment(name, artifact_location=artifacts and artifacts.resolve().as_uri())
@@ -81,7 +132,7 @@ def _experiment(client: MlflowClient, name: str, artifacts: Path | None) -> str:
     return existing.experiment_id
 
 
-def campaign_client(ids: Mapping[str, str]) -> tuple[MlflowClient, Run]:
+def campaign_client(ids: Mapping[str, str]) -> tuple[PatientClient, Run]:
     """A client and the parent run of what `start_campaign_run` returned.
 
     UserError when the store or the run is gone.
@@ -92,9 +143,9 @@ def campaign_client(ids: Mapping[str, str]) -> tuple[MlflowClient, Run]:
     # MLflow would make an empty database without a word.
     if uri.startswith("sqlite:///") and not database.is_file():
         raise UserError(f"tracking: the MLflow store {database} of this campaign's run is gone; {remedy}")
-    client = MlflowClient(tracking_uri=uri, registry_uri=uri)
+    client = PatientClient(uri)
     try:
-        run = _patiently(lambda: client.get_run(ids["run_id"]))
+        run = client.get_run(ids["run_id"])
     except MlflowException as error:
         raise UserError(
             f"tracking: run {ids['run_id']} cannot be read from {uri} ({_first_line(error)}); {remedy}"
@@ -135,7 +186,7 @@ class FoldTracker:
             "fold": str(metrics["fold"]),
         }
         started = int(1000 * metrics["started"])
-        run = _patiently(lambda: client.create_run(ids["experiment_id"], start_time=started, tags=tags))
+        run = client.create_run(ids["experiment_id"], start_time=started, tags=tags)
         run_id = run.info.run_id
         try:
             _log_params(client, run_id, self.config)
@@ -147,9 +198,9 @@ class FoldTracker:
             for path in sorted(Path(folder).iterdir()) if folder else ():
                 client.log_artifact(run_id, str(path))
         except BaseException:
-            _patiently(lambda: client.set_terminated(run_id, "FAILED"))
+            client.set_terminated(run_id, "FAILED")
             raise
-        _patiently(lambda: client.set_terminated(run_id, "FINISHED"))
+        client.set_terminated(run_id, "FINISHED")
         return run_id
 
 
@@ -158,7 +209,7 @@ def finish_campaign_run(ids: Mapping[str, str], metrics: Mapping) -> None:
     client, run = campaign_client(ids)
     _log_metrics(client, run.info.run_id, metrics)
     client.log_dict(run.info.run_id, dict(metrics), "metrics.json")
-    _patiently(lambda: client.set_terminated(run.info.run_id, "FINISHED"))
+    client.set_terminated(run.info.run_id, "FINISHED")
 
 
 def learning_curve(history: pd.DataFrame, best_epoch: int) -> Figure:
@@ -174,14 +225,14 @@ def learning_curve(history: pd.DataFrame, best_epoch: int) -> Figure:
     return figure
 
 
-def _log_params(client: MlflowClient, run_id: str, config: Mapping) -> None:
+def _log_params(client: PatientClient, run_id: str, config: Mapping) -> None:
     # MLflow takes 6,000 characters; the whole config is an artifact beside the parameters.
     params = [Param(name, str(value)[:500]) for name, value in flattened(config).items()]
     for i in range(0, len(params), BATCH):
-        _patiently(lambda i=i: client.log_batch(run_id, params=params[i : i + BATCH]))
+        client.log_batch(run_id, params=params[i : i + BATCH])
 
 
-def _log_history(client: MlflowClient, run_id: str, history: pd.DataFrame, time_ms: int) -> None:
+def _log_history(client: PatientClient, run_id: str, history: pd.DataFrame, time_ms: int) -> None:
     columns = ["train_loss", "validation_loss"]
     curves = [
         Metric(name, float(row[name]), time_ms, int(row["epoch"]))
@@ -189,10 +240,10 @@ def _log_history(client: MlflowClient, run_id: str, history: pd.DataFrame, time_
         for name in columns
     ]
     for i in range(0, len(curves), 10 * BATCH):
-        _patiently(lambda i=i: client.log_batch(run_id, metrics=curves[i : i + 10 * BATCH]))
+        client.log_batch(run_id, metrics=curves[i : i + 10 * BATCH])
 
 
-def _log_metrics(client: MlflowClient, run_id: str, metrics: Mapping) -> None:
+def _log_metrics(client: PatientClient, run_id: str, metrics: Mapping) -> None:
     """Every number of a nested mapping, under names such as `test.pair_rmse`."""
     now = int(1000 * time.time())
     numbers = [
@@ -202,7 +253,7 @@ def _log_metrics(client: MlflowClient, run_id: str, metrics: Mapping) -> None:
     ]
     tags = [RunTag("nnexafs.metrics", str(len(numbers)))]
     for i in range(0, len(numbers), 10 * BATCH):
-        _patiently(lambda i=i: client.log_batch(run_id, metrics=numbers[i : i + 10 * BATCH], tags=tags))
+        client.log_batch(run_id, metrics=numbers[i : i + 10 * BATCH], tags=tags)
 
 
 def flattened(mapping: Mapping, prefix: str = "") -> dict[str, object]:
@@ -214,21 +265,6 @@ def flattened(mapping: Mapping, prefix: str = "") -> dict[str, object]:
         else:
             flat[f"{prefix}{name}"] = value
     return flat
-
-
-def _patiently(action: Callable[[], Result]) -> Result:
-    """Repeat an action while the database is locked.
-
-    MLflow waits 20 s for a lock, but SQLite refuses at once when two readers both want to write.
-    """
-    for attempt in range(ATTEMPTS):
-        try:
-            return action()
-        except MlflowException as error:
-            if attempt == ATTEMPTS - 1 or "locked" not in str(error):
-                raise
-            time.sleep(0.1 * 2**attempt)
-    raise AssertionError("unreachable")
 
 
 def _first_line(error: Exception) -> str:

@@ -21,6 +21,6 @@ rule dataset:
     params:
         config=CONFIG,
         settings=leaves.dataset(campaign),
-        code=provenance.code_hash("dataset"),
+        code=provenance.stage_code("dataset"),
     shell:
         "python -m nnexafs dataset {input.spectra} --config {params.config} --out {output} > {log} 2>&1"

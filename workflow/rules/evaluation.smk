@@ -23,7 +23,7 @@ rule evaluate:
         "../../envs/training.yaml"
     params:
         config=CONFIG,
-        code=provenance.code_hash("evaluation", "predictor"),
+        code=provenance.stage_code("evaluate"),
         ensemble=lambda wildcards, input: Path(input.ensemble).parent,
         folder=lambda wildcards, output: Path(output.metrics).parent,
     shell:

@@ -27,7 +27,7 @@ rule freeze:
     params:
         config=CONFIG,
         settings=leaves.scattering(campaign),
-        code=provenance.code_hash("scattering.feff", "structures"),
+        code=provenance.stage_code("freeze"),
         folder=lambda wildcards, output: Path(output.manifest).parent,
     shell:
         "python -m nnexafs freeze --config {params.config} --out {params.folder} > {log} 2>&1"
@@ -54,7 +54,7 @@ rule tables:
     params:
         config=CONFIG,
         settings=leaves.tables(campaign),
-        code=provenance.code_hash("scattering.tables"),
+        code=provenance.stage_code("tables"),
         folder=lambda wildcards, input: Path(input.phases).parent,
     shell:
         "python -m nnexafs tables --config {params.config} --phases {params.folder} --processes {threads}"
@@ -83,7 +83,7 @@ rule exafs:
     params:
         config=CONFIG,
         settings=lambda wildcards: leaves.exafs(campaign, wildcards.state_point),
-        code=provenance.code_hash("exafs"),
+        code=provenance.stage_code("exafs"),
         folder=lambda wildcards, input: Path(input.phases).parent,
     shell:
         "python -m nnexafs snapshots {input.trajectory} --config {params.config}"

@@ -17,7 +17,7 @@ rule spectrum:
     params:
         config=CONFIG,
         settings=lambda wildcards: leaves.measurement(campaign, wildcards.measurement),
-        code=provenance.code_hash("spectra"),
+        code=provenance.stage_code("spectrum"),
     shell:
         "python -m nnexafs spectrum --config {params.config} --measurement {wildcards.measurement}"
         " --out {output} > {log} 2>&1"
@@ -43,7 +43,7 @@ rule fit:
             shells=campaign.measurements[wildcards.measurement].fit_shells,
             element=campaign.measurements[wildcards.measurement].element,
         ),
-        code=provenance.code_hash("first_shell_fit"),
+        code=provenance.stage_code("fit"),
         folder=lambda wildcards, input: Path(input.phases).parent,
     shell:
         "python -m nnexafs fit {input.chi} --config {params.config} --phases {params.folder}"
@@ -68,7 +68,7 @@ rule predict:
         "../../envs/spectra.yaml"
     params:
         config=CONFIG,
-        code=provenance.code_hash("inversion", "predictor"),
+        code=provenance.stage_code("predict"),
         ensemble=lambda wildcards, input: Path(input.ensemble).parent,
         scale=lambda wildcards: campaign.measurements[
             wildcards.measurement

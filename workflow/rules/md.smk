@@ -22,7 +22,7 @@ rule md:
         settings=lambda wildcards: leaves.dynamics(
             campaign, state_points[wildcards.state_point]
         ),
-        code=provenance.code_hash("dynamics.simulation"),
+        code=provenance.stage_code("md"),
     shell:
         "python -m nnexafs md --config {params.config} --state-point {wildcards.state_point}"
         " --out {output} > {log} 2>&1"

@@ -5,8 +5,9 @@
 rule report:
     """One page that opens without a network: the campaign, its errors, the measured spectra, what was flagged."""
     input:
+        # a long list has no name: Snakemake would hash a named one once for each file in it
+        expand(rules.md.output, state_point=IN_DATASET),
         dataset=rules.dataset.output,
-        trajectories=expand(rules.md.output, state_point=IN_DATASET),
         folds=expand(rules.train.output.metrics, fold=FOLDS),
         run=rules.track.output,
         ensemble=rules.ensemble.output.manifest,
@@ -30,7 +31,7 @@ rule report:
     params:
         config=CONFIG,
         settings=leaves.report(campaign),
-        code=provenance.code_hash("report.build"),
+        code=provenance.stage_code("report"),
         folder=lambda wildcards, output: Path(output[0]).parent,
     shell:
         "python -m nnexafs report {params.folder} --out {output} > {log} 2>&1"

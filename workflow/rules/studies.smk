@@ -23,7 +23,7 @@ rule study:
     params:
         config=CONFIG,
         settings=lambda wildcards: leaves.study(campaign, wildcards.study),
-        code=provenance.code_hash("study"),
+        code=provenance.stage_code("study"),
     shell:
         "python -m nnexafs study {input.dataset} --config {params.config} --study {wildcards.study}"
         " --run {input.run} --out {output} > {log} 2>&1"
@@ -51,7 +51,7 @@ rule series:
     params:
         config=CONFIG,
         settings=lambda wildcards: leaves.series(campaign, wildcards.series),
-        code=provenance.code_hash("series", "predictor"),
+        code=provenance.stage_code("series"),
         ensemble=lambda wildcards, input: Path(input.ensemble).parent,
         phases=lambda wildcards, input: Path(input.phases).parent,
         folder=lambda wildcards, output: Path(output.table).parent,

@@ -44,7 +44,7 @@ rule train:
     params:
         config=CONFIG,
         settings=lambda wildcards: leaves.training(campaign, wildcards.fold),
-        code=provenance.code_hash("training"),
+        code=provenance.stage_code("train"),
         folder=lambda wildcards, output: Path(output.network).parent,
     shell:
         "python -m nnexafs train {input.dataset} --config {params.config} --fold {wildcards.fold}"
@@ -68,7 +68,7 @@ rule ensemble:
         "../../envs/training.yaml"
     params:
         config=CONFIG,
-        code=provenance.code_hash("predictor"),
+        code=provenance.stage_code("ensemble"),
         folds=lambda wildcards, input: [
             str(Path(path).parent) for path in input.networks
         ],

@@ -3,7 +3,7 @@
 import click
 
 from nnexafs import __version__
-from nnexafs.cli import config, ensemble, measurement, network, report, series, simulation
+from nnexafs.cli import checking, config, ensemble, measurement, network, report, series, simulation
 from nnexafs.cli.common import Commands
 
 
@@ -33,5 +33,7 @@ for command in (
     measurement.predict,
     report.report,
     report.paper,
+    checking.provenance,
+    checking.verify,
 ):
     main.add_command(command)

@@ -1,5 +1,7 @@
 """What all commands share: options, progress, one-line errors."""
 
+import errno
+import logging
 import signal
 import sys
 from collections.abc import Iterator
@@ -9,7 +11,10 @@ from pathlib import Path
 import click
 
 from nnexafs.errors import PhysicsError, UserError
+from nnexafs.incidents import LOGGER
 from nnexafs.progress import Advance, Progress, in_lines
+
+NO_SPACE = {errno.ENOSPC, errno.EDQUOT, errno.EFBIG}
 
 InFile = click.Path(dir_okay=False, path_type=Path)
 Folder = click.Path(file_okay=False, path_type=Path)
@@ -26,6 +31,11 @@ config_option = click.option(
 def out_option(help_text: str) -> object:
     """The --out option of a stage."""
     return click.option("--out", type=click.Path(path_type=Path), required=True, help=help_text)
+
+
+def frozen_files(folder: Path) -> list[Path]:
+    """The files of a folder of frozen phases that a later stage reads."""
+    return [folder / name for name in ("manifest.json", "phase.pad", "xsect.json")]
 
 
 def say(text: str) -> None:
@@ -57,9 +67,23 @@ class Commands(click.Group):
     def invoke(self, context: click.Context) -> object:
         # A cancelled job must still stop its FEFF processes and remove its temporary folders.
         signal.signal(signal.SIGTERM, lambda *_: sys.exit(128 + signal.SIGTERM))
+        spoken = logging.StreamHandler()
+        LOGGER.addHandler(spoken)
         try:
             return super().invoke(context)
         except (UserError, PhysicsError) as error:
-            stage = f" {context.invoked_subcommand}" if context.invoked_subcommand else ""
-            click.echo(f"nnexafs{stage}: error: {' '.join(str(error).split())}", err=True)
-            context.exit(2)
+            refuse(context, str(error))
+        except OSError as error:
+            if error.errno not in NO_SPACE:
+                raise
+            place = f"{error.filename}: " if error.filename else ""
+            refuse(context, f"{place}no space left to write; free some and run the same command again")
+        finally:
+            LOGGER.removeHandler(spoken)
+
+
+def refuse(context: click.Context, reason: str) -> None:
+    """End with one line on standard error and exit code 2."""
+    stage = f" {context.invoked_subcommand}" if context.invoked_subcommand else ""
+    click.echo(f"nnexafs{stage}: error: {' '.join(reason.split())}", err=True)
+    context.exit(2)

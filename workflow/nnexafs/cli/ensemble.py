@@ -71,28 +71,31 @@ def exafs(
     from nnexafs.config import Feff
     from nnexafs.errors import UserError
     from nnexafs.files import write_dataset
+    from nnexafs.record import recorded
     from nnexafs.trajectory_spectra import ensemble_spectra, frames_of, write_columns
 
     try:
         settings = Feff(scf=scf, path_length_angstrom=path_length)
     except ValidationError as error:
         raise UserError(f"--path-length {path_length:g}: {error.errors()[0]['msg']}") from None
-    spectra = ensemble_spectra(
-        frames_of(trajectory, index),
-        absorber=absorber,
-        edge=edge,
-        settings=settings,
-        engine=engine,
-        four_body=four_body,
-        control=control,
-        angle_cutoff_angstrom=angle_cutoff,
-        processes=processes,
-        cache_folder=cache,
-        report=tell,
-        progress=shown_progress(),
-        seed=seed,
-    )
-    write_dataset(out, spectra)
+    with recorded(out, stage="trajectory-exafs", inputs=[trajectory]) as record:
+        spectra = ensemble_spectra(
+            frames_of(trajectory, index),
+            absorber=absorber,
+            edge=edge,
+            settings=settings,
+            engine=engine,
+            four_body=four_body,
+            control=control,
+            angle_cutoff_angstrom=angle_cutoff,
+            processes=processes,
+            cache_folder=cache,
+            report=tell,
+            progress=shown_progress(),
+            seed=seed,
+        )
+        record.describe(**{name: str(value) for name, value in spectra.attrs.items()})
+        write_dataset(out, spectra)
     if columns:
         write_columns(spectra, columns)
     say(f"{spectra.attrs['absorbers']} absorbers, {spectra.sizes['frame']} frames: wrote {out}")

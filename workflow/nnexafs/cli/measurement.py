@@ -1,11 +1,12 @@
 """Commands about measured spectra: spectrum, fit, predict."""
 
+from dataclasses import asdict
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 import click
 
-from nnexafs.cli.common import Folder, InFile, config_option, out_option, say
+from nnexafs.cli.common import Folder, InFile, config_option, frozen_files, out_option, say
 from nnexafs.errors import UserError
 
 if TYPE_CHECKING:
@@ -29,22 +30,27 @@ def numbers(context: click.Context, parameter: click.Parameter, texts: tuple[str
 @out_option("File for chi(k) (NetCDF).")
 def spectrum(configs: tuple[Path, ...], measurement: str, out: Path) -> None:
     """Average a measurement's repeats, remove the background (larch), write chi(k)."""
+    from nnexafs import leaves
     from nnexafs.config import load
     from nnexafs.files import write_dataset
+    from nnexafs.record import recorded
     from nnexafs.scattering.feff import k_grid
     from nnexafs.spectra import process, read
 
     settings = load(*configs)
     measured = _measurement(settings, measurement)
-    processed = process(
-        read([Path(file) for file in measured.files], measured),
-        measured.background,
-        k_grid=k_grid(settings.exafs.feff),
-        element=measured.element or settings.element,
-        edge=settings.edge,
-        k_required_per_angstrom=settings.representation.k_range_per_angstrom[1] / measured.distance_scale,
-    )
-    write_dataset(out, processed)
+    files = [Path(file) for file in measured.files]
+    leaf = leaves.measurement(settings, measurement)
+    with recorded(out, stage="spectrum", inputs=files, settings=leaf, config=settings):
+        processed = process(
+            read(files, measured),
+            measured.background,
+            k_grid=k_grid(settings.exafs.feff),
+            element=measured.element or settings.element,
+            edge=settings.edge,
+            k_required_per_angstrom=settings.representation.k_range_per_angstrom[1] / measured.distance_scale,
+        )
+        write_dataset(out, processed)
     if "e0_ev" in processed.attrs:
         say(
             f"{measurement}: E0 {processed.attrs['e0_ev']:.2f} eV, edge step {processed.attrs['edge_step']:.3f}"
@@ -77,22 +83,24 @@ def fit(chi: Path, configs: tuple[Path, ...], measurement: str | None, phases: P
     from nnexafs.config import load
     from nnexafs.files import read_dataset, write_json
     from nnexafs.first_shell_fit import first_shell_fit
+    from nnexafs.record import recorded
 
     settings = load(*configs)
     chosen = _measurement(settings, measurement) if measurement else None
     element = (chosen and chosen.element) or settings.element
-    measured = read_dataset(chi, what="measured spectrum")
-    _check_element(measured.attrs.get("element", element), element, chi)
-    good = np.isfinite(measured["chi"].values)
-    k, (low, high) = measured["k"].values[good], settings.representation.k_range_per_angstrom
-    result = first_shell_fit(
-        k,
-        measured["chi"].values[good],
-        phases=_fit_phases(phases, chosen, settings),
-        shells=chosen.fit_shells if chosen else 1,
-        k_range=(low, min(high, float(k[-1]))),
-    )
-    write_json(out, result)
+    with recorded(out, stage="fit", inputs=[chi, *frozen_files(phases)], config=settings):
+        measured = read_dataset(chi, what="measured spectrum")
+        _check_element(measured.attrs.get("element", element), element, chi)
+        good = np.isfinite(measured["chi"].values)
+        k, (low, high) = measured["k"].values[good], settings.representation.k_range_per_angstrom
+        result = first_shell_fit(
+            k,
+            measured["chi"].values[good],
+            phases=_fit_phases(phases, chosen, settings),
+            shells=chosen.fit_shells if chosen else 1,
+            k_range=(low, min(high, float(k[-1]))),
+        )
+        write_json(out, result)
     for shell in result["shells"]:
         say(f"R {shell['R_angstrom']:.4f} angstrom, sigma2 {shell['sigma2_angstrom2']:.5f} angstrom^2")
 
@@ -180,8 +188,8 @@ def predict(
     """
     from nnexafs.inversion import Options, invert
     from nnexafs.predictor import Ensemble
+    from nnexafs.record import recorded
 
-    ensemble = Ensemble.load(ensemble_folder)
     chosen = {
         "group": group,
         "kind": kind,
@@ -193,8 +201,11 @@ def predict(
         "background": {"e0_ev": e0, "rbkg_angstrom": rbkg},
     }
     options = Options(e0_shift, s02, k_range or None, distance_scale)
-    measured = _processed(spectra, ensemble.manifest, chosen)
-    result = invert(measured, ensemble, out=out, options=options, title=_title(spectra))
+    with recorded(out, stage="predict", inputs=[*spectra, ensemble_folder]) as record:
+        record.describe(options=chosen | asdict(options))
+        ensemble = Ensemble.load(ensemble_folder)
+        measured = _processed(spectra, ensemble.manifest, chosen)
+        result = invert(measured, ensemble, out=out, options=options, title=_title(spectra))
     if result["N1"] is None:
         say("no first shell found")
     else:

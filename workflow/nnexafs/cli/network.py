@@ -17,11 +17,16 @@ def dataset(spectra: tuple[Path, ...], configs: tuple[Path, ...], out: Path) -> 
     from nnexafs.config import load
     from nnexafs.dataset import assemble
     from nnexafs.files import write_dataset
+    from nnexafs.record import recorded
 
     settings = load(*configs)
     seed = leaves.dataset_seed(settings)
-    gathered = assemble(list(spectra), settings=settings.dataset, campaign=settings.campaign, seed=seed)
-    write_dataset(out, gathered)
+    with recorded(
+        out, stage="dataset", inputs=spectra, settings=leaves.dataset(settings), config=settings
+    ) as record:
+        gathered = assemble(list(spectra), settings=settings.dataset, campaign=settings.campaign, seed=seed)
+        record.describe(hash=gathered.attrs["hash"], seed=seed)
+        write_dataset(out, gathered)
 
 
 @click.command()
@@ -35,17 +40,20 @@ def track(dataset_file: Path, configs: tuple[Path, ...], results: Path, out: Pat
     """Open the campaign's parent run in MLflow."""
     from nnexafs.config import load
     from nnexafs.files import read_dataset, write_json
+    from nnexafs.record import recorded
     from nnexafs.tracking import start_campaign_run
 
     settings = load(*configs)
-    ids = start_campaign_run(
-        settings.tracking,
-        campaign=settings.campaign,
-        results=results,
-        config=settings.model_dump(mode="json"),
-        dataset_hash=read_dataset(dataset_file, what="dataset").attrs["hash"],
-    )
-    write_json(out, ids)
+    with recorded(out, stage="track", inputs=[dataset_file], config=settings) as record:
+        ids = start_campaign_run(
+            settings.tracking,
+            campaign=settings.campaign,
+            results=results,
+            config=settings.model_dump(mode="json"),
+            dataset_hash=read_dataset(dataset_file, what="dataset").attrs["hash"],
+        )
+        record.describe(run_id=ids["run_id"], tracking_uri=ids["tracking_uri"])
+        write_json(out, ids)
     say(f"MLflow run {ids['run_id']} in {ids['tracking_uri']}")
 
 
@@ -60,27 +68,35 @@ def train(dataset_file: Path, configs: tuple[Path, ...], fold: int, run: Path | 
     from nnexafs import leaves
     from nnexafs.config import load
     from nnexafs.files import read_dataset, read_json
+    from nnexafs.record import recorded
     from nnexafs.training import train_fold
 
     settings = load(*configs)
-    samples = read_dataset(dataset_file, what="dataset")
-    tracker = None
-    if run:
-        from nnexafs.tracking import FoldTracker
+    seed, inputs = leaves.training_seed(settings, fold), [dataset_file, *([run] if run else [])]
+    with recorded(
+        out, stage="train", inputs=inputs, settings=leaves.training(settings, fold), config=settings
+    ) as record:
+        samples = read_dataset(dataset_file, what="dataset")
+        tracker = None
+        if run:
+            from nnexafs.tracking import FoldTracker
 
-        tracker = FoldTracker(read_json(run, what="MLflow run"), config=settings.model_dump(mode="json"))
-    train_fold(
-        samples,
-        fold=fold,
-        representation=settings.representation,
-        augmentation=settings.augmentation,
-        network=settings.network,
-        training=settings.training,
-        seed=leaves.training_seed(settings, fold),
-        folder=out,
-        tracker=tracker,
-        report=say,
-    )
+            tracker = FoldTracker(read_json(run, what="MLflow run"), config=settings.model_dump(mode="json"))
+        metrics = train_fold(
+            samples,
+            fold=fold,
+            representation=settings.representation,
+            augmentation=settings.augmentation,
+            network=settings.network,
+            training=settings.training,
+            seed=seed,
+            folder=out,
+            tracker=tracker,
+            report=say,
+        )
+        record.describe(
+            fold=fold, seed=seed, **{name: metrics[name] for name in ("dataset_hash", "device", "run_id")}
+        )
 
 
 @click.command()
@@ -91,9 +107,11 @@ def train(dataset_file: Path, configs: tuple[Path, ...], fold: int, run: Path | 
 @out_option("File for the study's numbers (JSON).")
 def study(dataset_file: Path, configs: tuple[Path, ...], name: str, run: Path | None, out: Path) -> None:
     """Train otherwise on the same folds of DATASET: another representation, architecture or split."""
+    from nnexafs import leaves
     from nnexafs.config import load
     from nnexafs.errors import UserError
     from nnexafs.files import read_dataset, read_json, write_json
+    from nnexafs.record import recorded
     from nnexafs.study import as_trained, run_study
 
     settings = load(*configs)
@@ -101,15 +119,22 @@ def study(dataset_file: Path, configs: tuple[Path, ...], name: str, run: Path | 
         known = ", ".join(settings.studies) or "none"
         raise UserError(f"no study '{name}' in the config (it has: {known})")
     chosen = settings.studies[name]
-    samples = read_dataset(dataset_file, what="dataset")
-    tracker = None
-    if run:
-        from nnexafs.tracking import FoldTracker
+    inputs = [dataset_file, *([run] if run else [])]
+    with recorded(
+        out, stage="study", inputs=inputs, settings=leaves.study(settings, name), config=settings
+    ) as record:
+        samples = read_dataset(dataset_file, what="dataset")
+        tracker = None
+        if run:
+            from nnexafs.tracking import FoldTracker
 
-        ids = read_json(run, what="MLflow run")
-        tracker = FoldTracker(ids, config=as_trained(settings, chosen), study=name, question=chosen.question)
-    result = run_study(samples, name=name, study=chosen, config=settings, tracker=tracker, report=say)
-    write_json(out, result)
+            ids = read_json(run, what="MLflow run")
+            tracker = FoldTracker(
+                ids, config=as_trained(settings, chosen), study=name, question=chosen.question
+            )
+        result = run_study(samples, name=name, study=chosen, config=settings, tracker=tracker, report=say)
+        record.describe(dataset_hash=result["dataset_hash"], run_ids=result["run_ids"])
+        write_json(out, result)
     errors = {
         part: values["pair_relative_l2"]
         for part, values in (("test", result["test"]), *result["beside"].items())
@@ -130,17 +155,19 @@ def ensemble(folds: tuple[Path, ...], dataset_file: Path, configs: tuple[Path, .
     from nnexafs.config import load
     from nnexafs.files import read_dataset
     from nnexafs.predictor import assemble_ensemble
+    from nnexafs.record import recorded
 
     settings = load(*configs)
-    manifest = assemble_ensemble(
-        list(folds),
-        read_dataset(dataset_file, what="dataset"),
-        out,
-        representation=settings.representation,
-        augmentation=settings.augmentation,
-        network=settings.network,
-        config=settings.model_dump(mode="json"),
-    )
+    with recorded(out, stage="ensemble", inputs=[*folds, dataset_file], config=settings):
+        manifest = assemble_ensemble(
+            list(folds),
+            read_dataset(dataset_file, what="dataset"),
+            out,
+            representation=settings.representation,
+            augmentation=settings.augmentation,
+            network=settings.network,
+            config=settings.model_dump(mode="json"),
+        )
     say(f"{len(manifest['metrics'])} networks in {out}")
 
 
@@ -159,23 +186,28 @@ def evaluate(
     from nnexafs.evaluation import evaluate as errors_of
     from nnexafs.files import read_dataset, read_json, write_dataset, write_json
     from nnexafs.predictor import Ensemble
+    from nnexafs.record import recorded
 
     settings = load(*configs)
-    table, metrics = errors_of(
-        read_dataset(dataset_file, what="dataset"),
-        Ensemble.load(ensemble_folder),
-        augmentation=settings.augmentation,
-        seed=leaves.training_seed(settings, "evaluation"),
-    )
-    if run:
-        from nnexafs.registry import register_ensemble
-        from nnexafs.tracking import finish_campaign_run
+    seed = leaves.training_seed(settings, "evaluation")
+    inputs = [dataset_file, ensemble_folder, *([run] if run else [])]
+    with recorded(out, stage="evaluate", inputs=inputs, config=settings) as record:
+        table, metrics = errors_of(
+            read_dataset(dataset_file, what="dataset"),
+            Ensemble.load(ensemble_folder),
+            augmentation=settings.augmentation,
+            seed=seed,
+        )
+        if run:
+            from nnexafs.registry import register_ensemble
+            from nnexafs.tracking import finish_campaign_run
 
-        ids = read_json(run, what="MLflow run")
-        finish_campaign_run(ids, metrics)
-        metrics["model_uri"] = register_ensemble(ensemble_folder, ids=ids)
-        say(f"registered {metrics['model_uri']}")
-    write_dataset(out / "evaluation.nc", table)
-    write_json(out / "metrics.json", metrics)
+            ids = read_json(run, what="MLflow run")
+            finish_campaign_run(ids, metrics)
+            metrics["model_uri"] = register_ensemble(ensemble_folder, ids=ids)
+            say(f"registered {metrics['model_uri']}")
+        record.describe(seed=seed, model_uri=metrics.get("model_uri"))
+        write_dataset(out / "evaluation.nc", table)
+        write_json(out / "metrics.json", metrics)
     errors = metrics["trajectories"]["ensemble"]
     say(f"relative error of n(r) on held-out trajectories: {errors['pair_relative_l2']:.3f}")

@@ -12,9 +12,22 @@ from nnexafs.cli.common import Folder, out_option, say
 @out_option("HTML file to write.")
 def report(folder: Path, out: Path) -> None:
     """Write the report of the campaign in FOLDER (results/<campaign>) as one HTML page."""
+    from nnexafs import leaves
+    from nnexafs.record import recorded
     from nnexafs.report.build import build
+    from nnexafs.report.gather import config_of
 
-    build(folder, out, report=say)
+    config = config_of(folder / "config.yaml")
+    with recorded(
+        out, stage="report", inputs=stage_results(folder), settings=leaves.report(config), config=config
+    ):
+        build(folder, out, report=say)
+
+
+def stage_results(folder: Path) -> list[Path]:
+    """The results of a campaign's stages that the report shows."""
+    names = ("dataset/dataset.nc", "evaluation", "ensemble", "spectra", "inversion", "series", "studies")
+    return [folder / name for name in names]
 
 
 @click.command()

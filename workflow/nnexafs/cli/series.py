@@ -4,7 +4,7 @@ from pathlib import Path
 
 import click
 
-from nnexafs.cli.common import Folder, InFile, config_option, out_option, say
+from nnexafs.cli.common import Folder, InFile, config_option, frozen_files, out_option, say
 
 
 @click.command()
@@ -25,10 +25,12 @@ def series(
     out: Path,
 ) -> None:
     """Read the SPECTRA of a held-out series with the ensemble, beside the truth."""
+    from nnexafs import leaves
     from nnexafs.config import load
     from nnexafs.errors import UserError
     from nnexafs.files import read_dataset, write_dataset, write_json
     from nnexafs.predictor import Ensemble
+    from nnexafs.record import recorded
     from nnexafs.series import fit_of, read_series
 
     settings = load(*configs)
@@ -36,13 +38,17 @@ def series(
         known = ", ".join(settings.series) or "none"
         raise UserError(f"no series '{name}' in the config (it has: {known})")
     chosen = settings.series[name]
-    table, metrics = read_series(
-        list(spectra),
-        series=chosen,
-        dataset=read_dataset(dataset_file, what="dataset"),
-        ensemble=Ensemble.load(ensemble_folder),
-        fit=fit_of(phases, settings.representation) if chosen.cumulant_fit else None,
-    )
-    write_dataset(out / "series.nc", table)
-    write_json(out / "metrics.json", metrics)
+    inputs = [*spectra, dataset_file, ensemble_folder, *frozen_files(phases)]
+    with recorded(
+        out, stage="series", inputs=inputs, settings=leaves.series(settings, name), config=settings
+    ):
+        table, metrics = read_series(
+            list(spectra),
+            series=chosen,
+            dataset=read_dataset(dataset_file, what="dataset"),
+            ensemble=Ensemble.load(ensemble_folder),
+            fit=fit_of(phases, settings.representation) if chosen.cumulant_fit else None,
+        )
+        write_dataset(out / "series.nc", table)
+        write_json(out / "metrics.json", metrics)
     say(f"{name}: {metrics['cases']} cases, relative error of n(r) {metrics['pair_relative_l2']:.3f}")
