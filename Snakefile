@@ -1,12 +1,13 @@
 """nnexafs: from a config file to the structure behind a measured X-ray absorption spectrum."""
 
+import os
 import sys
 from pathlib import Path
 
 from snakemake.exceptions import WorkflowError
 from snakemake.utils import min_version
 
-from nnexafs import leaves, plan, provenance, statepoints
+from nnexafs import campaign_lock, leaves, plan, provenance, statepoints
 from nnexafs.config import validate
 from nnexafs.config_files import default_yaml
 from nnexafs.errors import UserError
@@ -32,7 +33,8 @@ FOLDS = range(campaign.dataset.folds)
 IN_DATASET = statepoints.of_campaign(campaign)
 
 # The package runs from the checkout in the environment of the snakemake command, or of the rule with --sdm conda.
-PREFIX = f"export PYTHONPATH='{workflow.basedir}/workflow' OMP_NUM_THREADS=1 OPENBLAS_NUM_THREADS=1 MKL_NUM_THREADS=1; "
+PREFIX = f"export PYTHONPATH='{workflow.basedir}/workflow' OMP_NUM_THREADS=1 OPENBLAS_NUM_THREADS=1 MKL_NUM_THREADS=1 "
+PREFIX += f"NNEXAFS_RUN={os.getpid()}; "
 if not workflow.deployment_settings.deployment_method:
     PREFIX += f"export PATH='{Path(sys.executable).parent}':\"$PATH\"; "
 shell.prefix(f"set -euo pipefail; {PREFIX}")
@@ -57,9 +59,22 @@ include: "workflow/rules/report.smk"
 include: "workflow/rules/verification.smk"
 
 
+# Before Snakemake looks at its own locks: those of a killed run must not stop the next one.
+if workflow.is_main_process:
+    campaign_lock.clear_stale(RESULTS)
+    if running := campaign_lock.holder(RESULTS):
+        print(
+            f"campaign {campaign.campaign} is being run by {running}", file=sys.stderr
+        )
+
+
 # The merged config that the jobs read. It is no rule's input: what a job depends on stands in its `settings`,
 # so that a new learning rate does not redo a trajectory.
 onstart:
+    try:
+        campaign_lock.hold(RESULTS)
+    except UserError as error:
+        raise WorkflowError(str(error)) from None
     write_text(Path(CONFIG), default_yaml(campaign))
     print(plan.summary(campaign), file=sys.stderr)
 

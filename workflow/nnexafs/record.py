@@ -15,7 +15,7 @@ from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from pathlib import Path
 
-from nnexafs import __version__, incidents, provenance
+from nnexafs import __version__, incidents, orphans, provenance
 from nnexafs.config import CampaignConfig, canonical
 from nnexafs.errors import UserError
 from nnexafs.files import read_json, write_json
@@ -154,8 +154,9 @@ def recorded(
     checksums = {relative(file, path.parent): checked_sha256(file) for file in files_of(inputs)}
     before, is_new_folder = path.read_bytes() if path.is_file() else None, not path.parent.exists()
     record = Record(path, _content(out, stage, checksums, settings, config) | {"attempts": _attempts(path)})
-    record.write(RUNNING)
     with incidents.collected() as lines:
+        orphans.stop(record.content["attempts"][:-1])
+        record.write(RUNNING)
         try:
             yield record
             record.content["files"] = {
@@ -205,7 +206,7 @@ def _attempts(path: Path) -> list[dict]:
             lost = [{"ended": "killed"} | attempt for attempt in before["attempts"]]
     job = {"slurm_job": os.environ["SLURM_JOB_ID"]} if "SLURM_JOB_ID" in os.environ else {}
     started = datetime.now(UTC).isoformat(timespec="seconds")
-    return [*lost, {"started": started, "host": platform.node(), **job}]
+    return [*lost, {"started": started, "host": platform.node(), **job, **orphans.identity()}]
 
 
 def _restore(path: Path, before: bytes | None) -> None:

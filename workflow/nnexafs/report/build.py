@@ -17,6 +17,7 @@ from nnexafs.report import (
     figures,
     gather,
     measured,
+    retried,
     series,
     studies,
     study_sections,
@@ -37,6 +38,7 @@ SECTIONS = {
     "control": "Control variate",
     "training": "Training",
     "flagged": "Lost or flagged",
+    "retried": "Done again",
     "times": "Run times",
     "provenance": "What made this",
 }
@@ -79,6 +81,7 @@ def contents(campaign: gather.Campaign) -> dict[str, object]:
         **tables.errors(campaign),
         **tables.training(campaign),
         **tables.flagged(campaign),
+        **retried.contents(retried.records(campaign.folder)),
         **measured.contents(campaign),
         **series_and_studies(campaign),
         **compared(campaign),

@@ -1,0 +1,118 @@
+"""The campaign against a real MLflow server (SQLite behind it): five folds at once, and a server that goes away."""
+
+import json
+import os
+import signal
+import socket
+import subprocess
+import time
+import urllib.request
+from collections.abc import Iterator
+from contextlib import closing
+from pathlib import Path
+
+import pytest
+from disturbed import BIN, LATE_STAGES, OVERLAY, Campaign, copied, prepared, wait_for
+from mlflow import MlflowClient
+
+FOLDS = 5
+AWAY_SECONDS = 60
+
+
+class Server:
+    """`mlflow server` on the loopback interface, which can be stopped and started again."""
+
+    def __init__(self, folder: Path) -> None:
+        self.folder = folder
+        with closing(socket.socket()) as free:
+            free.bind(("127.0.0.1", 0))
+            self.port = free.getsockname()[1]
+        self.uri = f"http://127.0.0.1:{self.port}"
+
+    def start(self) -> None:
+        command = [
+            str(BIN / "mlflow"), "server", "--host", "127.0.0.1", "--port", str(self.port), "--workers", "1",
+            "--backend-store-uri", f"sqlite:///{self.folder}/server.db",
+            "--artifacts-destination", str(self.folder / "artifacts"),
+        ]  # fmt: skip
+        with (self.folder / "server.log").open("a") as log:
+            self.process = subprocess.Popen(command, stdout=log, stderr=log, start_new_session=True)
+        wait_for(self.answers, what="the MLflow server")
+
+    def answers(self) -> bool:
+        try:
+            with urllib.request.urlopen(f"{self.uri}/health", timeout=2) as answer:
+                return answer.status == 200
+        except OSError:
+            return False
+
+    def stop(self) -> None:
+        os.killpg(self.process.pid, signal.SIGKILL)
+        self.process.wait()
+
+
+@pytest.fixture(scope="module")
+def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Server]:
+    server = Server(tmp_path_factory.mktemp("server"))
+    server.start()
+    yield server
+    server.stop()
+
+
+@pytest.fixture(scope="module")
+def tracked(server: Server, tmp_path_factory: pytest.TempPathFactory) -> Campaign:
+    """The campaign with five folds, all trained at once, its runs on the server."""
+    folder = prepared(tmp_path_factory.mktemp("tracked"))
+    overlay = folder / "server.yaml"
+    phases = "phases: {fcc: {lattice_scales: [0.98, 1.0, 1.02]}}\n"
+    overlay.write_text(f"tracking: {{uri: '{server.uri}'}}\ndataset: {{folds: {FOLDS}}}\n{phases}")
+    campaign = Campaign(folder, OVERLAY, overlay)
+    done = campaign.run("--cores", str(FOLDS))
+    assert done.returncode == 0, done.stdout[-3000:] + done.stderr[-6000:]
+    return campaign
+
+
+def complete_children(campaign: Campaign, server: Server) -> list[int]:
+    """Folds recorded as finished children of the campaign's run, with every epoch and every file."""
+    ids = json.loads((campaign.results / "training" / "run.json").read_text())
+    client = MlflowClient(tracking_uri=server.uri)
+    assert client.get_run(ids["run_id"]).info.status == "FINISHED"
+    found = []
+    for run in client.search_runs([ids["experiment_id"]]):
+        if run.data.tags.get("mlflow.parentRunId") != ids["run_id"] or run.info.status != "FINISHED":
+            continue
+        fold = int(run.data.tags["fold"])
+        metrics = json.loads((campaign.results / "training" / f"fold{fold}" / "metrics.json").read_text())
+        assert metrics["run_id"] == run.info.run_id
+        for name in ("train_loss", "validation_loss"):
+            assert len(client.get_metric_history(run.info.run_id, name)) == metrics["epochs"]
+        files = {file.path for file in client.list_artifacts(run.info.run_id)}
+        assert {"network.pt", "history.csv", "learning_curve.png", "config.json"} <= files
+        found.append(fold)
+    return sorted(found)
+
+
+def test_five_folds_at_once_are_all_on_the_server(tracked: Campaign, server: Server):
+    assert complete_children(tracked, server) == list(range(FOLDS))
+    assert tracked.verify().returncode == 0
+    model = MlflowClient(tracking_uri=server.uri, registry_uri=server.uri).get_model_version(
+        "nnexafs-faults", "1"
+    )
+    assert model.status == "READY"
+    assert not (tracked.results.parent / "mlflow").exists()
+
+
+def test_server_away_for_a_minute(tracked: Campaign, server: Server, tmp_path: Path):
+    """The folds that end meanwhile wait for it; nothing is trained again, nothing is lost."""
+    campaign = copied(tracked, tmp_path / "copy")
+    campaign.remove(*LATE_STAGES)
+    main = campaign.start()
+    wait_for((campaign.results / "training" / "run.json").is_file, what="the campaign's run")
+    server.stop()
+    time.sleep(AWAY_SECONDS)
+    server.start()
+    assert main.wait() == 0, (campaign.folder / "out.log").read_text()[-3000:]
+    assert complete_children(campaign, server) == list(range(FOLDS))
+    campaign.must_be_as(tracked)
+    lines = [line for one in campaign.records().values() for line in one["attempts"][-1]["incidents"]]
+    assert any("MLflow" in line for line in lines), lines

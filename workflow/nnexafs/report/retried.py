@@ -1,0 +1,40 @@
+"""What was interrupted and done again, from the records beside the results."""
+
+from collections import Counter
+from pathlib import Path
+
+from nnexafs import record
+
+Rows = list[tuple[str, ...]]
+SHOWN = 100
+
+
+def records(folder: Path) -> list[tuple[str, dict]]:
+    """Every record of a campaign, with the result's path below its folder."""
+    paths = sorted(Path(folder).rglob(f"*{record.SUFFIX}"))
+    return [
+        (path.relative_to(folder).as_posix().removesuffix(record.SUFFIX), record.read(path)) for path in paths
+    ]
+
+
+def contents(found: list[tuple[str, dict]]) -> dict[str, object]:
+    """Rows of the results with lost attempts or incidents, and a sentence with their numbers."""
+    rows: Rows = [("result", "attempts lost", "incidents")]
+    lost_attempts, incidents = Counter(), 0
+    for name, content in found:
+        lost = [attempt.get("ended", "killed") for attempt in content["attempts"][:-1]]
+        lines = [line for attempt in content["attempts"] for line in attempt.get("incidents", [])]
+        lost_attempts.update(content["stage"] for _ in lost)
+        incidents += len(lines)
+        if lost or lines:
+            rows.append((name, "; ".join(lost) or "none", "; ".join(lines) or "none"))
+    return {"retried_rows": rows[: SHOWN + 1], "retried_note": note(lost_attempts, incidents, len(found))}
+
+
+def note(lost: Counter, incidents: int, results: int) -> str:
+    """How many attempts were lost in which stage, and how many incidents jobs went on after."""
+    if not lost and not incidents:
+        return f"Nothing: {results} results were made at the first attempt, without an incident."
+    by_stage = ", ".join(f"{count} of {stage}" for stage, count in sorted(lost.items()))
+    attempts = f"{lost.total()} attempts were lost and made again ({by_stage})" if lost else "No attempt was lost"
+    return f"Of {results} results: {attempts}; {incidents} incidents after which a job went on."
