@@ -13,15 +13,15 @@ CHECKOUT = Path(__file__).parents[2]
 OVERLAY = CHECKOUT / "tests" / "campaign" / "miniatures" / "faults.yaml"
 BIN = Path(sys.executable).parent
 CORES = 2
-# From the dataset on, and what a trajectory's spectra need; scattering/ and md/ stay.
 LATE_STAGES = (
     "training",
-    "ensemble",
-    "ensemble.record.json",
-    "evaluation",
-    "evaluation.record.json",
+    "ensemble*",
+    "evaluation*",
     "inversion",
+    "report.html*",
+    "verified.json",
 )
+"""What is made from the dataset on."""
 
 
 class Campaign:

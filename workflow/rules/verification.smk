@@ -3,13 +3,23 @@
 
 
 rule verify:
-    """Completeness, checksums and physical invariants of the whole campaign; without it none is finished."""
+    """Completeness, checksums and physical invariants of the whole campaign; without it none is finished.
+
+    Every result is an input: one that was set aside because it was damaged is made anew.
+    """
     input:
-        # long lists have no name: Snakemake would hash a named one once for each file in it
-        rules.report.input,
-        expand(rules.exafs.output, state_point=state_points),
-        expand(rules.md.output, state_point=state_points),
         report=rules.report.output,
+        shown=rules.report.input,
+        trajectories=expand(rules.md.output, state_point=state_points),
+        scattering=[
+            *rules.freeze.output,
+            *(rules.tables.output if campaign.exafs.engine == "nbody" else []),
+        ],
+        spectra=expand(rules.exafs.output, state_point=state_points),
+        networks=expand(rules.train.output, fold=FOLDS),
+        ensemble=rules.ensemble.output,
+        series=expand(rules.series.output, series=campaign.series),
+        predictions=expand(rules.predict.output, measurement=campaign.measurements),
     output:
         f"{RESULTS}/verified.json",
     log:

@@ -30,7 +30,8 @@ def verify(
 ) -> None:
     """Check the campaign in FOLDER (results/<campaign>): completeness, checksums, physics.
 
-    Ends with status 1 where anything is wrong. Nothing is changed without --set-aside.
+    Ends with status 1 where anything is wrong; FOLDER/verified.json is removed then. Nothing else is changed without
+    --set-aside.
     """
     from nnexafs import verification
     from nnexafs.files import write_json
@@ -42,6 +43,8 @@ def verify(
         verification.set_damaged_aside(found, report=say)
     for line in found.lines():
         say(line)
+    if found.problems:
+        (folder / "verified.json").unlink(missing_ok=True)
     if not found.sound:
         context.exit(1)
     if out is not None:
