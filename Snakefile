@@ -27,6 +27,7 @@ except UserError as error:
 
 RESULTS = f"results/{campaign.campaign}"
 CONFIG = f"{RESULTS}/config.yaml"
+VERIFIED = f"{RESULTS}/verified.json"
 LOGS = f"{RESULTS}/logs"
 BENCHMARKS = f"{RESULTS}/benchmarks"
 FOLDS = range(campaign.dataset.folds)
@@ -75,6 +76,8 @@ onstart:
         campaign_lock.hold(RESULTS)
     except UserError as error:
         raise WorkflowError(str(error)) from None
+    # Verified anew after every change; and Snakemake makes a missing file again only where an end of the flow is missing.
+    Path(VERIFIED).unlink(missing_ok=True)
     write_text(Path(CONFIG), default_yaml(campaign))
     print(plan.summary(campaign), file=sys.stderr)
 
@@ -84,4 +87,4 @@ rule all:
     default_target: True
     input:
         f"{RESULTS}/report.html",
-        f"{RESULTS}/verified.json",
+        VERIFIED,

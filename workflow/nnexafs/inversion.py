@@ -218,8 +218,9 @@ def e0_scan(spectrum: xr.Dataset, ensemble: Ensemble, options: Options) -> list[
 
 
 def ensemble_id(manifest: dict) -> str:
-    """Sixteen digits of the hash of the manifest, which itself holds the checkpoints' hashes."""
-    return hashlib.sha256(json.dumps(manifest, sort_keys=True).encode()).hexdigest()[:16]
+    """Sixteen digits of the hash of what decides an answer: the checkpoints' hashes, the grids, the representation."""
+    decisive = {name: manifest.get(name) for name in ("files", "grids", "representation")}
+    return hashlib.sha256(json.dumps(decisive, sort_keys=True).encode()).hexdigest()[:16]
 
 
 # --- files -------------------------------------------------------------------------------------

@@ -9,7 +9,8 @@ rule dataset:
     No trajectory is on two sides, so that near-identical snapshots cannot flatter the error.
     """
     input:
-        spectra=expand(rules.exafs.output, state_point=IN_DATASET),
+        # a function, here and in later rules: other jobs, which read this file too, need not make the list
+        spectra=lambda wildcards: expand(rules.exafs.output, state_point=IN_DATASET),
     output:
         f"{RESULTS}/dataset/dataset.nc",
     log:

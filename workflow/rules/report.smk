@@ -5,9 +5,9 @@
 rule report:
     """One page that opens without a network: the campaign, its errors, the measured spectra, what was flagged."""
     input:
-        # a long list has no name: Snakemake would hash a named one once for each file in it
-        expand(rules.md.output, state_point=IN_DATASET),
         dataset=rules.dataset.output,
+        # a function: Snakemake would hash a list once for each file in it
+        trajectories=lambda wildcards: expand(rules.md.output, state_point=IN_DATASET),
         folds=expand(rules.train.output.metrics, fold=FOLDS),
         run=rules.track.output,
         ensemble=rules.ensemble.output.manifest,

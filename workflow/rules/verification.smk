@@ -8,20 +8,21 @@ rule verify:
     Every result is an input: one that was set aside because it was damaged is made anew.
     """
     input:
+        rules.report.input,  # without a name, because there is a function among them
         report=rules.report.output,
-        shown=rules.report.input,
-        trajectories=expand(rules.md.output, state_point=state_points),
+        # functions: Snakemake would hash a named list once for each file in it
+        trajectories=lambda wildcards: expand(rules.md.output, state_point=state_points),
         scattering=[
             *rules.freeze.output,
             *(rules.tables.output if campaign.exafs.engine == "nbody" else []),
         ],
-        spectra=expand(rules.exafs.output, state_point=state_points),
+        spectra=lambda wildcards: expand(rules.exafs.output, state_point=state_points),
         networks=expand(rules.train.output, fold=FOLDS),
         ensemble=rules.ensemble.output,
         series=expand(rules.series.output, series=campaign.series),
         predictions=expand(rules.predict.output, measurement=campaign.measurements),
     output:
-        f"{RESULTS}/verified.json",
+        VERIFIED,
     log:
         f"{LOGS}/verify.log",
     benchmark:
