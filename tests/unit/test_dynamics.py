@@ -25,6 +25,7 @@ from nnexafs.dynamics import simulate
 from nnexafs.dynamics.engine import engine
 from nnexafs.dynamics.schedule import Schedule
 from nnexafs.errors import PhysicsError, UserError
+from nnexafs.potentials.lammps_files import resolve
 from nnexafs.statepoints import StatePoint
 from nnexafs.structures import build
 
@@ -197,6 +198,29 @@ def test_a_damaged_potential_is_the_users_error_and_the_process_lives(tmp_path):
     with pytest.raises(UserError, match="LAMMPS failed at 'pair_coeff"):
         run(potential=EamPotential(file=str(tmp_path / "damaged.eam")))
     assert run().attrs["phase_end"] == "fcc"
+
+
+TRUNCATED = {
+    "library.meam": lambda file: MeamPotential(library=file),
+    "library_2nn.meam": lambda file: MeamPotential(library=file, parameters="MoCoNiVFeAlCr_2nn.meam"),
+    "MoCoNiVFeAlCr_2nn.meam": lambda file: MeamPotential(library="library_2nn.meam", parameters=file),
+    "NiAlH_jea.eam.alloy": lambda file: EamPotential(style="eam/alloy", file=file),
+    "Fe_mm.eam.fs": lambda file: EamPotential(style="eam/fs", file=file),
+    "Ni_u3.eam": lambda file: EamPotential(file=file),
+}
+
+
+@pytest.mark.parametrize("part", [0.5, 0.97])
+@pytest.mark.parametrize("name", TRUNCATED)
+def test_a_potential_that_is_cut_short_is_one_line(tmp_path, name, part):
+    """LAMMPS itself ends the process on some of them."""
+    content = resolve(name).read_bytes()
+    (tmp_path / name).write_bytes(content[: int(len(content) * part)])
+    potential = TRUNCATED[name](str(tmp_path / name))
+    with pytest.raises(UserError) as caught:
+        run(potential=potential, element="Fe" if name.startswith("Fe") else "Ni")
+    assert name in str(caught.value) and "\n" not in str(caught.value)
+    assert run(potential=TRUNCATED[name](name), element="Fe" if name.startswith("Fe") else "Ni").sizes["atom"]
 
 
 def test_more_snapshots_than_steps_is_refused():

@@ -291,16 +291,17 @@ def scripts(folder: Path, **bodies: str) -> Path:
     ("bodies", "message"),
     [
         ({"rdinp": "printf '\\223 bad bytes\\nSTOP\\n'; exit 1"}, "rdinp: exit status 1: .* bad bytes"),
-        ({"genfmt": "kill -SEGV $$"}, "genfmt: exit status -11"),
+        ({"genfmt": "kill -SEGV $$"}, "genfmt: killed by signal 11"),
         ({"pathfinder": "echo Fortran STOP reason; echo STOP"}, "wrote no paths.dat: Fortran STOP reason"),
         ({"pathfinder": "touch paths.dat; echo path list may be incomplete"}, "too many paths"),
-        ({"ff2x": "echo 0 0 >chi.dat"}, "does not hold k 0 to 18"),
-        ({"ff2x": ": >chi.dat"}, "it has 0 rows"),
-        ({"ff2x": "seq 0 0.05 20 | sed 's/$/ NaN/' >chi.dat"}, "not finite"),
-        ({"ff2x": "seq 0 0.05 20 | sed 's/$/ 0.0/' >chi.dat"}, "chi.dat is zero"),
-        ({"ff2x": "seq 0 0.04 20 | sed 's/$/ 1.0/' >chi.dat"}, "in steps of 0.05"),
-        ({"ff2x": "seq 0 0.05 20 | sed 's/$/ 0.1***/' >chi.dat"}, "not a table"),
-        ({"ff2x": "echo '  at the line' >chi.dat"}, "not a table"),
+        ({"ff2x": "echo 0 0 >chi.dat; echo fatal error; echo STOP"}, "ff2x: gave up: fatal error"),
+        ({"ff2x": "echo 0 0 >chi.dat; echo Done with module"}, "does not hold k 0 to 18"),
+        ({"ff2x": ": >chi.dat; echo Done with module"}, "chi.dat is cut short"),
+        ({"ff2x": "seq 0 0.05 20 | sed 's/$/ NaN/' >chi.dat; echo Done with module"}, "not finite"),
+        ({"ff2x": "seq 0 0.05 20 | sed 's/$/ 0.0/' >chi.dat; echo Done with module"}, "chi.dat is zero"),
+        ({"ff2x": "seq 0 0.04 20 | sed 's/$/ 1.0/' >chi.dat; echo Done with module"}, "in steps of 0.05"),
+        ({"ff2x": "seq 0 0.05 20 | sed 's/$/ 0.1***/' >chi.dat; echo Done with module"}, "not a table"),
+        ({"ff2x": "echo '  at the line' >chi.dat; echo Done with module"}, "not a table"),
     ],
 )
 def test_a_broken_stage_is_one_line_and_leaves_nothing(
@@ -368,3 +369,17 @@ def test_larch_without_the_programs_is_a_user_error(monkeypatch, tmp_path):
     monkeypatch.setattr("importlib.util.find_spec", lambda name: Spec)
     with pytest.raises(UserError, match="no program feff8l_rdinp"):
         feff_process.binaries_folder()
+
+
+def test_programs_of_another_folder(tmp_path, monkeypatch, phases):
+    expected = feff.chi_of_cluster(cluster_of(nickel()), phases=phases, settings=SETTINGS)
+    others = scripts(tmp_path)
+    monkeypatch.setenv("NNEXAFS_FEFF", str(others))
+    monkeypatch.setattr("importlib.util.find_spec", lambda name: None)
+    assert feff_process.binaries_folder() == others
+    found = feff.chi_of_cluster(cluster_of(nickel()), phases=phases, settings=SETTINGS)
+    np.testing.assert_array_equal(found, expected)
+    (others / "feff8l_genfmt").unlink()
+    with pytest.raises(UserError, match=r"^NNEXAFS_FEFF=.*: no program feff8l_genfmt; give") as caught:
+        feff.chi_of_cluster(cluster_of(nickel()), phases=phases, settings=SETTINGS)
+    assert "\n" not in str(caught.value)

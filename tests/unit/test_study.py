@@ -279,7 +279,8 @@ def test_command_writes_the_study_and_its_runs_in_mlflow(tmp_path: Path) -> None
     assert done.exit_code == 0, done.output
     assert "narrow: relative error of n(r) in validation" in done.output
     found = json.loads((tmp_path / "studies/narrow/metrics.json").read_text())
-    assert [path.name for path in (tmp_path / "studies/narrow").iterdir()] == ["metrics.json"]
+    written = sorted(path.name for path in (tmp_path / "studies/narrow").iterdir())
+    assert written == ["metrics.json", "metrics.json.record.json"]
     client = MlflowClient(tracking_uri=ids["tracking_uri"])
     runs = [client.get_run(run_id) for run_id in found["run_ids"]]
     assert [run.data.tags["fold"] for run in runs] == ["0", "1"]

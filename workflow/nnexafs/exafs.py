@@ -72,17 +72,20 @@ def spectra_of(
     tables = read_tables(phases_folder / TABLES_FILE, phases=phases, exafs=exafs) if nbody else None
     dealt = deals([len(s.absorbers) for s in snapshots], exafs, seed=seed, place=name_of(trajectory))
     scattering = Scattering(phases, exafs.feff, tables, exafs.processes)
-    if nbody:
-        computed = expand(
-            snapshots,
-            dealt,
-            scattering,
-            exafs=exafs,
-            seed=seed,
-            progress=in_lines(report),
-        )
-    else:
-        computed = run_feff(snapshots, scattering, progress=in_lines(report))
+    try:
+        if nbody:
+            computed = expand(
+                snapshots,
+                dealt,
+                scattering,
+                exafs=exafs,
+                seed=seed,
+                progress=in_lines(report),
+            )
+        else:
+            computed = run_feff(snapshots, scattering, progress=in_lines(report))
+    except PhysicsError as error:
+        raise PhysicsError(f"{name_of(trajectory)}: {error}") from error
     refuse_many_failures(computed, exafs, place=name_of(trajectory))
     spectra = assemble(snapshots, dealt, computed, exafs=exafs, distributions=distributions)
     spectra.attrs = {

@@ -15,7 +15,9 @@ from pathlib import Path
 
 PACKAGE = Path(__file__).parent
 # Their values reach a stage as parameters or not at all; an edit there must not redo the campaign.
-TRANSPARENT = {"config", "errors", "files", "incidents", "orphans", "provenance", "statepoints", ""}
+TRANSPARENT = set("config errors files incidents orphans provenance record restart statepoints".split()) | {
+    ""
+}
 # The modules that each stage calls; with what they import they are the code that a result stands on.
 STAGES = {
     "md": ("dynamics.simulation",),

@@ -1,6 +1,7 @@
 """A study: the campaign's training done otherwise, on the same folds and with the same seeds, for comparison."""
 
 from collections.abc import Callable
+from pathlib import Path
 
 import numpy as np
 import torch
@@ -27,6 +28,7 @@ def run_study(
     config: CampaignConfig,
     tracker: Tracker | None = None,
     report: Callable[[str], None] = print,
+    restart: Path | None = None,
 ) -> dict:
     """Train a study's folds one after the other; returns what its `metrics.json` holds.
 
@@ -35,12 +37,22 @@ def run_study(
     mean of the study's networks on each test trajectory's mean spectrum, as simulated; `beside` are answers that need
     no network (`evaluation.look_ups`), in the study's representation.
 
+    `restart` is a folder for restart files: the same call after a kill trains no finished fold again and goes on in the
+    one it was killed in (`training.fit_fold`). Who has written the result removes it (`nnexafs.restart.remove`).
+
     `tracker` hears of the folds when all are trained. UserError when `leave_out` leaves out nothing or a whole fold.
     """
     data = left_out(dataset, study.leave_out) if study.leave_out else dataset
     settings = Settings(*config.studied(study), validated_with=config.augmentation)
     trained = [
-        fit_fold(data, fold=fold, settings=settings, seed=leaves.training_seed(config, fold), report=report)
+        fit_fold(
+            data,
+            fold=fold,
+            settings=settings,
+            seed=leaves.training_seed(config, fold),
+            report=report,
+            restart=restart / f"fold{fold}" if restart else None,
+        )
         for fold in _folds(dataset, study)
     ]
     errors = _test_errors(data, trained, settings)

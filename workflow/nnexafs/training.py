@@ -6,6 +6,7 @@ import time
 import warnings
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import Protocol
 
@@ -26,7 +27,9 @@ from nnexafs.errors import UserError
 from nnexafs.files import replacing_folder, write_json
 from nnexafs.network import StructureNetwork, smoothing_bins
 from nnexafs.representation import operator, window_grid
+from nnexafs.restart import remove
 from nnexafs.statepoints import seed_of
+from nnexafs.training_restart import RestartFile, restart_folder
 
 VALIDATION_SHIFTS = 4
 """Each validation spectrum is seen at this many fixed E0 shifts, evenly over the trained range."""
@@ -80,16 +83,19 @@ def train_fold(
     validated_with: config.Augmentation | None = None,
     tracker: Tracker | None = None,
     report: Callable[[str], None] = print,
+    restart: Path | None = None,
 ) -> dict:
     """Train the network whose validation data is `fold` and write its folder; returns its metrics.
 
     `folder` gets `network.pt` (state dict with the normalisation, loadable with `weights_only`),
     `history.csv` (epoch, train_loss, validation_loss) and `metrics.json`; it appears only when complete.
-    The rest is as in `fit_fold`.
+    The rest is as in `fit_fold`; the restart files are removed when the folder is there.
     """
     settings = Settings(representation, augmentation, network, training, validated_with)
-    trained = fit_fold(dataset, fold=fold, settings=settings, seed=seed, report=report)
+    trained = fit_fold(dataset, fold=fold, settings=settings, seed=seed, report=report, restart=restart)
     _write(Path(folder), trained, tracker)
+    if restart is not None:
+        remove(restart)
     return trained.metrics
 
 
@@ -100,6 +106,7 @@ def fit_fold(
     settings: Settings,
     seed: int,
     report: Callable[[str], None] = print,
+    restart: Path | None = None,
 ) -> TrainedFold:
     """Train the network whose validation data is `fold`, in memory.
 
@@ -107,17 +114,29 @@ def fit_fold(
     `settings.validated_with` is; `validation` and `test` of the metrics are in physical units and depend on no
     normalisation. The same dataset, settings and seed give the same weights on a CPU. UserError when the fold is
     empty or a GPU is asked for and there is none.
+
+    `restart` is a folder for restart files: the same call after a kill goes on from the last one, to the same weights
+    and history, and after the training's end it trains no more. Who has used the fold removes the folder
+    (`nnexafs.restart.remove`). Files of another training are not used; nothing in them is executed.
     """
     device = choose_device(settings.training.accelerator)
-    started = time.time()
     threads = torch.get_num_threads()
     torch.set_num_threads(settings.training.threads)
     try:
         with torch.random.fork_rng(devices=[]):
             torch.manual_seed(seed_of(seed, "fold", fold))
             data = FoldData(dataset, fold, settings, device=device, seed=seed)
-            module, history = _fit(data, settings, report)
-            metrics = _metrics(module, data, history, fold=fold, started=started)
+            kept = restart_folder(
+                restart,
+                fold=fold,
+                settings=settings,
+                seed=seed,
+                dataset_hash=data.dataset_hash,
+                device=device,
+            )
+            times = RestartFile(kept, data.generator)
+            module, history = _fit(data, settings, times, report)
+            metrics = _metrics(module, data, history, times, fold=fold)
     finally:
         torch.set_num_threads(threads)
     report(f"fold {fold}: {metrics['epochs']} epochs, best validation loss {metrics['validation_loss']:.4f}")
@@ -250,6 +269,12 @@ class History(Callback):
         self.best: dict = {"epoch": -1, "validation_loss": float("inf"), "weights": None}
         self.reported = time.monotonic()
 
+    def state_dict(self) -> dict:
+        return {"rows": self.rows, "best": self.best}
+
+    def load_state_dict(self, state_dict: dict) -> None:
+        self.rows, self.best = state_dict["rows"], state_dict["best"]
+
     def on_validation_epoch_end(self, trainer: pl.Trainer, pl_module: Regression) -> None:
         train = float(torch.stack(pl_module.train_losses).mean())
         pl_module.train_losses.clear()
@@ -266,7 +291,9 @@ class History(Callback):
             )
 
 
-def _fit(data: FoldData, settings: Settings, report: Callable[[str], None]) -> tuple[Regression, History]:
+def _fit(
+    data: FoldData, settings: Settings, restarts: RestartFile, report: Callable[[str], None]
+) -> tuple[Regression, History]:
     features, pair, angle = data.draw(NORMALISATION_SAMPLES)
     network = StructureNetwork(
         features=features.shape[1],
@@ -281,12 +308,17 @@ def _fit(data: FoldData, settings: Settings, report: Callable[[str], None]) -> t
     size, epoch = settings.training.batch_size, settings.training.samples_per_epoch
     train = Batches(lambda: data.draw(size), -(-epoch // size))
     validation = Batches(lambda: data.fixed_validation, 1)
-    trainer = _trainer(features.device, settings.training, [history, stopping])
+    trainer = _trainer(features.device, settings.training, [history, stopping, restarts])
+    fit = partial(trainer.fit, module, train_dataloaders=train, val_dataloaders=validation)
     with warnings.catch_warnings():
         # Lightning 2.6 still uses a pytree call that torch 2.13 deprecates.
         warnings.filterwarnings("ignore", message=".*LeafSpec.*", category=FutureWarning)
+        # On a cluster it misses srun; a fold is one process.
+        warnings.filterwarnings("ignore", message=".*`srun`.*", category=UserWarning)
+        # On a cluster's machines it wants to be started by srun, which the campaign's own jobs do.
+        warnings.filterwarnings("ignore", message=".*`srun` command is available.*")
         try:
-            trainer.fit(module, train_dataloaders=train, val_dataloaders=validation)
+            restarts.fit(trainer, fit)
         except SIGTERMException as stop:
             # Lightning would end the process with status 0, as if the training were done.
             raise SystemExit(128 + signal.SIGTERM) from stop
@@ -308,7 +340,7 @@ def _trainer(device: torch.device, training: config.Training, callbacks: list[Ca
         callbacks=callbacks,
         num_sanity_val_steps=0,
         logger=False,
-        enable_checkpointing=False,
+        enable_checkpointing=True,  # by the callback RestartFile; Lightning then adds none
         enable_progress_bar=False,
         enable_model_summary=False,
     )
@@ -327,7 +359,7 @@ def errors(network: StructureNetwork, samples: Samples) -> dict[str, float]:
     return found
 
 
-def _metrics(module: Regression, data: FoldData, history: History, *, fold: int, started: float) -> dict:
+def _metrics(module: Regression, data: FoldData, history: History, times: RestartFile, *, fold: int) -> dict:
     network = module.network
     return {
         "fold": fold,
@@ -342,8 +374,8 @@ def _metrics(module: Regression, data: FoldData, history: History, *, fold: int,
         "features": data.matrix.shape[1],
         "weights": sum(weight.numel() for weight in network.parameters()),
         "device": str(next(network.parameters()).device),
-        "started": started,
-        "seconds": time.time() - started,
+        "started": times.started,
+        "seconds": times.seconds,
     }
 
 

@@ -3,7 +3,7 @@
 import click
 
 from nnexafs import __version__
-from nnexafs.cli import checking, config, ensemble, measurement, network, report, series, simulation
+from nnexafs.cli import checking, config, doctor, ensemble, measurement, network, report, series, simulation
 from nnexafs.cli.common import Commands
 
 
@@ -34,6 +34,7 @@ for command in (
     report.report,
     report.paper,
     checking.provenance,
+    doctor.doctor,
     checking.verify,
 ):
     main.add_command(command)

@@ -68,7 +68,7 @@ def train(dataset_file: Path, configs: tuple[Path, ...], fold: int, run: Path | 
     from nnexafs import leaves
     from nnexafs.config import load
     from nnexafs.files import read_dataset, read_json
-    from nnexafs.record import recorded
+    from nnexafs.record import recorded, restart_folder
     from nnexafs.training import train_fold
 
     settings = load(*configs)
@@ -93,6 +93,7 @@ def train(dataset_file: Path, configs: tuple[Path, ...], fold: int, run: Path | 
             folder=out,
             tracker=tracker,
             report=say,
+            restart=restart_folder(out),
         )
         record.describe(
             fold=fold, seed=seed, **{name: metrics[name] for name in ("dataset_hash", "device", "run_id")}
@@ -111,7 +112,8 @@ def study(dataset_file: Path, configs: tuple[Path, ...], name: str, run: Path | 
     from nnexafs.config import load
     from nnexafs.errors import UserError
     from nnexafs.files import read_dataset, read_json, write_json
-    from nnexafs.record import recorded
+    from nnexafs.record import recorded, restart_folder
+    from nnexafs.restart import remove
     from nnexafs.study import as_trained, run_study
 
     settings = load(*configs)
@@ -132,9 +134,18 @@ def study(dataset_file: Path, configs: tuple[Path, ...], name: str, run: Path | 
             tracker = FoldTracker(
                 ids, config=as_trained(settings, chosen), study=name, question=chosen.question
             )
-        result = run_study(samples, name=name, study=chosen, config=settings, tracker=tracker, report=say)
+        result = run_study(
+            samples,
+            name=name,
+            study=chosen,
+            config=settings,
+            tracker=tracker,
+            report=say,
+            restart=restart_folder(out),
+        )
         record.describe(dataset_hash=result["dataset_hash"], run_ids=result["run_ids"])
         write_json(out, result)
+        remove(restart_folder(out))
     errors = {
         part: values["pair_relative_l2"]
         for part, values in (("test", result["test"]), *result["beside"].items())

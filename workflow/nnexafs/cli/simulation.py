@@ -18,7 +18,8 @@ def md(configs: tuple[Path, ...], state_point: str, out: Path) -> None:
     from nnexafs.config import load
     from nnexafs.dynamics.simulation import simulate
     from nnexafs.files import write_dataset
-    from nnexafs.record import recorded
+    from nnexafs.record import recorded, restart_folder
+    from nnexafs.restart import remove
 
     settings = load(*configs)
     point = statepoints.find(settings, state_point)
@@ -35,12 +36,14 @@ def md(configs: tuple[Path, ...], state_point: str, out: Path) -> None:
             element=settings.element,
             seed=leaves.dynamics_seed(settings, point),
             report=say,
+            restart=restart_folder(out),
         )
         record.describe(
             **{name: trajectory.attrs[name] for name in ("lammps_version", "seed", "phase_end")},
             potential={grid.potential: json.loads(trajectory.attrs["potential"])},
         )
         write_dataset(out, trajectory)
+        remove(restart_folder(out))
 
 
 @click.command()

@@ -258,4 +258,8 @@ class Dynamics(Model):
     equilibration_ps: Positive = key(1.0, "time before the first snapshot, ps")
     production_ps: Positive = key(2.4, "time over which snapshots are taken, ps")
     snapshots: Count = key(24, "snapshots stored, evenly spaced over the production")
+    restart_ps: Positive | None = key(
+        10.0,
+        "simulated time between restart files, ps; a killed run goes on from the last one; null: none",
+    )
     checks: DynamicsChecks = key(DynamicsChecks(), "when a run is flagged")

@@ -14,6 +14,8 @@ from ase import Atoms
 from nnexafs.errors import PhysicsError, UserError
 
 MPI_LIBRARY = "libmpi.so.12"
+# The map lets positions be gathered in the order of the atoms' numbers.
+UNITS = ("units metal", "atom_style atomic", "atom_modify map array")
 
 
 @cache
@@ -40,6 +42,7 @@ class Engine:
 
         self.name = name
         self.log = Path(folder) / "log.lammps"
+        self.restart_file = Path(folder) / "state.restart"
         self.cell = atoms.cell.array.copy()
         self._lammps = lammps(cmdargs=["-screen", "none", "-nocite", "-log", str(self.log)])
         self.version = str(self._lammps.version())
@@ -49,8 +52,7 @@ class Engine:
         lengths = atoms.cell.lengths()
         if not np.allclose(self.cell, np.diag(lengths)):
             raise UserError(f"{self.name}: LAMMPS runs need an orthogonal cell along x, y, z")
-        # The map lets positions be gathered in the order of the atoms' numbers.
-        self.commands("units metal", "atom_style atomic", "atom_modify map array", "boundary p p p")
+        self.commands(*UNITS, "boundary p p p")
         self.commands("region box block " + " ".join(f"0 {length:.15g}" for length in lengths))
         self.commands("create_box 1 box")
         count = len(atoms)
@@ -69,6 +71,19 @@ class Engine:
                 # Freeing a half-built LAMMPS (such as after a bad potential file) ends the whole process.
                 self._lammps.opened = 0
                 raise PhysicsError(f"{self.name}: LAMMPS failed at '{line}': {_one_line(error)}") from error
+
+    @property
+    def step(self) -> int:
+        """The number of the time step."""
+        return int(self._lammps.extract_global("ntimestep"))
+
+    def write_restart(self) -> None:
+        """Write atoms, velocities and the state of the fixes to `restart_file` (binary)."""
+        self.commands(f'write_restart "{self.restart_file}"')
+
+    def read_restart(self) -> None:
+        """Forget everything and read `restart_file`; potential and fixes must be set again, fixes by the same names."""
+        self.commands("clear", *UNITS, f'read_restart "{self.restart_file}"')
 
     def thermo(self) -> dict[str, float]:
         """The last line of thermodynamic output, by LAMMPS' column names."""

@@ -12,7 +12,10 @@ LARGEST_THERMO_INTERVAL = 10
 
 @dataclass(frozen=True)
 class Schedule:
-    """Numbers of steps; the production is the asked one, shortened to whole snapshot intervals."""
+    """Numbers of steps; the production is the asked one, shortened to whole snapshot intervals.
+
+    `restart_steps`: steps from one restart file to the next, or none.
+    """
 
     time_step_ps: float
     thermostat_ps: float
@@ -20,6 +23,7 @@ class Schedule:
     snapshots: int
     snapshot_interval: int
     thermo_interval: int
+    restart_steps: int | None = None
 
     @classmethod
     def of(cls, dynamics: Dynamics) -> "Schedule":
@@ -39,6 +43,7 @@ class Schedule:
             snapshots=dynamics.snapshots,
             snapshot_interval=interval,
             thermo_interval=shared[-1],
+            restart_steps=max(1, round(dynamics.restart_ps / step)) if dynamics.restart_ps else None,
         )
 
     @property
@@ -59,6 +64,16 @@ class Schedule:
     def steps(self, duration_ps: float) -> int:
         """The steps that fill `duration_ps`, at least one."""
         return max(1, round(duration_ps / self.time_step_ps))
+
+
+@dataclass(frozen=True)
+class Hold:
+    """Steps under the thermostat from the first temperature to the second; `begin` and `end` count from the start."""
+
+    name: str
+    kelvin: tuple[float, float]
+    begin: int
+    end: int
 
 
 @dataclass(frozen=True)

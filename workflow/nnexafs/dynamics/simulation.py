@@ -12,12 +12,17 @@ import nnexafs
 from nnexafs import potentials
 from nnexafs.config import Crystal, Dynamics, Liquid, Potential
 from nnexafs.dynamics import phase, stages, trajectory
-from nnexafs.dynamics.engine import Engine, engine
+from nnexafs.dynamics.engine import engine
+from nnexafs.dynamics.restarts import Restarts
 from nnexafs.dynamics.schedule import Production, Schedule
+from nnexafs.provenance import code_hash
+from nnexafs.restart import key_of
 from nnexafs.statepoints import StatePoint
 from nnexafs.structures import build
 
 Report = Callable[[str], None]
+# Keys of a grid that name its other state points.
+OTHER_STATE_POINTS = {"temperatures_kelvin", "lattice_scales", "replicas"}
 
 
 def simulate(
@@ -30,6 +35,7 @@ def simulate(
     element: str,
     seed: int,
     report: Report = lambda text: None,
+    restart: Path | None = None,
 ) -> xr.Dataset:
     """Run NVT molecular dynamics of a state point and return its trajectory.
 
@@ -37,6 +43,10 @@ def simulate(
     thermodynamics, and as attributes what was asked, what was measured and which checks failed. `report`
     receives a line a stage. The same arguments give the same trajectory. Raises UserError for settings
     that cannot work, and PhysicsError naming the state point when LAMMPS fails, loses atoms or warns.
+
+    `restart` is a folder for the run's restart files, one set every `dynamics.restart_ps`: the same call after a
+    kill goes on from the last one and gives the same trajectory. Files of another run are not used. Who has
+    written the trajectory removes the folder (`nnexafs.restart.remove`).
     """
     schedule = Schedule.of(dynamics)
     atoms = build(
@@ -51,8 +61,13 @@ def simulate(
         pair = potentials.pair_commands(potential, element=element, folder=folder)
         source = potentials.provenance(potential, element=element, folder=folder)
         with engine(atoms, name=state_point.id) as lammps:
-            stages.set_up(lammps, pair_commands=pair, schedule=schedule)
-            production = _run(lammps, state_point, grid, schedule, seed, report)
+            described = _described(atoms, grid=grid, dynamics=dynamics, source=source)
+            key = key_of(state_point=state_point.id, seed=seed, lammps=lammps.version, **described)
+            restarts = Restarts(restart, key=key, name=state_point.id)
+            run = stages.Run(lammps, pair_commands=pair, grid=grid, schedule=schedule, restarts=restarts)
+            production = run.whole(
+                temperature_kelvin=state_point.temperature_kelvin, seed=seed, report=report
+            )
             lammps.check_warnings()
             version = lammps.version
     end = measured_phase(atoms, production, threshold=dynamics.checks.phase_fraction)
@@ -78,22 +93,14 @@ def measured_phase(atoms: Atoms, production: Production, *, threshold: float) ->
     return trajectory.MeasuredPhase(name, fractions)
 
 
-def _run(
-    lammps: Engine,
-    state_point: StatePoint,
-    grid: Crystal | Liquid,
-    schedule: Schedule,
-    seed: int,
-    report: Report,
-) -> Production:
-    """All stages in LAMMPS."""
-    kelvin = state_point.temperature_kelvin
-    if isinstance(grid, Liquid):
-        report(f"melting at {grid.melt_temperature_kelvin:g} K, then to {kelvin:g} K")
-        stages.melt(lammps, grid, temperature_kelvin=kelvin, schedule=schedule, seed=seed)
-    else:
-        tether = grid.tether_ev_per_angstrom2
-        stages.start_crystal(lammps, temperature_kelvin=kelvin, tether_ev_per_angstrom2=tether, seed=seed)
-    report(f"equilibration at {kelvin:g} K: {schedule.equilibration_steps} steps")
-    stages.hold(lammps, kelvin=(kelvin, kelvin), steps=schedule.equilibration_steps, schedule=schedule)
-    return stages.produce(lammps, schedule=schedule, report=report)
+def _described(atoms: Atoms, *, grid: Crystal | Liquid, dynamics: Dynamics, source: dict) -> dict:
+    """What a run's restart files depend on beside its name and seed; `source`: the potential with its files' sha256."""
+    return {
+        "cell": atoms.cell[:].tolist(),
+        "positions": atoms.positions.tolist(),
+        "numbers": atoms.numbers.tolist(),
+        "structure": grid.model_dump(mode="json", exclude=OTHER_STATE_POINTS),
+        "potential": source,
+        "dynamics": dynamics.model_dump(mode="json", exclude={"checks"}),
+        "code": code_hash("dynamics.simulation"),
+    }

@@ -18,6 +18,10 @@ from nnexafs.report import comparison, control_variate, series, studies
 from nnexafs.statepoints import of_campaign
 
 BLOCKS = 4
+OF_RUNS = {"k", "chi", "chi_correction", "chi_correction_error", "control_difference", "absorber_status"} | {
+    "snapshot_status"
+}
+"""Variables of the spectra files that the report looks at in each of them."""
 
 
 @dataclass(frozen=True)
@@ -108,7 +112,7 @@ def trajectories(
     """What the spectra files say: the rows of `Campaign.runs` and of `Campaign.controls`."""
     runs, controls = [], []
     for name in state_points:
-        spectra = read_dataset(folder / "exafs" / name / "spectra.nc", what="spectra")
+        spectra = read_dataset(folder / "exafs" / name / "spectra.nc", what="spectra", names=OF_RUNS)
         runs.append(run_of(spectra))
         k_range = config.representation.k_range_per_angstrom
         controls.append(control_variate.shares(spectra, k_range))

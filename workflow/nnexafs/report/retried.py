@@ -36,5 +36,7 @@ def note(lost: Counter, incidents: int, results: int) -> str:
     if not lost and not incidents:
         return f"Nothing: {results} results were made at the first attempt, without an incident."
     by_stage = ", ".join(f"{count} of {stage}" for stage, count in sorted(lost.items()))
-    attempts = f"{lost.total()} attempts were lost and made again ({by_stage})" if lost else "No attempt was lost"
+    attempts = (
+        f"{lost.total()} attempts were lost and made again ({by_stage})" if lost else "No attempt was lost"
+    )
     return f"Of {results} results: {attempts}; {incidents} incidents after which a job went on."
