@@ -1,6 +1,7 @@
 """The benchmarks' own arithmetic, snapshots and use of other programs."""
 
 import gc
+import subprocess
 import sys
 from importlib import import_module
 from pathlib import Path
@@ -10,14 +11,17 @@ import pytest
 from ase import Atoms
 from ase.build import bulk
 
-from nnexafs.config import Feff
+from nnexafs import dataset_file
+from nnexafs.config import DatasetSettings, Feff, validate
 from nnexafs.errors import PhysicsError
 from nnexafs.scattering.feff import FrozenPhases, chi_of_cluster, freeze, k_grid
 from nnexafs.scattering.feff_input import clusters
+from nnexafs.statepoints import of_campaign
 
 sys.path.insert(0, str(Path(__file__).parents[2] / "benchmarks"))
-ensemble, measuring, programs, snapshots = map(
-    import_module, ("ensemble", "measuring", "programs", "snapshots")
+ensemble, measuring, programs, scale, snapshots, stub, stub_spectra = map(
+    import_module,
+    ("ensemble", "measuring", "programs", "scale", "snapshots", "stub", "stub_spectra"),
 )
 
 SETTINGS = Feff(scf=False, path_length_angstrom=4.0, k_max_per_angstrom=16.0)
@@ -96,3 +100,58 @@ def test_nickel_aluminide_is_simulated_ordered_and_refused_when_it_melts() -> No
     assert 0.02 < np.median(moved) < 0.5
     with pytest.raises(PhysicsError, match="NiAl"):
         snapshots.of_aluminide(2, kelvin=8000.0)
+
+
+@pytest.mark.parametrize("points", [40, 1000, 10_000])
+def test_the_synthetic_campaign_has_the_points_asked_for(points: int) -> None:
+    found = of_campaign(validate(scale.campaign(points)))
+    assert len(found) == points
+    assert {point.phase for point in found.values()} == set(scale.PHASES)
+
+
+@pytest.mark.parametrize("points", [0, 39, 1001])
+def test_points_that_make_no_grid_are_refused(points: int) -> None:
+    with pytest.raises(SystemExit, match="multiple of 40"):
+        scale.campaign(points)
+
+
+def test_the_stub_gives_spectra_that_make_a_dataset(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    points = list(of_campaign(validate(scale.campaign(40))))
+    monkeypatch.chdir(tmp_path)
+    Path("prepared").mkdir()
+    stub_spectra.prepare(Path("prepared"), points, snapshots=3)
+    files = [Path("exafs", name, "spectra.nc") for name in points]
+    for file in files:
+        stub.main(["snapshots", "trajectory.nc", "--out", str(file)])
+        assert file.with_name("spectra.nc.record.json").is_file()
+    dataset_file.write(Path("dataset.nc"), files, settings=DatasetSettings(), campaign="scale", seed=1)
+    found = dataset_file.read(Path("dataset.nc"))
+    assert set(found["state_point"].values) == set(points)
+    assert found.sizes["sample"] == 3 * 40
+
+
+def test_what_a_command_uses_is_seen(tmp_path: Path) -> None:
+    code = "x = bytearray(80_000_000); x[:] = bytes(80_000_000); sum(range(20_000_000))"
+    found = scale.used([sys.executable, "-c", code], tmp_path)
+    assert found.own_memory_mib > 75
+    assert 0.1 < found.own_cpu_seconds <= found.cpu_seconds + 0.1
+    with pytest.raises(SystemExit, match="oh no"):
+        scale.used([sys.executable, "-c", "raise SystemExit('oh no')"], tmp_path)
+
+
+def test_what_is_left_is_counted_by_folder(tmp_path: Path) -> None:
+    for name, size in {"results/x/md/a/t.nc": 10, "results/x/md/b/t.nc": 30, ".snakemake/log/1": 2}.items():
+        path = tmp_path / name
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_bytes(bytes(size))
+    found = scale.left(tmp_path, tmp_path / "results" / "x", 2)
+    assert found.keys() == {"results/md", ".snakemake/log"}
+    assert (found["results/md"]["files"], found["results/md"]["bytes"]) == (1, 20)
+
+
+def test_the_workflow_of_the_benchmark_calls_the_stub(tmp_path: Path) -> None:
+    folder = scale.workspace(tmp_path)
+    out = tmp_path / "md" / "a" / "trajectory.nc"
+    command = [sys.executable, "-m", "nnexafs", "md", "--state-point", "a", "--out", str(out)]
+    subprocess.run(command, env={"PYTHONPATH": str(folder / "workflow")}, check=True)
+    assert out.read_bytes() == b"stub\n"

@@ -10,11 +10,13 @@ from fakes import fake_spectra, write_fake_campaign
 from hypothesis import given
 from hypothesis import strategies as st
 
+from nnexafs import dataset_file
 from nnexafs.config import DatasetSettings
-from nnexafs.dataset import TEST, WHOLE, assemble, combine, content_hash, split_trajectories
-from nnexafs.domain import trajectory_means
+from nnexafs.dataset import TEST, WHOLE, assemble, combine, content_hash
+from nnexafs.domain import Neighbours, trajectory_means
 from nnexafs.errors import UserError
 from nnexafs.files import read_dataset, write_dataset
+from nnexafs.splits import split_trajectories
 
 SETTINGS = DatasetSettings(folds=2)
 
@@ -242,3 +244,97 @@ def test_every_sample_knows_the_error_of_its_correction(tmp_path: Path) -> None:
     assert set(made["subset"].values) == {WHOLE, 0, 1}
     for temperature, error in zip(made["temperature_kelvin"].values, made["chi_error"].values, strict=True):
         np.testing.assert_allclose(error, 1e-5 * temperature)
+
+
+@pytest.fixture(scope="module")
+def mixed_files(files: list[Path], tmp_path_factory: pytest.TempPathFactory) -> list[Path]:
+    """Files with subsets, a failed snapshot, a lost phase, and a trajectory that is left out."""
+    folder = tmp_path_factory.mktemp("mixed")
+    found = []
+    for number, path in enumerate(files):
+        spectra = with_subsets(read_dataset(path, what="spectra"), 2)
+        if number == 1:
+            spectra["snapshot_status"][2] = 1
+            spectra["chi"][2] = np.nan
+        found.append(folder / f"{number}.nc")
+        write_dataset(found[-1], spectra)
+    lost = {"phase_end": "fcc", "phase_lost": 1, "flags": json.dumps(["phase lost: became fcc"])}
+    bad = {"flags": json.dumps(["pressure: mean 75 GPa"])}
+    return [*found, changed(folder, "bcc", **lost), changed(folder, **bad)]
+
+
+OPTIONS = {"settings": SETTINGS, "campaign": "fake", "seed": 1}
+
+
+@pytest.mark.parametrize("piece", [1, 7, 4096])
+def test_written_in_pieces_it_is_the_dataset_made_in_memory(
+    mixed_files: list[Path], tmp_path: Path, monkeypatch: pytest.MonkeyPatch, piece: int
+) -> None:
+    expected = assemble(mixed_files, **OPTIONS)
+    for module in ("nnexafs.dataset", "nnexafs.dataset_file"):
+        monkeypatch.setattr(f"{module}.PIECE", piece)
+    attributes = dataset_file.write(tmp_path / "dataset.nc", mixed_files, **OPTIONS)
+    found = read_dataset(tmp_path / "dataset.nc", what="dataset")
+    xr.testing.assert_identical(found, expected)
+    assert list(attributes) == list(found.attrs) == list(expected.attrs)
+    assert attributes == expected.attrs
+    assert found.attrs["failed_snapshots"] == 1
+    assert len(json.loads(found.attrs["flagged"])) == 2
+    assert len(json.loads(found.attrs["excluded"])) == 1
+    assert content_hash(found) == found.attrs["hash"]
+
+
+def test_other_programs_read_the_written_file(mixed_files: list[Path], tmp_path: Path) -> None:
+    dataset_file.write(tmp_path / "dataset.nc", mixed_files, **OPTIONS)
+    stored = xr.load_dataset(tmp_path / "dataset.nc", engine="h5netcdf")
+    xr.testing.assert_identical(stored, assemble(mixed_files, **OPTIONS))
+
+
+def test_the_same_files_give_the_same_bytes(mixed_files: list[Path], tmp_path: Path) -> None:
+    for name, order in (("a.nc", 1), ("b.nc", -1)):
+        dataset_file.write(tmp_path / name, mixed_files[::order], **OPTIONS)
+    assert (tmp_path / "a.nc").read_bytes() == (tmp_path / "b.nc").read_bytes()
+
+
+def test_a_file_that_breaks_on_the_way_leaves_the_old_dataset(
+    mixed_files: list[Path], tmp_path: Path
+) -> None:
+    (tmp_path / "dataset.nc").write_text("old")
+    (tmp_path / "half.nc").write_bytes(mixed_files[0].read_bytes()[:5000])
+    with pytest.raises(UserError, match=r"half\.nc: not a readable spectra"):
+        dataset_file.write(tmp_path / "dataset.nc", [*mixed_files, tmp_path / "half.nc"], **OPTIONS)
+    with pytest.raises(UserError, match="no spectra files"):
+        dataset_file.write(tmp_path / "dataset.nc", [], **OPTIONS)
+    assert (tmp_path / "dataset.nc").read_text() == "old"
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["dataset.nc", "half.nc"]
+
+
+def test_some_samples_are_read_without_the_rest(
+    mixed_files: list[Path], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    path = tmp_path / "dataset.nc"
+    dataset_file.write(path, mixed_files, **OPTIONS)
+    whole = read_dataset(path, what="dataset")
+    monkeypatch.setattr("nnexafs.dataset_file.PIECE", 5)
+    for splits in (None, [TEST], [0, 1], [5]):
+        found = dataset_file.read(path, splits=splits)
+        chosen = whole.isel(sample=np.isin(whole["split"], whole["split"] if splits is None else splits))
+        xr.testing.assert_identical(found, chosen.drop_vars("chi_error").astype(np.float32))
+        assert found["chi"].dtype == np.float32
+    exact = dataset_file.read(path, variables=("chi_error",), splits=[0], dtype=float)
+    assert list(exact.data_vars) == ["chi_error"]
+    assert np.array_equal(exact["chi_error"], whole["chi_error"][whole["split"].values == 0])
+    assert not dataset_file.read(path, variables=()).data_vars
+    with pytest.raises(UserError, match="not a readable dataset"):
+        dataset_file.read(mixed_files[0])
+
+
+def test_trajectories_far_more_than_a_block_are_compared_with_all_others() -> None:
+    generator = np.random.default_rng(0)
+    directions = generator.normal(size=(700, 5))
+    directions /= np.linalg.norm(directions, axis=1, keepdims=True)
+    neighbours = Neighbours(directions, np.arange(700) % 70)
+    cosine = directions @ directions.T
+    cosine[neighbours.trajectory[:, None] == neighbours.trajectory] = -1
+    np.testing.assert_allclose(neighbours.own_distances(), np.sqrt(1 - cosine.max(axis=1) ** 2), atol=1e-12)
+    np.testing.assert_allclose(neighbours.distance(3 * directions), 0, atol=1e-6)

@@ -2,7 +2,7 @@
 
 import hashlib
 import json
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -12,12 +12,19 @@ import xarray as xr
 from nnexafs.config import DatasetSettings
 from nnexafs.errors import UserError
 from nnexafs.files import read_dataset
-from nnexafs.statepoints import seed_of
+from nnexafs.splits import TEST, split_trajectories
 
-TEST = -1
 GRIDS = ("k", "r", "angle")
 VARIABLES = ("chi", "pair_distribution", "angle_distribution")
 SUBSETS = tuple(f"subset_{name}" for name in VARIABLES)
+DIMENSIONS = {
+    "angle_distribution": ("sample", "angle"),
+    "chi": ("sample", "k"),
+    "chi_error": ("sample", "k"),
+    "pair_distribution": ("sample", "r"),
+}
+PIECE = 4096
+"""Samples held in memory where a dataset goes through in pieces: 33 MB."""
 WHOLE = -1
 """`subset` of a sample that is the mean over all absorbers of its snapshot."""
 SHARED_ATTRIBUTES = ("element", "edge", "engine", "phases_hash", "angle_cutoff_angstrom")
@@ -26,18 +33,45 @@ PHASE_FLAG = "phase"
 one (temperature, energy drift, pressure) is."""
 
 
+@dataclass(frozen=True)
+class Trajectory:
+    """A trajectory that is used: where its spectra lie and which of its snapshots are good."""
+
+    path: Path
+    state_point: str
+    phase: str
+    temperature_kelvin: float
+    lattice_scale: float
+    good: np.ndarray
+    """(snapshot,) bool"""
+    subsets: int
+    """random subsets of absorbers of each snapshot"""
+
+
 @dataclass
 class Contents:
-    """What the files hold: the spectra that are used, and what was flagged or left out, and why."""
+    """What the files hold, without the spectra: which are used, and what was flagged or left out, and why."""
 
-    spectra: list[xr.Dataset] = field(default_factory=list)
+    trajectories: list[Trajectory] = field(default_factory=list)
     flagged: list[dict] = field(default_factory=list)
     excluded: list[dict] = field(default_factory=list)
     failed_snapshots: int = 0
+    shared: xr.Dataset = field(default_factory=xr.Dataset)
+    """grids, and the attributes that all files share"""
+
+
+@dataclass(frozen=True)
+class Assembly:
+    """A dataset of which the spectra are still to be read, one trajectory after the other."""
+
+    trajectories: list[Trajectory]
+    splits: dict[str, int]
+    outline: xr.Dataset
+    """grids, attributes, and the coordinates on `sample`"""
 
 
 def assemble(spectra_files: list[Path], *, settings: DatasetSettings, campaign: str, seed: int) -> xr.Dataset:
-    """Gather `spectra.nc` files into one dataset, split by trajectory and stratified by measured phase.
+    """Gather `spectra.nc` files into one dataset in memory (`dataset_file.write`: into a file, in pieces).
 
     The result follows the contract of `dataset.nc` (docs/architecture.md): chi(sample, k),
     pair_distribution(sample, r) and angle_distribution(sample, angle) with `split` -1 for the test set
@@ -48,8 +82,6 @@ def assemble(spectra_files: list[Path], *, settings: DatasetSettings, campaign: 
     Raises UserError when files disagree (grids, element, edge, phases), when nothing usable is left, and
     when there are too few trajectories for the test set and the folds.
     """
-    if not spectra_files:
-        raise UserError("dataset: no spectra files given; run the exafs stage first")
     files = ((path, read_dataset(path, what="spectra")) for path in sorted(map(Path, spectra_files)))
     return combine(files, settings=settings, campaign=campaign, seed=seed)
 
@@ -58,30 +90,63 @@ def combine(
     files: Iterable[tuple[Path, xr.Dataset]], *, settings: DatasetSettings, campaign: str, seed: int
 ) -> xr.Dataset:
     """`assemble` for spectra that are read already; the paths are for messages."""
-    contents = _contents(files)
-    if not contents.spectra:
-        reasons = "; ".join(f"{item['state_point']}: {item['reason']}" for item in contents.excluded[:3])
-        raise UserError(f"dataset: none of {len(contents.excluded)} trajectories is usable ({reasons}, ...)")
-    phases = {one.attrs["state_point"]: one.attrs["phase_end"] for one in contents.spectra}
-    splits = split_trajectories(phases, settings=settings, seed=seed)
-    samples = [_samples(one, splits[one.attrs["state_point"]]) for one in contents.spectra]
-    dataset = xr.concat(samples, dim="sample", join="exact", combine_attrs="drop")
-    dataset.attrs = _attributes(contents, campaign)
+    files = list(files)
+    assembly = planned(files, settings=settings, campaign=campaign, seed=seed)
+    spectra = {one.attrs["state_point"]: one for _, one in files}
+    parts = [
+        samples(spectra[one.state_point], one, assembly.splits[one.state_point])
+        for one in assembly.trajectories
+    ]
+    dataset = assembly.outline.assign(
+        {name: (DIMENSIONS[name], np.concatenate([part[name] for part in parts])) for name in DIMENSIONS}
+    )
     dataset.attrs["hash"] = content_hash(dataset)
     return dataset
 
 
-def _contents(files: Iterable[tuple[Path, xr.Dataset]]) -> Contents:
-    contents = Contents()
-    first: tuple[Path, xr.Dataset] | None = None
+def planned(
+    files: Iterable[tuple[Path, xr.Dataset]], *, settings: DatasetSettings, campaign: str, seed: int
+) -> Assembly:
+    """Everything of the dataset but its spectra, of which one at a time is looked at.
+
+    Of the variables `subset_...` only the sizes count. UserError as in `assemble`.
+    """
+    contents = survey(files)
+    if not contents.trajectories:
+        reasons = "; ".join(f"{item['state_point']}: {item['reason']}" for item in contents.excluded[:3])
+        raise UserError(f"dataset: none of {len(contents.excluded)} trajectories is usable ({reasons}, ...)")
+    phases = {one.state_point: one.phase for one in contents.trajectories}
+    splits = split_trajectories(phases, settings=settings, seed=seed)
+    coordinates = _sample_coordinates(contents.trajectories, splits)
+    outline = xr.Dataset(
+        coords=contents.shared.assign_coords(coordinates).coords, attrs=_attributes(contents, campaign)
+    )
+    return Assembly(contents.trajectories, splits, outline)
+
+
+def survey(files: Iterable[tuple[Path, xr.Dataset]]) -> Contents:
+    """What the files hold; UserError where one is no spectra file or does not go with the first."""
+    contents, seen = Contents(), set()
+    first_path = None
     for path, spectra in files:
         _check_complete(spectra, path)
-        first = first or (path, spectra)
-        _check_agreement(*first, path, spectra)
-        if any(other.attrs["state_point"] == spectra.attrs["state_point"] for other in contents.spectra):
+        if first_path is None:
+            first_path, contents.shared = path, _shared(spectra)
+        _check_agreement(first_path, contents.shared, path, spectra)
+        if spectra.attrs["state_point"] in seen:
             raise UserError(f"{path}: state point {spectra.attrs['state_point']} is given twice; remove one")
-        _sort(spectra, contents)
+        seen.add(spectra.attrs["state_point"])
+        _sort(path, spectra, contents)
+    if first_path is None:
+        raise UserError("dataset: no spectra files given; run the exafs stage first")
     return contents
+
+
+def _shared(spectra: xr.Dataset) -> xr.Dataset:
+    return xr.Dataset(
+        coords={name: spectra[name].variable for name in GRIDS},
+        attrs={name: spectra.attrs[name] for name in SHARED_ATTRIBUTES},
+    )
 
 
 def _check_complete(spectra: xr.Dataset, path: Path) -> None:
@@ -106,7 +171,7 @@ def _check_agreement(first_path: Path, first: xr.Dataset, path: Path, spectra: x
             refuse(f"{name} ({first.attrs[name]} and {spectra.attrs[name]})")
 
 
-def _sort(spectra: xr.Dataset, contents: Contents) -> None:
+def _sort(path: Path, spectra: xr.Dataset, contents: Contents) -> None:
     """Put one trajectory where it belongs: used, flagged, excluded."""
     state_point, texts = spectra.attrs["state_point"], json.loads(spectra.attrs["flags"])
     if texts or spectra.attrs["phase_lost"]:
@@ -119,92 +184,69 @@ def _sort(spectra: xr.Dataset, contents: Contents) -> None:
     good = (spectra["snapshot_status"].values == 0) & _finite(spectra)
     contents.failed_snapshots += int((~good).sum())
     if good.any():
-        contents.spectra.append(spectra.assign(snapshot=np.arange(good.size)).isel(snapshot=good))
+        contents.trajectories.append(_trajectory(path, spectra, good))
     else:
         contents.excluded.append({"state_point": state_point, "reason": "every snapshot failed"})
+
+
+def _trajectory(path: Path, spectra: xr.Dataset, good: np.ndarray) -> Trajectory:
+    return Trajectory(
+        path=path,
+        state_point=str(spectra.attrs["state_point"]),
+        phase=str(spectra.attrs["phase_end"]),
+        temperature_kelvin=float(spectra.attrs["temperature_kelvin"]),
+        lattice_scale=float(spectra.attrs["lattice_scale"]),
+        good=good,
+        subsets=spectra.sizes["subset"] if SUBSETS[0] in spectra else 0,
+    )
 
 
 def _finite(spectra: xr.Dataset) -> np.ndarray:
     return np.all([np.isfinite(spectra[name].values).all(axis=1) for name in VARIABLES], axis=0)
 
 
-def split_trajectories(phases: dict[str, str], *, settings: DatasetSettings, seed: int) -> dict[str, int]:
-    """Assign each trajectory of `phases` (state point to phase) to the test set (-1) or a fold.
-
-    A phase with at least `folds + 1` trajectories is in the test set and in every fold. Rarer phases are
-    dealt out together, as if they were one.
-    """
-    if len(phases) < settings.folds + 1:
-        raise UserError(
-            f"dataset: {len(phases)} usable trajectories are too few for a test set and {settings.folds} "
-            "folds; simulate more state points or lower dataset.folds"
-        )
-    splits: dict[str, int] = {}
-    for name, members in sorted(_strata(phases, settings.folds).items()):
-        generator = np.random.default_rng(seed_of(seed, "split", name))
-        shuffled = [str(member) for member in generator.permutation(sorted(members))]
-        splits |= _deal(shuffled, settings, first_fold=sum(fold != TEST for fold in splits.values()))
-    if set(splits.values()) != {TEST, *range(settings.folds)}:
-        raise UserError(
-            f"dataset: too few trajectories of each phase for {settings.folds} folds and a test set; "
-            "simulate more state points or lower dataset.folds"
-        )
-    return splits
-
-
-def _strata(phases: dict[str, str], folds: int) -> dict[str, list[str]]:
-    strata: dict[str, list[str]] = {}
-    for state_point, phase in phases.items():
-        frequent = sum(other == phase for other in phases.values()) > folds
-        strata.setdefault(phase if frequent else "rare", []).append(state_point)
-    return strata
-
-
-def _deal(shuffled: list[str], settings: DatasetSettings, *, first_fold: int) -> dict[str, int]:
-    """Test trajectories first, the rest to the folds in turn, starting where the last phase stopped."""
-    tests = round(settings.test_fraction * len(shuffled))
-    tests = max(0, min(max(tests, 1), len(shuffled) - settings.folds))
-    folds = {name: (first_fold + i) % settings.folds for i, name in enumerate(shuffled[tests:])}
-    return dict.fromkeys(shuffled[:tests], TEST) | folds
-
-
-def _samples(spectra: xr.Dataset, split: int) -> xr.Dataset:
-    """One trajectory's snapshots, then their subsets, as samples with the coordinates of the contract."""
-    error = np.broadcast_to(spectra["chi_correction_error"].values, spectra["chi"].shape)
-    spectra = spectra.assign(chi_error=spectra["chi"].copy(data=error))
-    whole = spectra[[*VARIABLES, "chi_error"]].expand_dims(subset=[WHOLE], axis=1)
-    parts = [_stacked(whole)]
-    if split != TEST and "subset_chi" in spectra:
-        subsets = spectra[[*SUBSETS, "chi_error"]].rename(dict(zip(SUBSETS, VARIABLES, strict=True)))
-        subsets["chi_error"] = subsets["chi_error"].expand_dims(subset=subsets.sizes["subset"], axis=1)
-        parts.append(_stacked(subsets.assign_coords(subset=np.arange(subsets.sizes["subset"]))))
-    samples = xr.concat(parts, dim="sample", join="exact")
-    constant = {
-        "state_point": str(spectra.attrs["state_point"]),
-        "phase": str(spectra.attrs["phase_end"]),
-        "temperature_kelvin": float(spectra.attrs["temperature_kelvin"]),
-        "lattice_scale": float(spectra.attrs["lattice_scale"]),
-        "split": split,
-    }
-    count = samples.sizes["sample"]
-    return samples.assign_coords(
-        {name: ("sample", np.full(count, value)) for name, value in constant.items()}
+def places(one: Trajectory, split: int) -> tuple[np.ndarray, np.ndarray]:
+    """Snapshot and subset of each sample of a trajectory: its good snapshots, then the subsets of each."""
+    snapshots = np.flatnonzero(one.good)
+    subsets = 0 if split == TEST else one.subsets
+    return (
+        np.concatenate([snapshots, np.repeat(snapshots, subsets)]),
+        np.concatenate([np.full(len(snapshots), WHOLE), np.tile(np.arange(subsets), len(snapshots))]),
     )
 
 
-def _stacked(spectra: xr.Dataset) -> xr.Dataset:
-    """(snapshot, subset, ...) as samples that carry both numbers."""
-    kept = (*GRIDS, "snapshot", "subset")
-    spectra = spectra.drop_vars([name for name in spectra.coords if name not in kept])
-    stacked = spectra.stack(sample=("snapshot", "subset")).reset_index("sample")
-    return stacked.transpose("sample", *GRIDS)
+def samples(spectra: xr.Dataset, one: Trajectory, split: int) -> dict[str, np.ndarray]:
+    """The curves (sample, ...) of a trajectory's samples, in the order of `places`."""
+    found = {name: spectra[name].values[one.good] for name in VARIABLES}
+    if split != TEST and one.subsets:
+        for name, subset in zip(VARIABLES, SUBSETS, strict=True):
+            parts = spectra[subset].transpose("snapshot", "subset", ...).values[one.good]
+            found[name] = np.concatenate([found[name], parts.reshape(-1, parts.shape[-1])])
+    error = spectra["chi_correction_error"].values
+    return found | {"chi_error": np.broadcast_to(error, found["chi"].shape)}
+
+
+def _sample_coordinates(trajectories: list[Trajectory], splits: dict[str, int]) -> dict[str, tuple]:
+    """The coordinates of the contract on `sample`."""
+    placed = [places(one, splits[one.state_point]) for one in trajectories]
+    counts = [len(snapshots) for snapshots, _ in placed]
+    constant = {
+        "state_point": [one.state_point for one in trajectories],
+        "phase": [one.phase for one in trajectories],
+        "temperature_kelvin": [one.temperature_kelvin for one in trajectories],
+        "lattice_scale": [one.lattice_scale for one in trajectories],
+        "split": [splits[one.state_point] for one in trajectories],
+    }
+    coordinates = {name: np.repeat(values, counts) for name, values in constant.items()}
+    for name, parts in zip(("snapshot", "subset"), zip(*placed, strict=True), strict=True):
+        coordinates[name] = np.concatenate(parts)
+    return {name: ("sample", values) for name, values in coordinates.items()}
 
 
 def _attributes(contents: Contents, campaign: str) -> dict:
-    shared = {name: contents.spectra[0].attrs[name] for name in SHARED_ATTRIBUTES}
     return {
         "campaign": campaign,
-        **shared,
+        **contents.shared.attrs,
         "flagged": json.dumps(contents.flagged),
         "excluded": json.dumps(contents.excluded),
         "failed_snapshots": contents.failed_snapshots,
@@ -212,14 +254,26 @@ def _attributes(contents: Contents, campaign: str) -> dict:
 
 
 def content_hash(dataset: xr.Dataset) -> str:
-    """sha256 over every array and coordinate, whatever the compression, order or string encoding."""
+    """sha256 over every array and coordinate, whatever the compression, order or string encoding.
+
+    Of a dataset that is not in memory (`xarray.open_dataset`) only `PIECE` samples are, at a time.
+    """
     digest = hashlib.sha256()
     for name in sorted(map(str, dataset.variables)):
-        variable = dataset[name]
+        variable = dataset.variables[name]
         digest.update(f"{name} {variable.dims} {variable.shape} ".encode())
         if variable.dtype.kind in "OUST":
             digest.update(json.dumps([str(value) for value in variable.values.ravel()]).encode())
-        else:
-            kind = "<f8" if variable.dtype.kind == "f" else "<i8"
-            digest.update(np.ascontiguousarray(variable.values, dtype=kind).tobytes())
+            continue
+        kind = "<f8" if variable.dtype.kind == "f" else "<i8"
+        for piece in pieces(variable):
+            digest.update(np.ascontiguousarray(piece, dtype=kind))
     return digest.hexdigest()
+
+
+def pieces(variable: xr.Variable) -> Iterator[np.ndarray]:
+    """The values of a variable, `PIECE` along its first dimension at a time."""
+    if not variable.ndim:
+        yield variable.values
+    for start in range(0, len(variable) if variable.ndim else 0, PIECE):
+        yield variable[start : start + PIECE].values

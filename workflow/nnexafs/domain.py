@@ -1,28 +1,34 @@
 """Where an ensemble was trained: ranges of its training set, and the distance of a spectrum from it."""
 
 import json
+from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
 import torch
 import xarray as xr
+from scipy.sparse import csr_array
 
 from nnexafs.augmentation import K2_PER_EV
 from nnexafs.config import Augmentation, Representation
 from nnexafs.dataset import TEST, WHOLE
 from nnexafs.distributions import first_shell
+from nnexafs.ensemble_manifest import tensors_in
+from nnexafs.errors import UserError
 from nnexafs.representation import interpolation_matrix, operator, window_grid
 
 SHIFT_STEP_EV = 1.5
+BLOCK = 256
+"""Rows that are compared with all training directions at a time; all with all would not fit into memory."""
 
 
 def trajectory_means(dataset: xr.Dataset) -> xr.Dataset:
     """Mean chi, n(r) and angles of each trajectory's whole snapshots; a sample a trajectory, with its coordinates."""
     dataset = dataset.isel(sample=dataset["subset"].values == WHOLE)
     names, first, inverse = np.unique(dataset["state_point"].values, return_index=True, return_inverse=True)
-    weights = (inverse == np.arange(len(names))[:, None]).astype(float)
-    weights /= weights.sum(axis=1, keepdims=True)
+    share = 1 / np.bincount(inverse)[inverse]
+    weights = csr_array((share, (inverse, np.arange(len(inverse)))), shape=(len(names), len(inverse)))
     means = dataset.isel(sample=first).copy()
     for name in ("chi", "pair_distribution", "angle_distribution"):
         means[name] = (dataset[name].dims, weights @ dataset[name].values)
@@ -71,13 +77,16 @@ class Neighbours:
 
         It is the fraction of a spectrum (root mean square) that its best scaled neighbour leaves unexplained.
         """
-        return _sine((_unit(features) @ self.directions.T).max(axis=1))
+        return _sine(_blockwise(_unit(features), lambda rows, own: (own @ self.directions.T).max(axis=1)))
 
     def own_distances(self) -> np.ndarray:
         """Distance of each direction to the nearest one of another trajectory (B,)."""
-        cosine = self.directions @ self.directions.T
-        cosine[self.trajectory[:, None] == self.trajectory] = -1.0
-        return _sine(cosine.max(axis=1))
+        return _sine(_blockwise(self.directions, self._largest_cosine))
+
+    def _largest_cosine(self, rows: slice, directions: np.ndarray) -> np.ndarray:
+        cosine = directions @ self.directions.T
+        cosine[self.trajectory[rows, None] == self.trajectory] = -1.0
+        return cosine.max(axis=1)
 
     def save(self, path: Path) -> None:
         """Write as tensors, single precision."""
@@ -85,10 +94,26 @@ class Neighbours:
         torch.save({"directions": directions, "trajectory": torch.as_tensor(self.trajectory)}, path)
 
     @classmethod
-    def load(cls, path: Path) -> "Neighbours":
-        """Read what `save` wrote."""
-        saved = torch.load(path, weights_only=True)
-        return cls(saved["directions"].double().numpy(), saved["trajectory"].numpy())
+    def load(cls, path: Path, *, features: int) -> "Neighbours":
+        """Read what `save` wrote for spectra of so many features; UserError for anything else."""
+        saved = tensors_in(path, what="training directions")
+        directions, trajectory = saved.get("directions"), saved.get("trajectory")
+        if (
+            directions is None
+            or directions.ndim != 2
+            or directions.shape[1] != features
+            or not len(directions)
+        ):
+            raise UserError(f"{path}: does not hold training directions of {features} features; train again")
+        if trajectory is None or trajectory.shape != directions.shape[:1]:
+            raise UserError(f"{path}: does not say whose the training directions are; train again")
+        return cls(directions.double().numpy(), trajectory.numpy())
+
+
+def _blockwise(rows: np.ndarray, call: Callable[[slice, np.ndarray], np.ndarray]) -> np.ndarray:
+    """What `call` returns for some rows, given their place and themselves, for all of them."""
+    places = [slice(start, start + BLOCK) for start in range(0, len(rows), BLOCK)]
+    return np.concatenate([call(place, rows[place]) for place in places])
 
 
 def _unit(features: np.ndarray) -> np.ndarray:

@@ -25,6 +25,7 @@ TARGETS = {"pair": "pair_distribution", "angle": "angle_distribution"}
 UNITS = {"pair": "1/angstrom", "angle": "1/degree"}
 SHELL_UNITS = {"R1_angstrom": "angstrom", "N1": "1", "sigma2_1_angstrom2": "angstrom2"}
 NO_SHIFT = np.zeros(1)
+BLOCK = 64
 
 Answer = dict[str, np.ndarray]
 """`pair` (S, R) and `angle` (S, A): n(r) and bond angles of S samples."""
@@ -124,8 +125,10 @@ def look_ups(
 
 
 def _nearest(features: np.ndarray, bank: np.ndarray) -> np.ndarray:
-    """Number of the row of `bank` nearest to each row of `features` (Euclidean)."""
-    return ((bank**2).sum(axis=1) - 2 * features @ bank.T).argmin(axis=1)
+    """Number of the row of `bank` nearest to each row of `features` (Euclidean), a block of rows at a time."""
+    size = (bank**2).sum(axis=1)
+    blocks = [features[start : start + BLOCK] for start in range(0, len(features), BLOCK)]
+    return np.concatenate([(size - 2 * block @ bank.T).argmin(axis=1) for block in blocks])
 
 
 def _metrics(case: Case, prediction: Prediction, baselines: dict[str, Answer]) -> dict:

@@ -5,13 +5,15 @@ import json
 import os
 import shutil
 import tempfile
-from collections.abc import Iterator
+from collections.abc import Collection, Iterator
 from contextlib import contextmanager
 from pathlib import Path
-
-import xarray as xr
+from typing import TYPE_CHECKING
 
 from nnexafs.errors import UserError
+
+if TYPE_CHECKING:  # the Snakefile imports this module at each start of each job
+    import xarray as xr
 
 
 @contextmanager
@@ -57,7 +59,7 @@ def write_json(path: Path, value: object) -> None:
     write_text(path, json.dumps(value, indent=2, allow_nan=False) + "\n")
 
 
-def write_dataset(path: Path, dataset: xr.Dataset) -> None:
+def write_dataset(path: Path, dataset: "xr.Dataset") -> None:
     """Write a labelled dataset as NetCDF (HDF5), compressed."""
     compression = {
         name: {"zlib": True, "complevel": 4}
@@ -68,15 +70,29 @@ def write_dataset(path: Path, dataset: xr.Dataset) -> None:
         dataset.to_netcdf(temporary, engine="h5netcdf", encoding=compression)
 
 
-def read_dataset(path: Path, *, what: str) -> xr.Dataset:
-    """Load a NetCDF file into memory; `what` names it in the error ("trajectory", "dataset")."""
+def read_dataset(path: Path, *, what: str, names: Collection[str] | None = None) -> "xr.Dataset":
+    """Load a NetCDF file into memory; `what` names it in the error ("trajectory", "dataset").
+
+    With `names`, no more of its variables than those; attributes always. UserError where it is not whole.
+    """
+    from nnexafs import netcdf
+
+    with readable(path, what=what):
+        return netcdf.load(path, names=names)
+
+
+@contextmanager
+def readable(path: Path, *, what: str) -> Iterator[None]:
+    """UserError where there is no such file, or the block finds that it is no whole NetCDF file."""
+    from nnexafs.netcdf import UNREADABLE
+
     if not Path(path).is_file():
         raise UserError(f"{path}: no such {what} file")
     try:
-        with xr.open_dataset(path, engine="h5netcdf") as dataset:
-            return dataset.load()
-    except (OSError, ValueError, KeyError) as error:
-        raise UserError(f"{path}: not a readable {what} (NetCDF) file: {error}") from error
+        yield
+    except UNREADABLE as error:
+        reason = " ".join(str(error).split()) or type(error).__name__
+        raise UserError(f"{path}: not a readable {what} (NetCDF) file: {reason}") from error
 
 
 def read_json(path: Path, *, what: str) -> dict:

@@ -15,8 +15,17 @@ from pathlib import Path
 
 PACKAGE = Path(__file__).parent
 # Their values reach a stage as parameters or not at all; an edit there must not redo the campaign.
-TRANSPARENT = set("config errors files incidents orphans provenance record restart statepoints".split()) | {
-    ""
+TRANSPARENT = {
+    "",
+    "config",
+    "errors",
+    "files",
+    "incidents",
+    "orphans",
+    "provenance",
+    "record",
+    "restart",
+    "statepoints",
 }
 # The modules that each stage calls; with what they import they are the code that a result stands on.
 STAGES = {
@@ -24,7 +33,7 @@ STAGES = {
     "freeze": ("scattering.feff", "structures"),
     "tables": ("scattering.tables",),
     "exafs": ("exafs",),
-    "dataset": ("dataset",),
+    "dataset": ("dataset_file",),
     "track": (),
     "train": ("training",),
     "study": ("study",),

@@ -15,8 +15,7 @@ def dataset(spectra: tuple[Path, ...], configs: tuple[Path, ...], out: Path) -> 
     """Gather SPECTRA files into one dataset, split by trajectory."""
     from nnexafs import leaves
     from nnexafs.config import load
-    from nnexafs.dataset import assemble
-    from nnexafs.files import write_dataset
+    from nnexafs.dataset_file import write
     from nnexafs.record import recorded
 
     settings = load(*configs)
@@ -24,9 +23,8 @@ def dataset(spectra: tuple[Path, ...], configs: tuple[Path, ...], out: Path) -> 
     with recorded(
         out, stage="dataset", inputs=spectra, settings=leaves.dataset(settings), config=settings
     ) as record:
-        gathered = assemble(list(spectra), settings=settings.dataset, campaign=settings.campaign, seed=seed)
-        record.describe(hash=gathered.attrs["hash"], seed=seed)
-        write_dataset(out, gathered)
+        written = write(out, list(spectra), settings=settings.dataset, campaign=settings.campaign, seed=seed)
+        record.describe(hash=written["hash"], seed=seed)
 
 
 @click.command()
@@ -50,7 +48,7 @@ def track(dataset_file: Path, configs: tuple[Path, ...], results: Path, out: Pat
             campaign=settings.campaign,
             results=results,
             config=settings.model_dump(mode="json"),
-            dataset_hash=read_dataset(dataset_file, what="dataset").attrs["hash"],
+            dataset_hash=read_dataset(dataset_file, what="dataset", names=()).attrs["hash"],
         )
         record.describe(run_id=ids["run_id"], tracking_uri=ids["tracking_uri"])
         write_json(out, ids)
@@ -67,7 +65,8 @@ def train(dataset_file: Path, configs: tuple[Path, ...], fold: int, run: Path | 
     """Train the network of one fold of DATASET."""
     from nnexafs import leaves
     from nnexafs.config import load
-    from nnexafs.files import read_dataset, read_json
+    from nnexafs.dataset_file import read
+    from nnexafs.files import read_json
     from nnexafs.record import recorded, restart_folder
     from nnexafs.training import train_fold
 
@@ -76,7 +75,7 @@ def train(dataset_file: Path, configs: tuple[Path, ...], fold: int, run: Path | 
     with recorded(
         out, stage="train", inputs=inputs, settings=leaves.training(settings, fold), config=settings
     ) as record:
-        samples = read_dataset(dataset_file, what="dataset")
+        samples = read(dataset_file)
         tracker = None
         if run:
             from nnexafs.tracking import FoldTracker
@@ -164,7 +163,7 @@ def study(dataset_file: Path, configs: tuple[Path, ...], name: str, run: Path | 
 def ensemble(folds: tuple[Path, ...], dataset_file: Path, configs: tuple[Path, ...], out: Path) -> None:
     """Gather the trained FOLDS (folders) into one folder that predicts on its own."""
     from nnexafs.config import load
-    from nnexafs.files import read_dataset
+    from nnexafs.dataset_file import read
     from nnexafs.predictor import assemble_ensemble
     from nnexafs.record import recorded
 
@@ -172,7 +171,7 @@ def ensemble(folds: tuple[Path, ...], dataset_file: Path, configs: tuple[Path, .
     with recorded(out, stage="ensemble", inputs=[*folds, dataset_file], config=settings):
         manifest = assemble_ensemble(
             list(folds),
-            read_dataset(dataset_file, what="dataset"),
+            read(dataset_file),
             out,
             representation=settings.representation,
             augmentation=settings.augmentation,

@@ -10,6 +10,7 @@ import xarray as xr
 import yaml
 from ase import Atoms
 
+from nnexafs import dataset_file
 from nnexafs.config import CampaignConfig, Distributions, Measurement, validate
 from nnexafs.distributions import angle_distribution, angle_grid, first_shell, pair_distribution, r_grid
 from nnexafs.errors import UserError
@@ -79,7 +80,7 @@ def campaign(folder: Path) -> Campaign:
         folder=folder,
         config=config,
         runs=runs,
-        dataset=read_dataset(folder / "dataset" / "dataset.nc", what="dataset"),
+        dataset=dataset_file.read(folder / "dataset" / "dataset.nc", variables=()),
         evaluation=read_dataset(folder / "evaluation" / "evaluation.nc", what="evaluation"),
         metrics=read_json(folder / "evaluation" / "metrics.json", what="metrics"),
         histories=[pd.read_csv(path / "history.csv") for path in fold_folders],
