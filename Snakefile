@@ -35,7 +35,8 @@ IN_DATASET = statepoints.of_campaign(campaign)
 
 # The package runs from the checkout in the environment of the snakemake command, or of the rule with --sdm conda.
 PREFIX = f"export PYTHONPATH='{workflow.basedir}/workflow' OMP_NUM_THREADS=1 OPENBLAS_NUM_THREADS=1 MKL_NUM_THREADS=1 "
-PREFIX += f"NNEXAFS_RUN={os.getpid()}; "
+# Jobs write to their logs, and why they failed to the screen as well (with `quiet` Snakemake keeps failed logs to itself).
+PREFIX += f"NNEXAFS_RUN={os.getpid()} NNEXAFS_SCREEN=3; exec 3>&2; "
 if not workflow.deployment_settings.deployment_method:
     PREFIX += f"export PATH='{Path(sys.executable).parent}':\"$PATH\"; "
 shell.prefix(f"set -euo pipefail; {PREFIX}")

@@ -4,7 +4,7 @@ from pathlib import Path
 
 import click
 
-from nnexafs.cli.common import Folder, InFile, say
+from nnexafs.cli.common import Folder, InFile, on_screen, say
 
 
 @click.command()
@@ -43,6 +43,8 @@ def verify(
         verification.set_damaged_aside(found, report=say)
     for line in found.lines():
         say(line)
+        if not found.sound:
+            on_screen(line)
     if found.problems:
         (folder / "verified.json").unlink(missing_ok=True)
     if not found.sound:

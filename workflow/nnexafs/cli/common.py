@@ -2,10 +2,11 @@
 
 import errno
 import logging
+import os
 import signal
 import sys
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 
 import click
@@ -14,6 +15,7 @@ from nnexafs.errors import PhysicsError, UserError
 from nnexafs.incidents import LOGGER
 from nnexafs.progress import Advance, Progress, in_lines
 
+SCREEN = "NNEXAFS_SCREEN"
 NO_SPACE = {errno.ENOSPC, errno.EDQUOT, errno.EFBIG}
 
 InFile = click.Path(dir_okay=False, path_type=Path)
@@ -78,6 +80,11 @@ class Commands(click.Group):
                 raise
             place = f"{error.filename}: " if error.filename else ""
             refuse(context, f"{place}no space left to write; free some and run the same command again")
+        except (click.exceptions.Exit, click.ClickException, click.Abort):
+            raise
+        except Exception as error:
+            on_screen(f"nnexafs {context.invoked_subcommand}: {type(error).__name__}: {error} (see its log)")
+            raise
         finally:
             LOGGER.removeHandler(spoken)
 
@@ -85,5 +92,18 @@ class Commands(click.Group):
 def refuse(context: click.Context, reason: str) -> None:
     """End with one line on standard error and exit code 2."""
     stage = f" {context.invoked_subcommand}" if context.invoked_subcommand else ""
-    click.echo(f"nnexafs{stage}: error: {' '.join(reason.split())}", err=True)
+    line = f"nnexafs{stage}: error: {' '.join(reason.split())}"
+    click.echo(line, err=True)
+    on_screen(line)
     context.exit(2)
+
+
+def on_screen(line: str) -> None:
+    """Say it where the workflow's user looks, too: a job's own output goes to its log.
+
+    The workflow gives its jobs the screen as a descriptor (NNEXAFS_SCREEN).
+    """
+    descriptor = os.environ.get(SCREEN, "")
+    if descriptor.isdigit():
+        with suppress(OSError):
+            os.write(int(descriptor), f"{line}\n".encode())
