@@ -15,6 +15,9 @@ import pytest
 from disturbed import BIN, LATE_STAGES, OVERLAY, Campaign, copied, prepared, wait_for
 from mlflow import MlflowClient
 
+# MLflow's own type hints make it warn when its client is first used.
+pytestmark = pytest.mark.filterwarnings("ignore:.*type hint.*:UserWarning")
+
 FOLDS = 5
 AWAY_SECONDS = 60
 

@@ -34,10 +34,12 @@ def test_a_second_run_is_told_who_runs(tmp_path: Path):
         assert f"process {process.pid} on" in (campaign_lock.holder(tmp_path / "nickel") or "")
         with pytest.raises(UserError, match=f"is being run by process {process.pid} on .*; wait for it"):
             campaign_lock.hold(tmp_path / "nickel")
-        campaign_lock.hold(tmp_path / "iron")
+        with holding(tmp_path / "iron") as other:
+            other.kill()
         process.kill()
     assert campaign_lock.holder(tmp_path / "nickel") is None
-    campaign_lock.hold(tmp_path / "nickel")
+    with holding(tmp_path / "nickel") as process:
+        process.kill()
 
 
 def test_looking_makes_nothing(tmp_path: Path):
