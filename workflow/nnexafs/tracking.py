@@ -191,7 +191,9 @@ class FoldTracker:
         try:
             _log_params(client, run_id, self.config)
             _log_history(client, run_id, history, started)
-            _log_metrics(client, run_id, metrics)
+            # Under its own name the best loss would be one more point of the learning curve.
+            best = {"best_validation_loss": metrics.get("validation_loss")}
+            _log_metrics(client, run_id, {**metrics, "validation_loss": None, **best})
             client.log_dict(run_id, dict(self.config), "config.json")
             client.log_dict(run_id, metrics, "metrics.json")
             client.log_figure(run_id, learning_curve(history, metrics["best_epoch"]), "learning_curve.png")
