@@ -43,9 +43,9 @@ def yaml_lines(model: BaseModel, indent: int = 0) -> Iterator[str]:
         elif isinstance(value, dict) and any(map(is_model, (value | default_of(field)).values())):
             yield f"{pad}{name}:"
             for entry, content in value.items():
-                yield f"{pad}  {entry}:"
+                yield f"{pad}  {flow(entry)}:"
                 yield from yaml_lines(content, indent + 2)
-            yield from (f"{pad}  {entry}: null" for entry in default_of(field) if entry not in value)
+            yield from (f"{pad}  {flow(entry)}: null" for entry in default_of(field) if entry not in value)
         else:
             yield f"{pad}{name}: {flow(model.model_dump(mode='json')[name])}"
         if indent == 0:

@@ -1,7 +1,6 @@
 """The trained ensemble on disk: assembled from the folds, loaded and used without the campaign around it."""
 
 import hashlib
-import pickle
 from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import cached_property
@@ -14,13 +13,12 @@ import xarray as xr
 
 from nnexafs.config import Augmentation, Network, Representation
 from nnexafs.domain import Neighbours, training_domain
+from nnexafs.ensemble_manifest import FORMAT, read_manifest, tensors_in
 from nnexafs.errors import UserError
-from nnexafs.files import read_json, replacing_folder, sha256_of_files, write_json
+from nnexafs.files import read_json, replacing_folder, write_json
 from nnexafs.network import StructureNetwork, smoothing_bins
 from nnexafs.provenance import git_commit, versions
 from nnexafs.representation import operator, window_grid
-
-FORMAT = 1
 
 
 @dataclass(frozen=True)
@@ -78,22 +76,11 @@ class Ensemble:
         UserError when it is missing, of an unknown format, or changed since it was written.
         """
         folder = Path(folder)
-        if not (folder / "manifest.json").is_file():
-            raise UserError(f"{folder}: not an ensemble folder (no manifest.json); run the train stage")
-        manifest = read_json(folder / "manifest.json", what="ensemble manifest")
-        if manifest.get("format") != FORMAT:
-            raise UserError(
-                f"{folder}: ensemble format {manifest.get('format')} is unknown (expected {FORMAT}); use the "
-                f"nnexafs that wrote it ({manifest.get('versions', {}).get('nnexafs', '?')})"
-            )
-        missing = {"files", "architecture", "grids", "representation", "training_domain"} - manifest.keys()
-        if missing:
-            raise UserError(f"{folder}: incomplete manifest ({', '.join(sorted(missing))}); train again")
-        for name, expected in manifest["files"].items():
-            _check_file(folder / name, expected)
+        manifest = read_manifest(folder)
         names = sorted((name for name in manifest["files"] if name.startswith("fold")), key=_fold_number)
         networks = [_network(folder / name, manifest) for name in names]
-        return cls(networks, manifest, Neighbours.load(folder / "neighbours.pt"))
+        features = manifest["architecture"]["features"]
+        return cls(networks, manifest, Neighbours.load(folder / "neighbours.pt", features=features))
 
     @cached_property
     def representation(self) -> Representation:
@@ -136,19 +123,12 @@ def _fold_number(name: str) -> int:
     return int(name.removeprefix("fold").removesuffix(".pt"))
 
 
-def _check_file(path: Path, expected: str) -> None:
-    if not path.is_file():
-        raise UserError(f"{path}: missing from the ensemble; copy the whole folder")
-    if sha256_of_files([path]) != expected:
-        raise UserError(f"{path}: changed since the ensemble was written; copy the folder again or retrain")
-
-
 def _network(path: Path, manifest: Mapping) -> StructureNetwork:
-    architecture = manifest["architecture"]
-    network = StructureNetwork(**architecture)
+    tensors = tensors_in(path, what="the network of this ensemble")
+    network = StructureNetwork(**manifest["architecture"])
     try:
-        network.load_state_dict(torch.load(path, weights_only=True, map_location="cpu"))
-    except (RuntimeError, pickle.UnpicklingError, EOFError) as error:
+        network.load_state_dict(tensors)
+    except RuntimeError as error:
         reason = str(error).splitlines()[0]
         raise UserError(f"{path}: does not hold the network of this ensemble: {reason}") from error
     return network.eval()

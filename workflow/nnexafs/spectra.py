@@ -1,7 +1,8 @@
 """Measured spectra: repeats averaged, background removed by larch, chi(k) on the campaign's grid."""
 
 import json
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from pathlib import Path
 
 import numpy as np
@@ -11,17 +12,20 @@ from scipy.interpolate import CubicSpline
 from nnexafs.atomic_decay import ELECTRON_K2_PER_EV, decay
 from nnexafs.config import Background, Measurement
 from nnexafs.errors import UserError
-from nnexafs.files import sha256_of_files
+from nnexafs.files import read_dataset, sha256_of_files
+from nnexafs.one_line import one_line
 from nnexafs.spectra_checks import (
     check_chi_amplitude,
     check_e0,
     check_edge_covered,
     check_k_range,
+    check_no_glitch,
     check_rises,
 )
 from nnexafs.spectra_reading import Scan, quiet_larch, read_scan
 
 OVERLAP_FRACTION = 0.8
+LARGEST_CHI = 1e3
 
 
 def read(paths: Sequence[Path], measurement: Measurement) -> list[Scan]:
@@ -44,6 +48,30 @@ def read(paths: Sequence[Path], measurement: Measurement) -> list[Scan]:
                 f"{first.x[0]:g} to {first.x[-1]:g}; repeats must be of one range"
             )
     return scans
+
+
+def read_processed(path: Path) -> xr.Dataset:
+    """A file of `nnexafs spectrum` (what `process` returns); UserError for any other NetCDF file."""
+    dataset = read_dataset(path, what="measured spectrum")
+    if missing := [name for name in ("k", "chi_repeats") if name not in dataset.variables]:
+        raise UserError(f"{path}: no variable {missing[0]}; expected a file of nnexafs spectrum")
+    k, chi = dataset["k"], dataset["chi_repeats"]
+    if (
+        k.dims != ("k",)
+        or chi.dims != ("repeat", "k")
+        or not chi.size
+        or {k.dtype.kind, chi.dtype.kind} - {"f"}
+    ):
+        raise UserError(
+            f"{path}: expected numbers k(k) and chi_repeats(repeat, k), as nnexafs spectrum writes them"
+        )
+    if not (np.isfinite(k.values).all() and k.values[0] >= 0 and (np.diff(k.values) > 0).all()):
+        raise UserError(
+            f"{path}: expected k that rises from 0 or above; write the file anew with nnexafs spectrum"
+        )
+    if not np.nanmax(np.abs(chi.values), initial=0) < LARGEST_CHI:
+        raise UserError(f"{path}: chi beyond {LARGEST_CHI:g}; write the file anew with nnexafs spectrum")
+    return dataset
 
 
 def process(
@@ -99,13 +127,14 @@ def _from_mu(
 ) -> xr.Dataset:
     for scan in scans:
         check_edge_covered(scan.x, element=element, edge=edge, path=scan.file)
+        check_no_glitch(scan.x, scan.y, path=scan.file)
     energy = _common_grid(scans)
     repeats = np.array([np.interp(energy, scan.x, scan.y) for scan in scans])
-    mean = extract(energy, repeats.mean(axis=0), background, path=scans[0].file)
-    if background.e0_ev is None:
-        check_e0(mean.e0, element=element, edge=edge, path=scans[0].file)
-    check_rises(energy, mean.mu, e0_ev=mean.e0, path=scans[0].file)
-    fixed = background.model_copy(update={"e0_ev": float(mean.e0)})
+    averaged = repeats.mean(axis=0)
+    e0_ev = _edge_position(energy, averaged, background, element=element, edge=edge, path=scans[0].file)
+    check_rises(energy, averaged, e0_ev=e0_ev, path=scans[0].file)
+    fixed = background.model_copy(update={"e0_ev": e0_ev})
+    mean = extract(energy, averaged, fixed, path=scans[0].file)
     each = [extract(energy, mu, fixed, path=scan.file) for mu, scan in zip(repeats, scans, strict=True)]
     dataset = _chi_dataset(k_grid, (mean.k, mean.chi), [(one.k, one.chi) for one in each])
     curves = {"mu": mean.mu, "norm": mean.norm, "background": mean.bkg}
@@ -127,6 +156,34 @@ def _from_chi(
     return dataset.assign_attrs(kind="chi")
 
 
+def _edge_position(
+    energy: np.ndarray, mu: np.ndarray, background: Background, *, element: str, edge: str, path: Path
+) -> float:
+    """E0, eV: the one that is given, or the steepest rise where that is near the tabulated edge."""
+    if background.e0_ev is not None:
+        _check_inside(energy, background.e0_ev, path=path)
+        return background.e0_ev
+    e0_ev = steepest_rise_ev(energy, mu, path=path)
+    check_e0(e0_ev, element=element, edge=edge, path=path)
+    return e0_ev
+
+
+def _check_inside(energy: np.ndarray, e0_ev: float, *, path: Path) -> None:
+    if not energy[0] < e0_ev < energy[-1]:
+        raise UserError(f"{path}: background.e0_ev {e0_ev:g} is outside {energy[0]:g} to {energy[-1]:g} eV")
+
+
+def steepest_rise_ev(energy: np.ndarray, mu: np.ndarray, *, path: Path) -> float:
+    """E0 as larch finds it, the maximum of the smoothed derivative; UserError where there is none."""
+    from larch.xafs import find_e0
+
+    with _larch("find the edge", path):
+        e0_ev = float(find_e0(energy.copy(), mu=mu.copy()))
+    if not energy[0] < e0_ev < energy[-1]:
+        raise UserError(f"{path}: no edge found; look at the scan, or give background.e0_ev")
+    return e0_ev
+
+
 def extract(energy: np.ndarray, mu: np.ndarray, background: Background, *, path: Path) -> object:
     """Larch's pre-edge, normalisation and autobk of one mu(E); returns its group.
 
@@ -137,24 +194,35 @@ def extract(energy: np.ndarray, mu: np.ndarray, background: Background, *, path:
     from larch.xafs import autobk, pre_edge
 
     e0 = background.e0_ev
-    if e0 is not None and not energy[0] < e0 < energy[-1]:
-        raise UserError(f"{path}: background.e0_ev {e0:g} is outside {energy[0]:g} to {energy[-1]:g} eV")
+    if e0 is not None:
+        _check_inside(energy, e0, path=path)
     group = Group(energy=energy.copy(), mu=mu.copy())
-    try:
-        with quiet_larch():
-            pre_edge(group, e0=e0)
-            autobk(
-                group,
-                rbkg=background.rbkg_angstrom,
-                kweight=background.k_weight,
-                kmax=background.k_max_per_angstrom,
-            )
-    except Exception as error:  # larch and its fits raise what they stumble over
-        text = " ".join(str(error).split())[:200]
-        raise UserError(f"{path}: larch cannot remove the background: {text}") from error
+    # A scan that no spline fits keeps larch busy for up to a minute: it allows 2,000 evaluations a knot.
+    with _larch("remove the background", path):
+        pre_edge(group, e0=e0)
+        autobk(
+            group,
+            rbkg=background.rbkg_angstrom,
+            kweight=background.k_weight,
+            kmax=background.k_max_per_angstrom,
+        )
     if not np.isfinite(group.chi).all() or len(group.k) < 30:
         raise UserError(f"{path}: background removal gave no usable chi(k); look at the scan and at E0")
     return group
+
+
+@contextmanager
+def _larch(task: str, path: Path) -> Iterator[None]:
+    """A call of larch: silent, and one UserError for whatever it stumbles over."""
+    try:
+        with quiet_larch():
+            yield
+    except TypeError as error:  # its fit gave up, and it looks for the errors of what was not found
+        raise UserError(
+            f"{path}: larch cannot {task}: its fit does not converge; look for glitches"
+        ) from error
+    except Exception as error:
+        raise UserError(f"{path}: larch cannot {task}: {one_line(error)}") from error
 
 
 def _common_grid(scans: Sequence[Scan]) -> np.ndarray:

@@ -14,6 +14,12 @@ SAME_POINT = {"mu": 1e-3, "chi": 1e-6}  # eV, per angstrom
 BACKWARD_FRACTION = 0.1
 BELOW_EDGE_EV = 30.0
 ABOVE_EDGE_EV = 150.0
+# Farther above an edge nobody measures EXAFS, and larch fits a knot of the background for every 1.6 per angstrom.
+FARTHEST_EV = 5000.0
+LARGEST_K_PER_ANGSTROM = 80.0
+LARGEST_ENERGY_EV = 1e6
+LARGEST_SIGNAL = 1e15
+GLITCH_FACTOR = 30.0
 E0_TOLERANCE_EV = 40.0
 
 
@@ -30,6 +36,16 @@ def check_numbers(x: np.ndarray, y: np.ndarray, *, kind: Kind, path: Path) -> No
         )
     if len(x) < MINIMUM_POINTS[kind]:
         raise UserError(f"{path}: only {len(x)} points; expected at least {MINIMUM_POINTS[kind]} of {kind}")
+    if np.abs(y).max() > LARGEST_SIGNAL:
+        raise UserError(
+            f"{path}: {kind} reaches {np.abs(y).max():.3g}; is it the right column (signal_column)?"
+        )
+    if kind == "mu" and np.abs(x).max() > LARGEST_ENERGY_EV:
+        raise UserError(f"{path}: energies to {np.abs(x).max():.3g} eV; is it the right column (energy_column)?")
+    if kind == "chi" and np.abs(x).max() > LARGEST_K_PER_ANGSTROM:
+        raise UserError(
+            f"{path}: k from {x.min():g} to {x.max():g} per angstrom; expected at most {LARGEST_K_PER_ANGSTROM:g}"
+        )
     if kind == "mu" and 1 < x.max() < 200 and x.min() > 1:
         raise UserError(
             f"{path}: energies from {x.min():g} to {x.max():g} look like keV; multiply them by 1000 (eV)"
@@ -80,6 +96,11 @@ def check_edge_covered(energy: np.ndarray, *, element: str, edge: str, path: Pat
             f"({tabulated:.1f} eV) from {BELOW_EDGE_EV:g} eV below to {ABOVE_EDGE_EV:g} eV above; "
             "check element, edge and energy_column"
         )
+    if energy[-1] > tabulated + FARTHEST_EV:
+        raise UserError(
+            f"{path}: energies reach {energy[-1]:.6g} eV, more than {FARTHEST_EV:g} eV above the {element} {edge} "
+            "edge; remove the rows that are wrong, or check energy_column"
+        )
 
 
 def check_e0(e0_ev: float, *, element: str, edge: str, path: Path) -> None:
@@ -100,6 +121,17 @@ def check_rises(energy: np.ndarray, mu: np.ndarray, *, e0_ev: float, path: Path)
         raise UserError(
             f"{path}: the signal does not rise at the edge ({e0_ev:.1f} eV); expected mu(E) = ln(I0/I) "
             "or fluorescence; check signal_column, or incident_columns and transmitted_columns"
+        )
+
+
+def check_no_glitch(energy: np.ndarray, mu: np.ndarray, *, path: Path) -> None:
+    """Refuse single points far beyond all others: the background's fit would follow them, for minutes."""
+    low, median, high = np.percentile(mu, (5, 50, 95))
+    worst = int(np.argmax(np.abs(mu - median)))
+    if abs(mu[worst] - median) > GLITCH_FACTOR * (high - low):
+        raise UserError(
+            f"{path}: mu is {mu[worst]:.4g} at {energy[worst]:.1f} eV, where nearly all others are within {low:.4g} "
+            f"to {high:.4g}; remove the glitch"
         )
 
 

@@ -8,12 +8,14 @@ import numpy as np
 
 from nnexafs.config import Measurement
 from nnexafs.errors import UserError
+from nnexafs.one_line import one_line
 from nnexafs.spectra_checks import Kind
 
 ENERGY_LABELS = ("energy", "energy_ev", "e", "ev", "en")
 MU_LABELS = ("mu", "xmu", "mud_tr", "mutrans", "mu_trans", "mud", "mux", "norm", "flat", "mufluor", "mud_fl")
 CHI_LABELS = ("chi", "chi_k", "chik0")
 INCIDENT_LABELS = ("i0",)
+SHOWN_COLUMNS = 20
 TRANSMITTED_LABELS = ("itrans", "itr", "it", "i1")
 
 
@@ -26,7 +28,10 @@ class Table:
 
     def describe(self) -> str:
         """The columns as `0 pointind, 1 energy, ...`, for error messages."""
-        return ", ".join(f"{number} {label}" for number, label in enumerate(self.labels))
+        shown = ", ".join(f"{number} {label}" for number, label in enumerate(self.labels[:SHOWN_COLUMNS]))
+        return one_line(shown) + (
+            f", ... {len(self.labels)} columns" if len(self.labels) > SHOWN_COLUMNS else ""
+        )
 
 
 def column_arrays(table: Table, path: Path, measurement: Measurement) -> tuple[Kind, np.ndarray, np.ndarray]:

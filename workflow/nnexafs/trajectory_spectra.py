@@ -4,7 +4,6 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Literal
 
-import ase.io
 import numpy as np
 import xarray as xr
 from ase import Atoms
@@ -20,41 +19,17 @@ from nnexafs.scattering.ensemble import (
     Scattering,
     Snapshot,
     absorbers_of,
-    check_frame,
     correction_of,
     expansion_of,
     feff_of,
 )
 from nnexafs.scattering.feff_input import Edge, check_edge
+from nnexafs.trajectory_reading import frames_of as frames_of
 
 R_STEP_ANGSTROM = 0.02
 
 
-# --- reading -----------------------------------------------------------------------------------
-
-
-def frames_of(path: Path, index: str = ":") -> list[Atoms]:
-    """The frames of a trajectory file (extxyz, .traj, XDATCAR, LAMMPS dump, whatever ASE reads).
-
-    `index` is ASE's slice, such as `-100::10`. UserError naming the frame for a frame that is not a
-    periodic arrangement of separate atoms.
-    """
-    if not Path(path).is_file():
-        raise UserError(f"{path}: no such trajectory file")
-    try:
-        frames = ase.io.read(path, index=index)
-    except Exception as error:  # every format of ASE's raises its own
-        raise UserError(f"{path}: ASE cannot read '{index}' of it: {type(error).__name__} {error}") from error
-    frames = [frames] if isinstance(frames, Atoms) else frames
-    if not frames:
-        raise UserError(f"{path}: no frames at index '{index}'")
-    for number, atoms in enumerate(frames):
-        check_frame(
-            atoms,
-            place=f"{path}: frame {number} of '{index}'",
-            remedy="expected positions and cell in angstrom of separate atoms; leave the frame out or mend it",
-        )
-    return frames
+# --- absorbers ---------------------------------------------------------------------------------
 
 
 def snapshots_of(frames: Sequence[Atoms], absorber: str) -> list[Snapshot]:

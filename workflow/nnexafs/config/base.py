@@ -5,12 +5,16 @@ from typing import Annotated, Literal
 
 import numpy as np
 from ase.data import atomic_numbers
-from pydantic import BaseModel, BeforeValidator, ConfigDict, Field
+from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field
 
 PhaseName = Literal["fcc", "hcp", "bcc", "diamond", "liquid"]
 Range = tuple[float, float]
 Positive = Annotated[float, Field(gt=0)]
 Count = Annotated[int, Field(ge=1)]
+# Names become folders, words of shell commands and Snakemake's wildcards.
+NAME = r"^[A-Za-z0-9](\.?[A-Za-z0-9_-]){0,79}$"
+Name = Annotated[str, Field(pattern=NAME)]
+LONGEST_SPAN = 100_000
 
 
 def key(default: object, description: str, **limits) -> object:
@@ -27,6 +31,18 @@ def ordered(low_high: Range) -> Range:
     if low >= high:
         raise ValueError(f"expected [low, high] with low < high, got [{low:g}, {high:g}]")
     return low_high
+
+
+def input_path(path: str) -> str:
+    """A path of a file to read, wherever it lies; refuse what no file of a campaign is called."""
+    if not path.strip() or not path.isprintable():
+        raise ValueError(f"{path!r:.80} is not a path of a file; expected printable letters on one line")
+    if "{" in path or "}" in path:
+        raise ValueError(f"{path!r:.80}: Snakemake takes what is in braces for a wildcard; rename the file")
+    return path
+
+
+InputPath = Annotated[str, AfterValidator(input_path)]
 
 
 def without_null(entries: object) -> object:
@@ -63,6 +79,9 @@ class Span(Model):
             raise ValueError("a span has first, last, and one of step and count")
         if self.first >= self.last:
             raise ValueError(f"a span's first ({self.first:g}) must be below its last ({self.last:g})")
+        intervals = (self.last - self.first) / self.step if self.step else self.count
+        if not intervals < LONGEST_SPAN:
+            raise ValueError(f"a span of {intervals:.3g} values; expected fewer than {LONGEST_SPAN:,}")
         count = self.count or round((self.last - self.first) / self.step) + 1
         if self.step is not None and abs(self.first + (count - 1) * self.step - self.last) > 1e-6 * self.step:
             raise ValueError(f"a step of {self.step:g} does not lead from {self.first:g} to {self.last:g}")

@@ -1,10 +1,11 @@
 """The whole campaign, and what its sections must agree on."""
 
+from math import prod
 from typing import Annotated, Literal
 
 from pydantic import Field, ValidationError, field_validator, model_validator
 
-from nnexafs.config.base import Model, PhaseName, chemical_symbol, key, without_null
+from nnexafs.config.base import NAME, Model, Name, PhaseName, chemical_symbol, key, without_null
 from nnexafs.config.learning import (
     Augmentation,
     DatasetSettings,
@@ -27,16 +28,20 @@ from nnexafs.config.simulation import (
     SuttonChenPotential,
 )
 
+# A series' name begins the ids of its runs, up to the first minus.
+SeriesName = Annotated[str, Field(pattern=r"^[A-Za-z0-9][A-Za-z0-9_]{0,79}$")]
+MOST_STATE_POINTS = 100_000
+
 
 class CampaignConfig(Model):
     """A campaign, from the grid of state points to the measured spectra it inverts."""
 
-    campaign: str = key("nickel", "name; results go to results/<campaign>", pattern=r"^[A-Za-z0-9][\w.-]*$")
+    campaign: str = key("nickel", "name; results go to results/<campaign>", pattern=NAME)
     element: str = key("Ni", "absorbing element (and only species)")
     edge: Literal["K", "L3"] = key("K", "absorption edge")
     seed: int = key(2021, "seeds of every run derive from this and the state point's id", ge=0)
     phases: Phases = key(Phases(), "structures to simulate")
-    potentials: dict[str, Potential] = key(
+    potentials: dict[Name, Potential] = key(
         {"meam": MeamPotential(), "eam": EamPotential(), "sutton_chen": SuttonChenPotential()},
         "interatomic potentials, by a name of your choice",
     )
@@ -49,7 +54,7 @@ class CampaignConfig(Model):
     network: Network = key(Network(), "architecture")
     training: Training = key(Training(), "optimisation")
     tracking: Tracking = key(Tracking(), "experiment tracking")
-    measurements: dict[str, Measurement] = key(
+    measurements: dict[Name, Measurement] = key(
         {
             "ni_foil": Measurement(
                 files=[f"resources/foils/Ni_foil_EXAFS_61348_r{i}.dat" for i in (1, 2, 3)],
@@ -59,10 +64,10 @@ class CampaignConfig(Model):
         "measured spectra to invert, by a name of your choice; null drops one of the default campaign",
     )
     report: Report = key(Report(), "the report")
-    series: dict[Annotated[str, Field(pattern=r"^[A-Za-z0-9_]+$")], HeldOutSeries] = key(
+    series: dict[SeriesName, HeldOutSeries] = key(
         {}, "runs that are never in the dataset, which the networks read as they would a measurement"
     )
-    studies: dict[Annotated[str, Field(pattern=r"^[A-Za-z0-9_]+$")], Study] = key(
+    studies: dict[SeriesName, Study] = key(
         {}, "the training done otherwise, for comparison: representations, architectures, harder splits"
     )
 
@@ -79,6 +84,7 @@ class CampaignConfig(Model):
     @model_validator(mode="after")
     def consistent(self) -> "CampaignConfig":
         _check_potentials(self)
+        _check_size(self)
         _check_ranges(self)
         _check_studies(self)
         return self
@@ -116,6 +122,16 @@ def _check_potentials(config: CampaignConfig) -> None:
         if grid.potential not in config.potentials:
             known = ", ".join(config.potentials)
             raise ValueError(f"{place}.potential: '{grid.potential}' is not one of: {known}")
+
+
+def _check_size(config: CampaignConfig) -> None:
+    """A slip in a count must not fill the memory with state points."""
+    runs = sum(
+        prod((len(grid.temperatures_kelvin), len(grid.lattice_scales), grid.replicas))
+        for grid in config.grids().values()
+    )
+    if runs > MOST_STATE_POINTS:
+        raise ValueError(f"phases and series: {runs:,} runs; expected at most {MOST_STATE_POINTS:,}")
 
 
 def _check_studies(config: CampaignConfig) -> None:

@@ -1,10 +1,16 @@
 """From spectra to networks: split, representation, augmentation, architecture, optimisation, tracking."""
 
+import re
 from typing import Literal
 
 from pydantic import field_validator, model_validator
 
-from nnexafs.config.base import Count, Model, PhaseName, Positive, Range, key, ordered
+from nnexafs.config.base import NAME, Count, Model, PhaseName, Positive, Range, key, ordered
+
+# No file: or bare path: MLflow would keep its store there, outside the results.
+ADDRESS = re.compile(r"(?!file:)[a-z][a-z0-9+.]{1,40}://[\w.~:/?@%=&+,\[\]-]{1,500}", re.ASCII)
+
+LARGEST_RANGE = 40.0  # of k (per angstrom) and of R (angstrom)
 
 
 class DatasetSettings(Model):
@@ -27,16 +33,23 @@ class Representation(Model):
         "wavelet only: kappa sigma of the Morlet wavelet; its width in k is this / (2 R), in R it is R / this",
         ge=4,
     )
-    wavelet_k_step_per_angstrom: Positive = key(1.0, "wavelet only: grid in k, per angstrom")
-    wavelet_r_step_angstrom: Positive = key(0.2, "wavelet only: grid in R, angstrom")
+    wavelet_k_step_per_angstrom: Positive = key(1.0, "wavelet only: grid in k, per angstrom", ge=0.01)
+    wavelet_r_step_angstrom: Positive = key(0.2, "wavelet only: grid in R, angstrom", ge=0.01)
     k_range_per_angstrom: Range = key((3.0, 14.0), "window in k, per angstrom")
-    k_step_per_angstrom: Positive = key(0.05, "grid in k, per angstrom", le=0.2)
+    k_step_per_angstrom: Positive = key(0.05, "grid in k, per angstrom", ge=0.001, le=0.2)
     k_weight: int = key(2, "power of k that multiplies chi", ge=0, le=3)
     r_range_angstrom: Range = key(
         (1.0, 4.8), "window in R of the Fourier filter, angstrom (phase not corrected)"
     )
 
     _ordered = field_validator("k_range_per_angstrom", "r_range_angstrom")(ordered)
+
+    @field_validator("k_range_per_angstrom", "r_range_angstrom")
+    @classmethod
+    def measurable(cls, low_high: Range) -> Range:
+        if low_high[0] < 0 or low_high[1] > LARGEST_RANGE:
+            raise ValueError(f"expected a range within 0 to {LARGEST_RANGE:g}, got {list(low_high)}")
+        return low_high
 
 
 class Augmentation(Model):
@@ -110,7 +123,16 @@ class Tracking(Model):
     uri: str | None = key(
         None, "tracking server, such as http://127.0.0.1:5000; null: SQLite under results/mlflow"
     )
-    experiment: str | None = key(None, "name of the experiment; null: nnexafs-<campaign>")
+    experiment: str | None = key(None, "name of the experiment; null: nnexafs-<campaign>", pattern=NAME)
+
+    @field_validator("uri")
+    @classmethod
+    def address(cls, uri: str | None) -> str | None:
+        if uri is None:
+            return uri
+        if not ADDRESS.fullmatch(uri):
+            raise ValueError("expected the address of a server or database, such as http://127.0.0.1:5000")
+        return uri
 
 
 # --- studies -----------------------------------------------------------------------------------

@@ -4,7 +4,7 @@ from typing import Annotated, Literal
 
 from pydantic import Field, field_validator, model_validator
 
-from nnexafs.config.base import Count, Model, Positive, chemical_symbol, key, without_null
+from nnexafs.config.base import Count, InputPath, Model, Name, Positive, chemical_symbol, key, without_null
 
 
 class Background(Model):
@@ -30,7 +30,7 @@ class KnownShell(Model):
 class Measurement(Model):
     """One measured spectrum to invert (repeats are averaged)."""
 
-    files: list[str] = key([], "files of repeats, relative to the checkout", min_length=1)
+    files: list[InputPath] = key([], "files of repeats, relative to the checkout", min_length=1)
     group: str | None = key(None, "Athena project only: name of the group")
     kind: Literal["auto", "mu", "chi"] = key("auto", "mu(E) or chi(k); auto looks at the columns")
     energy_column: int | None = key(None, "number of the energy (or k) column from 0; null: by label")
@@ -76,7 +76,7 @@ class Measurement(Model):
 class Comparison(Model):
     """The test errors of another campaign, shown beside this one's."""
 
-    metrics: str = key(
+    metrics: InputPath = key(
         "",
         "that campaign's evaluation/metrics.json, relative to the checkout; numbers it does not hold are a dash",
         min_length=1,
@@ -94,7 +94,7 @@ class Comparison(Model):
 class Report(Model):
     """What the report shows beside the campaign's own results."""
 
-    compare_with: dict[str, Comparison] = key(
+    compare_with: dict[Name, Comparison] = key(
         {
             "feff_12_absorbers": Comparison(
                 metrics="resources/reference/nickel_feff_12_absorbers.json",

@@ -1,6 +1,7 @@
 """Config files: merged in order, validated, mistakes as one line."""
 
 import json
+from itertools import accumulate
 from pathlib import Path
 
 import yaml
@@ -9,6 +10,11 @@ from pydantic import ValidationError
 from nnexafs.config.base import Model
 from nnexafs.config.campaign import CampaignConfig
 from nnexafs.errors import UserError
+from nnexafs.one_line import one_line as shown
+
+LARGEST_BYTES = 256 * 2**10
+MOST_BRACKETS = 50
+MOST_VALUES = 200_000
 
 
 def one_line(error: ValidationError, source: str) -> str:
@@ -18,6 +24,7 @@ def one_line(error: ValidationError, source: str) -> str:
     message = problem["msg"].removeprefix("Value error, ")
     if problem["type"] == "extra_forbidden":
         message = "unknown key; see config/README.md for the keys there are"
+    place, message = shown(place, limit=120), shown(message)
     more = f" (and {len(error.errors()) - 1} more)" if len(error.errors()) > 1 else ""
     return f"{source}: {place + ': ' if place else ''}{message}{more}"
 
@@ -26,6 +33,7 @@ def validate(mapping: object, *, source: str = "config") -> CampaignConfig:
     """Turn a mapping into a config; a mistake raises UserError with the key and the remedy."""
     if not isinstance(mapping, dict):
         raise UserError(f"{source}: expected keys and values, got {type(mapping).__name__}")
+    check_size(mapping, source=source)
     try:
         return CampaignConfig.model_validate(mapping)
     except ValidationError as error:
@@ -45,16 +53,49 @@ def load(*paths: Path) -> CampaignConfig:
     """Read config files, each on top of the one before, all on top of the default campaign."""
     mapping: dict = CampaignConfig().model_dump(mode="json")
     for path in paths:
-        try:
-            content = yaml.safe_load(Path(path).read_text(encoding="utf-8")) or {}
-        except (OSError, UnicodeDecodeError) as error:
-            raise UserError(f"{path}: cannot read the config: {error}") from error
-        except yaml.YAMLError as error:
-            raise UserError(f"{path}: not valid YAML: {' '.join(str(error).split())}") from error
-        if not isinstance(content, dict):
-            raise UserError(f"{path}: expected keys and values, got {type(content).__name__}")
+        content = read_yaml(Path(path))
         mapping = merge(mapping, content)
     return validate(mapping, source=" + ".join(map(str, paths)) or "default config")
+
+
+def read_yaml(path: Path) -> dict:
+    """The keys and values of one config file, of plain YAML; UserError for anything else."""
+    try:
+        if path.stat().st_size > LARGEST_BYTES:
+            raise UserError(f"{path}: more than {LARGEST_BYTES >> 10} KiB; expected a config")
+        text = path.read_text(encoding="utf-8")
+        # PyYAML's time grows with the square of the depth.
+        if max(accumulate((letter in "[{") - (letter in "]}") for letter in text), default=0) > MOST_BRACKETS:
+            raise UserError(f"{path}: brackets nested more than {MOST_BRACKETS} deep; expected a config")
+        content = yaml.safe_load(text) or {}
+    except (OSError, UnicodeDecodeError) as error:
+        raise UserError(f"{path}: cannot read the config: {shown(error)}") from error
+    except UserError:
+        raise
+    except Exception as error:  # PyYAML raises a lot more than YAMLError for values that it cannot make
+        raise UserError(f"{path}: not valid YAML: {shown(error)}") from error
+    if not isinstance(content, dict):
+        raise UserError(f"{path}: expected keys and values, got {type(content).__name__}")
+    if "__use_yte__" in content:
+        raise UserError(f"{path}: __use_yte__ makes Snakemake run the file as a program; write plain YAML")
+    check_size(content, source=str(path))
+    return content
+
+
+def check_size(content: dict, *, source: str) -> None:
+    """Refuse what aliases (`*name`) blow up or tie into a ring: a few lines of YAML can be gigabytes of values."""
+    waiting, seen = [content], 0
+    while waiting:
+        value = waiting.pop()
+        seen += 1
+        if seen > MOST_VALUES:
+            raise UserError(
+                f"{source}: more than {MOST_VALUES:,} values, aliases written out; expected a config"
+            )
+        if isinstance(value, dict):
+            waiting += value.values()
+        elif isinstance(value, list | tuple | set):
+            waiting += value
 
 
 def canonical(model: Model) -> str:

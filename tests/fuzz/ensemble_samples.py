@@ -1,0 +1,69 @@
+"""A small ensemble with random weights, valid in every respect but what it says."""
+
+import hashlib
+import json
+from functools import cache
+from pathlib import Path
+
+import numpy as np
+import torch
+
+from nnexafs.config import CampaignConfig, Representation
+from nnexafs.network import StructureNetwork
+from nnexafs.representation import operator, window_grid
+
+R = np.arange(1.6, 5.5, 0.1)
+ANGLE = np.arange(5.0, 180.0, 10.0)
+
+
+@cache
+def features() -> int:
+    """Inputs of the networks."""
+    representation = Representation()
+    return len(operator(window_grid(representation), representation))
+
+
+def manifest_of(folder: Path, **changes: object) -> dict:
+    """A manifest whose checksums are those of the folder's files."""
+    manifest = {
+        "format": 1,
+        "campaign": "fake",
+        "element": "Ni",
+        "edge": "K",
+        "grids": {"r_angstrom": R.tolist(), "angle_degree": ANGLE.tolist()},
+        "representation": Representation().model_dump(mode="json"),
+        "architecture": {
+            "features": features(),
+            "r_bins": len(R),
+            "angle_bins": len(ANGLE),
+            "hidden_sizes": [8],
+        },
+        "training_domain": {"neighbour_distance": {"largest": 0.5}, "N1": [8.0, 13.0]},
+        "config": CampaignConfig().model_dump(mode="json"),
+        "versions": {"nnexafs": "0"},
+        "files": {path.name: digest(path) for path in sorted(folder.glob("*.pt"))},
+    }
+    return manifest | changes
+
+
+def digest(path: Path) -> str:
+    """SHA-256 of a file."""
+    return hashlib.sha256(path.read_bytes()).hexdigest()
+
+
+def write_ensemble(folder: Path) -> Path:
+    """Two networks and their training directions."""
+    folder.mkdir(parents=True)
+    architecture = manifest_of(folder)["architecture"]
+    for fold in (0, 1):
+        torch.manual_seed(fold)
+        torch.save(StructureNetwork(**architecture).state_dict(), folder / f"fold{fold}.pt")
+    directions = torch.nn.functional.normalize(torch.randn(5, architecture["features"]))
+    torch.save({"directions": directions, "trajectory": torch.arange(5)}, folder / "neighbours.pt")
+    return sign(folder)
+
+
+def sign(folder: Path, **changes: object) -> Path:
+    """Write the manifest anew, so that the checksums are right whatever the files hold."""
+    (folder / "manifest.json").write_text(json.dumps(manifest_of(folder, **changes)))
+    return folder

@@ -1,0 +1,94 @@
+"""Any manifest and any checkpoint of an ensemble folder give an ensemble that predicts, or one line."""
+
+import json
+from pathlib import Path
+
+import numpy as np
+import pytest
+from ensemble_samples import manifest_of, sign, write_ensemble
+from harness import answer, fuzzed, harmed
+from hypothesis import given
+from hypothesis import strategies as st
+
+from nnexafs.predictor import Ensemble
+
+K = 0.05 * np.arange(361)
+CHI = np.sin(4.6 * K)[None] / (5 + K**2)
+HOSTILE = (
+    *(None, True, -1, 0, 10**9, 10**30, 1e300, "", "x", "../../x", "/etc/passwd", "fold0.pt\n", [], {}, [[]]),
+    *({"fold0.pt": "0" * 64}, [1, 1], ["x"], [float("nan")], {"a": {"b": []}}, [10**9] * 3, "n" * 5000),
+)
+
+
+@pytest.fixture(scope="module")
+def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return write_ensemble(tmp_path_factory.mktemp("ensemble") / "ensemble")
+
+
+def loaded(folder: Path) -> Ensemble | str:
+    """What loading says; an ensemble must predict."""
+    found = answer(lambda: Ensemble.load(folder))
+    if isinstance(found, Ensemble):
+        predicted = answer(lambda: found.predict(K, CHI))
+        if not isinstance(predicted, str):
+            assert np.isfinite(predicted.pair_mean).all()
+        answer(lambda: found.distance(K, CHI))
+    return found
+
+
+def test_the_sample_is_valid(folder: Path):
+    assert isinstance(loaded(sign(folder)), Ensemble)
+
+
+PLACES = [
+    *(["format"], ["files"], ["element"], ["edge"], ["grids"], ["grids", "r_angstrom"], ["representation"]),
+    *(
+        ["representation", "k_step_per_angstrom"],
+        ["representation", "k_range_per_angstrom"],
+        ["architecture"],
+    ),
+    *(
+        ["architecture", "features"],
+        ["architecture", "r_bins"],
+        ["architecture", "hidden_sizes"],
+        ["versions"],
+    ),
+    *(["architecture", "smoothing_bins"], ["training_domain"], ["training_domain", "neighbour_distance"]),
+    *(["training_domain", "N1"], ["config"], ["config", "exafs"], ["config", "exafs", "feff"], ["unknown"]),
+]
+
+
+@fuzzed(150)
+@given(place=st.sampled_from(PLACES), value=st.sampled_from(HOSTILE))
+def test_any_value_in_the_manifest(folder: Path, place: list[str], value: object):
+    manifest = manifest_of(folder)
+    part = manifest
+    for key in place[:-1]:
+        part = part[key]
+    part[place[-1]] = value
+    (folder / "manifest.json").write_text(json.dumps(manifest))
+    loaded(folder)
+
+
+@fuzzed(50)
+@given(data=st.data())
+def test_harmed_manifests(folder: Path, data: st.DataObject):
+    content = data.draw(harmed([json.dumps(manifest_of(folder), indent=1).encode()]))
+    (folder / "manifest.json").write_bytes(content)
+    loaded(folder)
+
+
+@fuzzed(60)
+@given(data=st.data(), name=st.sampled_from(["fold1.pt", "neighbours.pt"]))
+def test_harmed_checkpoints_with_the_right_checksum(folder: Path, data: st.DataObject, name: str):
+    whole = (folder / name).read_bytes()
+    try:
+        (folder / name).write_bytes(data.draw(harmed([whole])))
+        loaded(sign(folder))
+    finally:
+        (folder / name).write_bytes(whole)
+
+
+def test_a_deeply_nested_manifest(folder: Path):
+    (folder / "manifest.json").write_text('{"a": ' + "[" * 100_000)
+    assert "nested too deeply" in loaded(folder)
