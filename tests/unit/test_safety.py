@@ -15,6 +15,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
+import xarray as xr
 from click.testing import CliRunner
 
 from nnexafs import athena
@@ -22,6 +23,7 @@ from nnexafs.cli import main
 from nnexafs.config import Measurement, load, validate
 from nnexafs.ensemble_manifest import tensors_in
 from nnexafs.errors import UserError
+from nnexafs.files import write_dataset
 from nnexafs.spectra import read_processed
 from nnexafs.spectra_reading import read_scan
 from nnexafs.trajectory_spectra import frames_of
@@ -368,3 +370,33 @@ def test_every_server_in_the_docs_listens_on_loopback():
     ]
     assert started
     assert [line for line in started if "--host 127.0.0.1" not in line] == []
+
+
+# --- NetCDF --------------------------------------------------------------------------------------
+
+K = 0.05 * np.arange(100)
+
+
+@pytest.mark.parametrize(
+    "variables",
+    [
+        {"chi": ("k", K)},
+        {"chi_repeats": ("k", K)},
+        {"chi_repeats": (("k", "repeat"), np.zeros((100, 2)))},
+        {"chi_repeats": (("repeat", "k"), np.zeros((0, 100)))},
+        {"chi_repeats": (("repeat", "k"), np.full((1, 100), 1e308))},
+        {"chi_repeats": (("repeat", "k"), np.full((1, 100), "x"))},
+        {"chi_repeats": (("repeat", "k"), np.zeros((1, 100))), "k": ("k", K[::-1])},
+        {"chi_repeats": (("repeat", "k"), np.zeros((1, 100))), "k": ("k", np.full(100, np.nan))},
+    ],
+)
+def test_a_processed_spectrum_has_what_it_must_have(tmp_path: Path, variables: dict):
+    write_dataset(tmp_path / "a.nc", xr.Dataset({"k": ("k", K)} | variables))
+    assert "a.nc" in one_line(lambda: read_processed(tmp_path / "a.nc"))
+
+
+def test_a_processed_spectrum_is_read(tmp_path: Path):
+    write_dataset(
+        tmp_path / "a.nc", xr.Dataset({"chi_repeats": (("repeat", "k"), np.zeros((1, 100)))}, {"k": K})
+    )
+    assert read_processed(tmp_path / "a.nc").sizes == {"repeat": 1, "k": 100}

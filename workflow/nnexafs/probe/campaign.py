@@ -142,10 +142,11 @@ def _small_jobs(config: CampaignConfig, measured: Measured) -> list[Stage]:
     opened = {
         "report": [len(of_campaign(config))],
         "series": [len(of_series(config, name)) for name in config.series],
+        "verify": [2 * len(of_all(config))],
     }
     stages = []
-    for name in (*NETWORK_JOBS, "spectrum", "fit", "predict", "report"):
-        start = ensemble if name in NETWORK_JOBS else spectra
+    for name in (*NETWORK_JOBS, "spectrum", "fit", "predict", "report", "verify"):
+        start = ensemble if name in (*NETWORK_JOBS, "verify") else spectra
         counts = opened.get(name, [0] * jobs[name])
         seconds = [start["cpu_seconds"] + count * per_file for count in counts]
         stages.append(_stage(config, name, seconds, start["peak_bytes"], bound="about"))
