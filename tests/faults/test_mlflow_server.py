@@ -105,14 +105,19 @@ def test_five_folds_at_once_are_all_on_the_server(tracked: Campaign, server: Ser
     assert not (tracked.results.parent / "mlflow").exists()
 
 
+def logs(campaign: Campaign) -> list[str]:
+    return [path.read_text() for path in (campaign.results / "logs" / "train").glob("fold*.log")]
+
+
 def test_server_away_for_a_minute(tracked: Campaign, server: Server, tmp_path: Path):
-    """The folds that end meanwhile wait for it; nothing is trained again, nothing is lost."""
+    """The folds that ask it meanwhile wait for it; nothing is lost."""
     campaign = copied(tracked, tmp_path / "copy")
     campaign.remove(*LATE_STAGES)
     main = campaign.start()
     wait_for((campaign.results / "training" / "run.json").is_file, what="the campaign's run")
     server.stop()
     time.sleep(AWAY_SECONDS)
+    wait_for(lambda: any("tried again" in log for log in logs(campaign)), what="a fold that finds it away")
     server.start()
     assert main.wait() == 0, (campaign.folder / "out.log").read_text()[-3000:]
     assert complete_children(campaign, server) == list(range(FOLDS))

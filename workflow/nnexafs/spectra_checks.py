@@ -41,7 +41,9 @@ def check_numbers(x: np.ndarray, y: np.ndarray, *, kind: Kind, path: Path) -> No
             f"{path}: {kind} reaches {np.abs(y).max():.3g}; is it the right column (signal_column)?"
         )
     if kind == "mu" and np.abs(x).max() > LARGEST_ENERGY_EV:
-        raise UserError(f"{path}: energies to {np.abs(x).max():.3g} eV; is it the right column (energy_column)?")
+        raise UserError(
+            f"{path}: energies to {np.abs(x).max():.3g} eV; is it the right column (energy_column)?"
+        )
     if kind == "chi" and np.abs(x).max() > LARGEST_K_PER_ANGSTROM:
         raise UserError(
             f"{path}: k from {x.min():g} to {x.max():g} per angstrom; expected at most {LARGEST_K_PER_ANGSTROM:g}"
