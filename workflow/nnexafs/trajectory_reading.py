@@ -105,7 +105,7 @@ def check_extent(atoms: Atoms, *, place: str) -> None:
     if not 0 <= atoms.numbers.min(initial=0) <= atoms.numbers.max(initial=0) < len(chemical_symbols):
         raise UserError(f"{place}: atomic numbers to {atoms.numbers.max()}; expected elements")
     cell = atoms.cell
-    if np.abs([*cell[:].flat, *atoms.positions.flat]).max(initial=0) > FARTHEST_ANGSTROM:
+    if any((np.abs(lengths) > FARTHEST_ANGSTROM).any() for lengths in (cell[:], atoms.positions)):
         raise UserError(f"{place}: lengths beyond {FARTHEST_ANGSTROM:g} angstrom; is it in angstrom?")
     if not np.isfinite(cell[:]).all() or cell.volume < SMALLEST_VOLUME:
         return  # `check_frame` says what is wrong
