@@ -16,8 +16,16 @@ HIDDEN_ATTRIBUTES = {
     *("_NCProperties", "_nc3_strict"),
 }
 ONLY_A_DIMENSION = b"This is a netCDF dimension but not a netCDF variable."
-UNREADABLE = (OSError, ValueError, KeyError, RuntimeError, TypeError, MemoryError)
+UNREADABLE = (
+    *(OSError, ValueError, KeyError, RuntimeError, TypeError, MemoryError),
+    *(AttributeError, IndexError),
+)
 """What h5py and xarray raise for a file that is not whole, or is something else."""
+
+LARGEST_INFLATION = 1100
+"""zlib packs zeros to a 1,032nd; what claims more was never written."""
+
+SMALL_BYTES = 2**24
 
 Values = Callable[[h5py.Dataset], np.ndarray]
 
@@ -29,7 +37,7 @@ def load(path: Path, *, values: Values | None = None, names: Collection[str] | N
     One of `UNREADABLE` where the file is not whole, or not NetCDF.
     """
     with h5py.File(path, "r") as file:
-        objects = {name: file[name] for name in file if names is None or name in names}
+        objects = {name: own_object(name, file) for name in file if names is None or name in names}
         variables = {
             name: xr.Variable(
                 _dimensions(name, one, file), (values or whole)(one), attributes(one), _encoding(one)
@@ -39,6 +47,19 @@ def load(path: Path, *, values: Values | None = None, names: Collection[str] | N
         }
         decoded = xr.decode_cf(xr.Dataset(variables, attrs=attributes(file)))
         return decoded.load()
+
+
+def own_object(name: str, file: h5py.File) -> object:
+    """An object of the file itself, whose values it holds; ValueError for links, and for claims of memory."""
+    if not isinstance(file.get(name, getlink=True), h5py.HardLink):
+        raise ValueError(f"variable {name} is a link to elsewhere")
+    stored = file[name]
+    if isinstance(stored, h5py.Dataset):
+        if stored.external or stored.is_virtual:
+            raise ValueError(f"variable {name} lies in another file")
+        if stored.nbytes > LARGEST_INFLATION * stored.id.get_storage_size() + SMALL_BYTES:
+            raise ValueError(f"variable {name} claims {stored.nbytes:,} bytes, which the file does not hold")
+    return stored
 
 
 def whole(stored: h5py.Dataset) -> np.ndarray:
@@ -81,6 +102,6 @@ def _dimensions(name: str, stored: h5py.Dataset, file: h5py.File) -> tuple[str, 
         found = (name,)
     else:
         found = ()
-    if len(found) != stored.ndim:
+    if len(set(found)) != stored.ndim:
         raise ValueError(f"variable {name} has no named dimensions")
     return found

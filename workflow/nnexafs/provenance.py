@@ -21,6 +21,7 @@ TRANSPARENT = {
     "errors",
     "files",
     "incidents",
+    "one_line",
     "orphans",
     "provenance",
     "record",

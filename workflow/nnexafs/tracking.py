@@ -137,6 +137,10 @@ def campaign_client(ids: Mapping[str, str]) -> tuple[PatientClient, Run]:
 
     UserError when the store or the run is gone.
     """
+    if not all(
+        isinstance(ids.get(key), str) for key in ("tracking_uri", "run_id", "experiment_id", "campaign")
+    ):
+        raise UserError("tracking: the run's file (run.json) is incomplete; write it anew with nnexafs track")
     uri = ids["tracking_uri"]
     remedy = "delete the file that holds its id (run.json) and run again to start a new one"
     database = Path(uri.removeprefix("sqlite:///"))

