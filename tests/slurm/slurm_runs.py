@@ -6,7 +6,7 @@ import sys
 from pathlib import Path
 from typing import Self
 
-from nnexafs.files import sha256_of_files
+from nnexafs.files import sha256
 
 CHECKOUT = Path(__file__).parents[2]
 SMALL = CHECKOUT / "config" / "campaigns" / "small.yaml"
@@ -56,7 +56,7 @@ def run(folder: Path, overlay: str, *options: str, profile: str) -> str:
 def hashes(folder: Path, *patterns: str) -> dict[str, str]:
     """sha256 of every result that matches, by its path."""
     found = [path for pattern in patterns for path in sorted(folder.glob(pattern))]
-    return {str(path.relative_to(folder)): sha256_of_files([path]) for path in found}
+    return {str(path.relative_to(folder)): sha256(path) for path in found}
 
 
 def submissions(output: str) -> int:

@@ -285,7 +285,7 @@ def test_nothing_in_a_restart_file_is_executed(place, kept, tmp_path, finished):
     buffer = io.BytesIO()
     torch.save({"callbacks": Payload(tmp_path / "executed")}, buffer)
     (kept / "restart-finished.ckpt").write_bytes(buffer.getvalue())
-    stored["sha256"]["restart-finished.ckpt"] = restart.sha256_of_files([kept / "restart-finished.ckpt"])
+    stored["sha256"]["restart-finished.ckpt"] = restart.sha256(kept / "restart-finished.ckpt")
     stored["position"]["finished"] = finished
     (kept / restart.POSITION).write_text(json.dumps(stored))
     with pytest.raises(pickle.UnpicklingError, match="Weights only load failed"):

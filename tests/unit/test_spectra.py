@@ -13,7 +13,7 @@ from ase.build import bulk
 from nnexafs.atomic_decay import decay
 from nnexafs.config import Background, Feff, Measurement, load
 from nnexafs.errors import UserError
-from nnexafs.files import read_dataset, sha256_of_files, write_dataset
+from nnexafs.files import read_dataset, sha256, write_dataset
 from nnexafs.first_shell_fit import first_shell_fit
 from nnexafs.scattering.feff import FrozenPhases, freeze
 from nnexafs.spectra import ELECTRON_K2_PER_EV, process, read, shift_e0
@@ -88,7 +88,7 @@ def test_grid_and_attributes(nickel):
     assert np.isnan(nickel.chi.values[beyond]).all()
     assert np.isfinite(nickel.chi.values[~beyond]).all()
     files = json.loads(nickel.attrs["files"])
-    assert json.loads(nickel.attrs["sha256"]) == [sha256_of_files([FOILS / name]) for name in files]
+    assert json.loads(nickel.attrs["sha256"]) == [sha256(FOILS / name) for name in files]
     assert json.loads(nickel.attrs["settings"])["rbkg_angstrom"] == 1.0
     assert nickel.attrs["larch_version"]
 

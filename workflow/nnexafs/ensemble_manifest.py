@@ -12,7 +12,7 @@ from pydantic import ConfigDict, Field, ValidationError, field_validator, model_
 from nnexafs.config import Feff, Model, Representation
 from nnexafs.config import one_line as first_problem
 from nnexafs.errors import UserError
-from nnexafs.files import read_json, sha256_of_files
+from nnexafs.files import read_json, sha256
 from nnexafs.one_line import one_line
 
 FORMAT = 1
@@ -129,7 +129,7 @@ def read_manifest(folder: Path) -> dict:
 def _check_file(path: Path, expected: str) -> None:
     if not path.is_file():
         raise UserError(f"{path}: missing from the ensemble; copy the whole folder")
-    if sha256_of_files([path]) != expected:
+    if sha256(path) != expected:
         raise UserError(f"{path}: changed since the ensemble was written; copy the folder again or retrain")
 
 

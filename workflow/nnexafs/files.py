@@ -108,9 +108,7 @@ def read_json(path: Path, *, what: str) -> dict:
     return value
 
 
-def sha256_of_files(paths: list[Path]) -> str:
-    """Hash of the contents of `paths`, in the order given."""
-    digest = hashlib.sha256()
-    for path in paths:
-        digest.update(Path(path).read_bytes())
-    return digest.hexdigest()
+def sha256(path: Path) -> str:
+    """Hash of a file's contents, whatever its size."""
+    with Path(path).open("rb") as file:
+        return hashlib.file_digest(file, "sha256").hexdigest()

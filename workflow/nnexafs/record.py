@@ -18,7 +18,7 @@ from pathlib import Path
 from nnexafs import __version__, incidents, orphans, provenance
 from nnexafs.config import CampaignConfig, canonical
 from nnexafs.errors import UserError
-from nnexafs.files import read_json, write_json
+from nnexafs.files import read_json, sha256, write_json
 
 SUFFIX = ".record.json"
 RESTART = ".restart"
@@ -47,13 +47,19 @@ def read(path: Path) -> dict:
 
 def record_of(file: Path) -> Path | None:
     """The finished record that lists a file: its own, or that of its folder; None where there is none."""
+    return known_checksum(file)[0]
+
+
+def known_checksum(file: Path) -> tuple[Path | None, str | None]:
+    """The finished record that lists a file, and the checksum it has for it."""
     file = Path(file)
     for path in (path_of(file), path_of(file.absolute().parent)):
         if path.is_file():
             record = read(path)
-            if record["status"] == DONE and checksum_in(record, path, file) is not None:
-                return path
-    return None
+            checksum = checksum_in(record, path, file)
+            if record["status"] == DONE and checksum is not None:
+                return path, checksum
+    return None, None
 
 
 def checksum_in(record: dict, path: Path, file: Path) -> str | None:
@@ -66,19 +72,13 @@ def relative(file: Path, folder: Path) -> str:
     return Path(os.path.relpath(file, folder)).as_posix()
 
 
-def sha256(path: Path) -> str:
-    """Hash of a file's contents."""
-    with Path(path).open("rb") as file:
-        return hashlib.file_digest(file, "sha256").hexdigest()
-
-
 def checked_sha256(path: Path) -> str:
     """Hash of an input. One that is not what its record says is set aside (`.damaged`) with a UserError.
 
     Whoever runs the campaign again then finds it missing and makes it anew.
     """
-    found, known = sha256(path), record_of(path)
-    if known is None or checksum_in(read(known), known, path) == found:
+    found, (known, checksum) = sha256(path), known_checksum(path)
+    if known is None or checksum == found:
         return found
     set_aside(path)
     raise UserError(

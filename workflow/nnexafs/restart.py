@@ -6,7 +6,7 @@ from collections.abc import Callable, Iterable
 from pathlib import Path
 
 from nnexafs.errors import UserError
-from nnexafs.files import read_json, sha256_of_files, write_json
+from nnexafs.files import read_json, sha256, write_json
 from nnexafs.incidents import incident
 
 POSITION = "restart.json"
@@ -58,7 +58,7 @@ class RestartFolder:
             self.folder.mkdir(parents=True, exist_ok=True)
             for name, write in new.items():
                 write(self.path(name))
-                hashes[name] = sha256_of_files([self.path(name)])
+                hashes[name] = sha256(self.path(name))
             write_json(self.path(POSITION), {"key": self.key, "position": position, "sha256": hashes})
         except OSError as error:
             incident(f"{self.name}: restart files not written: {error.strerror or error}")
@@ -83,7 +83,7 @@ class RestartFolder:
     def _check_file(self, name: str, expected: str) -> None:
         if Path(name).name != name or not self.path(name).is_file():
             raise UserError(f"no file {name}")
-        if sha256_of_files([self.path(name)]) != expected:
+        if sha256(self.path(name)) != expected:
             raise UserError(f"{name} is not as it was written")
 
 

@@ -12,7 +12,7 @@ from scipy.interpolate import CubicSpline
 from nnexafs.atomic_decay import ELECTRON_K2_PER_EV, decay
 from nnexafs.config import Background, Measurement
 from nnexafs.errors import UserError
-from nnexafs.files import read_dataset, sha256_of_files
+from nnexafs.files import read_dataset, sha256
 from nnexafs.one_line import one_line
 from nnexafs.spectra_checks import (
     check_chi_amplitude,
@@ -262,7 +262,7 @@ def _provenance(scans: Sequence[Scan], background: Background, element: str, edg
 
     return {
         "files": json.dumps([scan.file.name for scan in scans]),
-        "sha256": json.dumps([sha256_of_files([scan.file]) for scan in scans]),
+        "sha256": json.dumps([sha256(scan.file) for scan in scans]),
         "element": element,
         "edge": edge,
         "larch_version": larch.__version__,

@@ -11,7 +11,7 @@ from nnexafs.config import (
     Potential,
     SuttonChenPotential,
 )
-from nnexafs.files import sha256_of_files
+from nnexafs.files import sha256
 from nnexafs.potentials import finnis_sinclair, lammps_files, meam_library, sutton_chen
 
 
@@ -29,7 +29,7 @@ def pair_commands(potential: Potential, *, element: str, folder: Path) -> list[s
 def provenance(potential: Potential, *, element: str, folder: Path) -> dict:
     """The potential's settings and the sha256 of every file behind it, fit for JSON."""
     paths = _source_files(potential, element, Path(folder))
-    hashes = {path.name: sha256_of_files([path]) for path in paths}
+    hashes = {path.name: sha256(path) for path in paths}
     return {**potential.model_dump(mode="json"), "element": element, "sha256": hashes}
 
 
