@@ -74,7 +74,7 @@ def test_what_a_new_setting_reruns(folder: Path, tmp_path: Path):
         "total",
         "all",
     }
-    assert {"track", "train", "ensemble", "evaluate", "predict", "report"} == planned
+    assert {"track", "train", "ensemble", "evaluate", "predict", "report", "verify"} == planned
 
 
 def test_every_state_point_has_spectra_and_targets_of_the_same_absorbers(results: Path):

@@ -1,6 +1,7 @@
 """A campaign that is killed, damaged, started twice, out of disk: the same command ends in the same results."""
 
 import json
+import mmap
 import os
 import re
 import signal
@@ -195,8 +196,9 @@ def test_full_disk(undisturbed: Campaign, campaign: Campaign):
     results = campaign.folder / "results"
     kept = results.rename(campaign.folder / "kept")
     results.mkdir()
-    used = sum(path.stat().st_size for path in kept.rglob("*"))
-    mount = ["mount", "-t", "tmpfs", "-o", f"size={used + 300_000}", "tmpfs", str(results)]
+    # A tmpfs counts whole pages, for a folder one too.
+    pages = sum(-(-path.stat().st_size // mmap.PAGESIZE) for path in kept.rglob("*"))
+    mount = ["mount", "-t", "tmpfs", "-o", f"size={pages * mmap.PAGESIZE + 300_000}", "tmpfs", str(results)]
     done = subprocess.run(mount, capture_output=True, text=True)
     if done.returncode:
         pytest.skip(f"this machine does not let root mount: {done.stderr.strip()}")

@@ -2,9 +2,11 @@
 
 import json
 import os
+import sqlite3
 import subprocess
 import sys
 import textwrap
+import threading
 from pathlib import Path
 
 import mlflow
@@ -129,6 +131,19 @@ def test_folds_of_a_study_are_told_from_the_ensembles(ids: dict, fold_runs: list
     for fold_run in fold_runs:
         tags = client.get_run(fold_run).data.tags
         assert "study" not in tags and tags["mlflow.runName"] == f"fold {tags['fold']}"
+
+
+def test_store_locked_by_others_is_opened_when_it_is_free(ids: dict) -> None:
+    """Opening a store fails with another exception than calls to an open one; its own wait is made short."""
+    lock = sqlite3.connect(
+        ids["tracking_uri"].removeprefix("sqlite:///"), isolation_level=None, check_same_thread=False
+    )
+    lock.execute("begin exclusive")
+    held = threading.Timer(2, lambda: (lock.execute("commit"), lock.close()))
+    held.start()
+    client = tracking.PatientClient(f"{ids['tracking_uri']}?timeout=0.2")
+    assert held.finished.is_set()
+    assert client.get_run(ids["run_id"]).info.run_id == ids["run_id"]
 
 
 def test_failed_recording_is_marked(ids: dict, tmp_path: Path) -> None:

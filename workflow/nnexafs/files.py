@@ -101,7 +101,9 @@ def read_json(path: Path, *, what: str) -> dict:
         value = json.loads(Path(path).read_text(encoding="utf-8"))
     except FileNotFoundError as error:
         raise UserError(f"{path}: no such {what} file") from error
-    except (OSError, ValueError, RecursionError) as error:
+    except RecursionError as error:
+        raise UserError(f"{path}: not a readable {what} (JSON) file: nested too deeply") from error
+    except (OSError, ValueError) as error:
         raise UserError(f"{path}: not a readable {what} (JSON) file: {error}") from error
     if not isinstance(value, dict):
         raise UserError(f"{path}: expected a JSON object as {what}")

@@ -20,6 +20,7 @@ from matplotlib.figure import Figure
 from mlflow import MlflowClient
 from mlflow.entities import Metric, Param, Run, RunTag
 from mlflow.exceptions import MlflowException
+from sqlalchemy.exc import OperationalError
 
 from nnexafs.config import Tracking
 from nnexafs.errors import UserError
@@ -33,8 +34,10 @@ PATIENCE_SECONDS = 300.0
 """How long a call is repeated while the store is locked or its server away."""
 
 START_PATIENCE_SECONDS = 10.0
-"""The same for a campaign's first calls, where a wrong address is more likely."""
+"""The same for a campaign's first calls to a server, where a wrong address is more likely."""
 
+# MLflow lets SQLAlchemy's own error out while it opens a store, and requests' while it sends a file.
+STORE_ERRORS = (MlflowException, OperationalError, requests.RequestException)
 PASSING = ("locked", "max retries exceeded", "connection", "timed out", " 502", " 503", " 504")
 Result = TypeVar("Result")
 
@@ -48,7 +51,8 @@ class PatientClient:
     """An MlflowClient whose calls are repeated while the store is locked by others or its server is away."""
 
     def __init__(self, uri: str, *, seconds: float = PATIENCE_SECONDS) -> None:
-        self._client, self._seconds = MlflowClient(tracking_uri=uri, registry_uri=uri), seconds
+        self._seconds = seconds
+        self._client = patiently(lambda: MlflowClient(tracking_uri=uri, registry_uri=uri), seconds=seconds)
 
     def __getattr__(self, name: str) -> Callable:
         call = getattr(self._client, name)
@@ -64,7 +68,7 @@ def patiently(action: Callable[[], Result], *, seconds: float = PATIENCE_SECONDS
     while True:
         try:
             return action()
-        except (MlflowException, requests.RequestException) as error:
+        except STORE_ERRORS as error:
             passing = any(text in str(error).lower() for text in PASSING)
             if not passing or time.monotonic() + pause > end:
                 raise
@@ -84,11 +88,12 @@ def start_campaign_run(
     the folder of all campaigns. UserError when the server does not answer.
     """
     uri = store_uri(settings, results)
+    seconds = START_PATIENCE_SECONDS if uri.startswith("http") else PATIENCE_SECONDS
     artifacts = None if settings.uri else Path(results) / "mlflow" / "artifacts"
     name = settings.experiment or f"nnexafs-{campaign}"
     try:
         with _alone(artifacts):
-            client = PatientClient(uri, seconds=START_PATIENCE_SECONDS)
+            client = PatientClient(uri, seconds=seconds)
             experiment = _experiment(client, name, artifacts)
         commit = git_commit()
         tags = {"mlflow.runName": campaign, "mlflow.source.git.commit": commit, "dataset_hash": dataset_hash}
@@ -96,7 +101,7 @@ def start_campaign_run(
         _log_params(client, run.info.run_id, config)
         client.log_dict(run.info.run_id, dict(config), "config.json")
         client.log_dict(run.info.run_id, versions(), "versions.json")
-    except MlflowException as error:
+    except STORE_ERRORS as error:
         raise UserError(f"tracking: {uri} cannot be used: {_first_line(error)}") from error
     return {
         "tracking_uri": uri,
@@ -147,10 +152,10 @@ def campaign_client(ids: Mapping[str, str]) -> tuple[PatientClient, Run]:
     # MLflow would make an empty database without a word.
     if uri.startswith("sqlite:///") and not database.is_file():
         raise UserError(f"tracking: the MLflow store {database} of this campaign's run is gone; {remedy}")
-    client = PatientClient(uri)
     try:
+        client = PatientClient(uri)
         run = client.get_run(ids["run_id"])
-    except MlflowException as error:
+    except STORE_ERRORS as error:
         raise UserError(
             f"tracking: run {ids['run_id']} cannot be read from {uri} ({_first_line(error)}); {remedy}"
         ) from error
