@@ -7,12 +7,13 @@ import pytest
 import torch
 import xarray as xr
 from fakes import FakeEnsemble, fake_ensemble
+from scipy.spatial.distance import cdist
 
 from nnexafs.dataset import TEST
 from nnexafs.distributions import first_shell
-from nnexafs.domain import trajectory_means
+from nnexafs.domain import shifted_features, trajectory_means
 from nnexafs.errors import UserError
-from nnexafs.evaluation import evaluate
+from nnexafs.evaluation import evaluate, look_ups
 from nnexafs.predictor import Ensemble
 
 CASES = ("samples", "augmented", "trajectories")
@@ -34,6 +35,29 @@ def evaluated(fake: FakeEnsemble) -> tuple[xr.Dataset, dict]:
 def test_network_beats_both_baselines(evaluated: tuple[xr.Dataset, dict], case: str, quantity: str) -> None:
     found = {name: evaluated[1][case][name][quantity] for name in ("ensemble", "nearest", "mean")}
     assert found["ensemble"] < found["nearest"] < found["mean"]
+
+
+def test_look_up_is_the_nearest_at_any_shift(fake: FakeEnsemble) -> None:
+    """Beside all distances at once; a training spectrum seen with a wrong E0 finds itself."""
+    representation, shifts = fake.settings.representation, np.array([-3.0, 0.0, 4.5])
+    train = fake.dataset.isel(sample=fake.dataset["split"].values != TEST)
+    k, chi = train["k"].values, train["chi"].values
+    at_shifts = [shifted_features(k, chi, representation, shift_ev=shift) for shift in shifts]
+    noise = np.random.default_rng(0).normal(scale=0.3 * at_shifts[1].std(), size=at_shifts[1].shape)
+    asked = np.concatenate([at_shifts[2], at_shifts[1] + noise])
+    found = look_ups(asked, train, representation, shifts_ev=shifts)["nearest"]["pair"]
+    assert np.array_equal(found[: len(chi)], train["pair_distribution"].values)
+    means = trajectory_means(train)
+    known = np.concatenate(
+        [
+            np.concatenate([own, shifted_features(k, means["chi"].values, representation, shift_ev=shift)])
+            for own, shift in zip(at_shifts, shifts, strict=True)
+        ]
+    )
+    pairs = np.concatenate([train["pair_distribution"].values, means["pair_distribution"].values])
+    nearest = cdist(asked, known).argmin(axis=1) % len(pairs)
+    assert len(set(nearest)) > 10
+    assert np.array_equal(found, pairs[nearest])
 
 
 def test_table_holds_truth_and_prediction_of_the_test_set(

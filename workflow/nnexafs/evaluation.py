@@ -113,9 +113,7 @@ def look_ups(
     `shifts_ev`; `mean` is that of the samples.
     """
     known = xr.concat([train, trajectory_means(train)], dim="sample", join="exact")
-    k, chi = known["k"].values, known["chi"].values
-    bank = [shifted_features(k, chi, representation, shift_ev=shift) for shift in shifts_ev]
-    nearest = _nearest(features, np.concatenate(bank)) % len(chi)
+    nearest = _nearest(features, known, representation, shifts_ev)
     looked_up = {name: known[variable].values[nearest] for name, variable in TARGETS.items()}
     means = {name: train[variable].values.mean(axis=0) for name, variable in TARGETS.items()}
     return {
@@ -124,11 +122,22 @@ def look_ups(
     }
 
 
-def _nearest(features: np.ndarray, bank: np.ndarray) -> np.ndarray:
-    """Number of the row of `bank` nearest to each row of `features` (Euclidean), a block of rows at a time."""
-    size = (bank**2).sum(axis=1)
-    blocks = [features[start : start + BLOCK] for start in range(0, len(features), BLOCK)]
-    return np.concatenate([(size - 2 * block @ bank.T).argmin(axis=1) for block in blocks])
+def _nearest(
+    features: np.ndarray, known: xr.Dataset, representation: Representation, shifts_ev: np.ndarray
+) -> np.ndarray:
+    """Number of the sample of `known` that is, at one of the shifts, nearest to each row of `features` (Euclidean)."""
+    k, chi = known["k"].values, known["chi"].values
+    least, nearest = np.full(len(features), np.inf), np.zeros(len(features), dtype=int)
+    for shift in shifts_ev:  # all shifts of a large dataset at once would not fit into memory
+        bank = shifted_features(k, chi, representation, shift_ev=shift)
+        size = (bank**2).sum(axis=1)
+        for rows in (slice(start, start + BLOCK) for start in range(0, len(features), BLOCK)):
+            distance = size - 2 * features[rows] @ bank.T
+            index = distance.argmin(axis=1)
+            found = distance[np.arange(len(index)), index]
+            nearer = found < least[rows]
+            nearest[rows][nearer], least[rows][nearer] = index[nearer], found[nearer]
+    return nearest
 
 
 def _metrics(case: Case, prediction: Prediction, baselines: dict[str, Answer]) -> dict:
