@@ -288,6 +288,7 @@ def test_other_programs_read_the_written_file(mixed_files: list[Path], tmp_path:
     dataset_file.write(tmp_path / "dataset.nc", mixed_files, **OPTIONS)
     stored = xr.load_dataset(tmp_path / "dataset.nc", engine="h5netcdf")
     xr.testing.assert_identical(stored, assemble(mixed_files, **OPTIONS))
+    assert all(stored[name].attrs["units"] and stored[name].attrs["long_name"] for name in stored.data_vars)
 
 
 def test_the_same_files_give_the_same_bytes(mixed_files: list[Path], tmp_path: Path) -> None:

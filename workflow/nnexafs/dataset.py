@@ -23,6 +23,21 @@ DIMENSIONS = {
     "chi_error": ("sample", "k"),
     "pair_distribution": ("sample", "r"),
 }
+ABOUT = {
+    "angle_distribution": {
+        "units": "1/degree",
+        "long_name": "pairs of neighbours within the cut-off, per absorber",
+    },
+    "chi": {"units": "1", "long_name": "EXAFS, mean over the absorbers"},
+    "chi_error": {"units": "1", "long_name": "standard error of chi's correction"},
+    "pair_distribution": {"units": "1/angstrom", "long_name": "n(r), mean over the absorbers"},
+    "temperature_kelvin": {"units": "kelvin", "long_name": "temperature asked for"},
+    "lattice_scale": {"units": "1", "long_name": "lattice, of the phase's own"},
+    "split": {"long_name": "-1: test set; otherwise the fold in which the sample is validation data"},
+    "subset": {
+        "long_name": "-1: all absorbers of the snapshot; otherwise the number of a random part of them"
+    },
+}
 PIECE = 4096
 """Samples held in memory where a dataset goes through in pieces: 33 MB."""
 WHOLE = -1
@@ -98,7 +113,10 @@ def combine(
         for one in assembly.trajectories
     ]
     dataset = assembly.outline.assign(
-        {name: (DIMENSIONS[name], np.concatenate([part[name] for part in parts])) for name in DIMENSIONS}
+        {
+            name: (DIMENSIONS[name], np.concatenate([part[name] for part in parts]), ABOUT[name])
+            for name in DIMENSIONS
+        }
     )
     dataset.attrs["hash"] = content_hash(dataset)
     return dataset
@@ -240,7 +258,7 @@ def _sample_coordinates(trajectories: list[Trajectory], splits: dict[str, int]) 
     coordinates = {name: np.repeat(values, counts) for name, values in constant.items()}
     for name, parts in zip(("snapshot", "subset"), zip(*placed, strict=True), strict=True):
         coordinates[name] = np.concatenate(parts)
-    return {name: ("sample", values) for name, values in coordinates.items()}
+    return {name: ("sample", values, ABOUT.get(name, {})) for name, values in coordinates.items()}
 
 
 def _attributes(contents: Contents, campaign: str) -> dict:

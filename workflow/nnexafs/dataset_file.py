@@ -12,6 +12,7 @@ import xarray as xr
 from nnexafs import netcdf
 from nnexafs.config import DatasetSettings
 from nnexafs.dataset import (
+    ABOUT,
     DIMENSIONS,
     GRIDS,
     PIECE,
@@ -117,7 +118,7 @@ def _outline(file: h5netcdf.File, outline: xr.Dataset) -> None:
         shape = tuple(outline.sizes[one] for one in dimensions)
         chunks = (min(SAMPLES_IN_CHUNK, shape[0]), shape[1])
         stored = file.create_variable(name, dimensions, float, chunks=chunks, **COMPRESSION)
-        stored.attrs["coordinates"] = on_samples
+        stored.attrs.update({"coordinates": on_samples} | ABOUT[name])
 
 
 def _fill(file: h5netcdf.File, assembly: Assembly) -> None:
