@@ -184,6 +184,21 @@ def test_the_figure_has_a_dot_for_every_trajectory(trajectories):
     assert "over 32 absorbers of each trajectory" in caption and "correction 3.5 %" in caption
 
 
+def test_what_was_not_sampled_has_no_empty_panel(trajectories):
+    """Without absorbers for the paths through three neighbours only the check is left."""
+    none = xr.zeros_like(trajectories[0]["chi_correction"])
+    alone = trajectories[0].assign(chi_correction=none, chi_correction_error=none)
+    table = control_variate.table([control_variate.shares(alone, WINDOW)])
+    assert [axes.get_title(loc="left") for axes in control_variate.figure(table).axes] == [
+        "FEFF minus engine"
+    ]
+    caption = control_variate.caption(CampaignConfig(), table)
+    assert "neighbours. FEFF minus engine: FEFF with all paths" in caption and "standard error" not in caption
+    exact = alone.assign(control_difference=xr.zeros_like(alone["control_difference"]))
+    nothing = control_variate.table([control_variate.shares(exact, WINDOW)])
+    assert control_variate.absent(CampaignConfig(), nothing)
+
+
 def test_without_control_absorbers_the_difference_is_unknown(trajectories):
     one = trajectories[0]
     alone = one.assign(control_difference=(("control", "k"), one["control_difference"].values[:0]))

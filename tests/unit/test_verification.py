@@ -160,3 +160,11 @@ def test_many_problems_are_shown_in_part():
     assert not findings.sound
     assert "... and 5 more" in findings.lines()
     assert len(findings.as_dict()["problems"]) == SHOWN + 5
+    assert findings.lines()[-1] == f"{SHOWN + 5} problems"
+
+
+def test_the_last_line_is_the_verdict():
+    assert Findings().lines()[-1] == "sound"
+    assert Findings(differences=[]).lines()[-1] == "sound"
+    assert Findings(differences=["a.nc: other contents"]).lines()[-1] == "1 difference"
+    assert Findings(problems=["lost"], differences=["a", "b"]).lines()[-1] == "1 problem, 2 differences"

@@ -1,4 +1,4 @@
-"""Foreign text inside an error message: one line, printable, not too long."""
+"""Words in messages: foreign text on one line, printable, not too long; numbers of things."""
 
 
 def one_line(text: object, *, limit: int = 300) -> str:
@@ -8,3 +8,8 @@ def one_line(text: object, *, limit: int = 300) -> str:
     printable = "".join(letter if letter.isprintable() else " " for letter in str(text)[: 10 * limit])
     line = " ".join(printable.split())
     return line if len(line) <= limit else f"{line[:limit]}..."
+
+
+def counted(count: int, what: str) -> str:
+    """`1 run`, `2 runs`."""
+    return f"{count} {what}" if count == 1 else f"{count} {what}s"

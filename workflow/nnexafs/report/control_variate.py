@@ -49,7 +49,7 @@ def absent(config: CampaignConfig, controls: pd.DataFrame) -> str:
     """Why there is nothing to draw; empty where there is."""
     if config.exafs.engine == "feff":
         return "None: the engine feff computes every spectrum with FEFF itself."
-    if controls.empty:
+    if not shown(controls):
         return (
             "None: exafs.four_body_absorbers and exafs.control_absorbers are 0, so the spectra lack what the "
             "expansion leaves out."
@@ -57,16 +57,25 @@ def absent(config: CampaignConfig, controls: pd.DataFrame) -> str:
     return ""
 
 
+def shown(controls: pd.DataFrame) -> list[str]:
+    """The columns with anything to draw on a logarithmic axis: without sampled absorbers there is no correction."""
+    return [name for name in PANELS if (controls[name] > 0).any()]
+
+
 def caption(config: CampaignConfig, controls: pd.DataFrame) -> str:
     """What is drawn, in words, with the medians."""
     exafs, (low, high) = config.exafs, config.representation.k_range_per_angstrom
+    meanings = {
+        "correction": "what the paths through three neighbours add, the mean over "
+        f"{exafs.four_body_absorbers} absorbers of each trajectory, contained in its spectra",
+        "correction_error": "of that mean",
+        "difference": "FEFF with all paths minus all of this on "
+        f"{exafs.control_absorbers} of the absorbers of each trajectory, a check (added from two on)",
+    }
+    panels = "; ".join(f"{PANELS[name]}: {meanings[name]}" for name in shown(controls))
     return (
-        "Every absorber's spectrum holds the paths through one and two neighbours. Left: what the paths through three "
-        f"add, the mean over {exafs.four_body_absorbers} absorbers of each trajectory, contained in its spectra. "
-        "Middle: "
-        "the standard error of that mean. Right: FEFF with all paths minus all of this on "
-        f"{exafs.control_absorbers} of the absorbers of each trajectory, a check "
-        "(added from two on). A dot is a trajectory; dots of one temperature are set apart by phase. "
+        "Every absorber's spectrum holds the paths through one and two neighbours. "
+        f"{panels[0].upper()}{panels[1:]}. A dot is a trajectory; dots of one temperature are set apart by phase. "
         f"R = Σ(k² Δχ)² / Σ(k² χ)² over k from {low:g} to {high:g} Å⁻¹; R = 10⁻⁴ is 1 % of the "
         f"spectrum's amplitude. {medians(controls)}"
     )
@@ -74,7 +83,7 @@ def caption(config: CampaignConfig, controls: pd.DataFrame) -> str:
 
 def medians(controls: pd.DataFrame) -> str:
     """Median sizes as percentages of the spectrum's amplitude."""
-    known = {name: controls[name].median() for name in PANELS}
+    known = {name: controls[name].median() for name in shown(controls)}
     sizes = {name: f"{100 * np.sqrt(value):.2g} %" for name, value in known.items() if np.isfinite(value)}
     words = ", ".join(f"{PANELS[name]} {size}" for name, size in sizes.items())
     return f"Median over the trajectories, of the amplitude: {words}."
@@ -90,10 +99,11 @@ PANELS = {
 def figure(controls: pd.DataFrame) -> Figure:
     """Sizes of correction, standard error and difference from FEFF against temperature, by phase."""
     drawn = new_figure(11, 3.4)
-    panels = drawn.subplots(1, len(PANELS), sharey=True)
-    for axes, (name, title) in zip(panels, PANELS.items(), strict=True):
+    names = shown(controls)
+    panels = drawn.subplots(1, len(names), sharey=True, squeeze=False)[0]
+    for axes, name in zip(panels, names, strict=True):
         _dots(axes, controls, name)
-        axes.set(xlabel="temperature (K)", title=title, yscale="log")
+        axes.set(xlabel="temperature (K)", title=PANELS[name], yscale="log")
     panels[0].set_ylabel("R, share of the spectrum")
     handles, labels = panels[0].get_legend_handles_labels()
     drawn.legend(handles, labels, loc="outside upper right", ncols=len(labels))

@@ -87,7 +87,8 @@ def errors_by_temperature(campaign: Campaign) -> Figure:
     figure, axes = subplots(11, 3.3, 1, 2, width_ratios=(1.4, 1))
     for prefix, style in (("", {"s": 9, "alpha": 0.35}), ("trajectory_", {"s": 34, "edgecolor": "white"})):
         _error_dots(axes[0, 0], campaign.evaluation, prefix, style)
-    axes[0, 0].set(xlabel="temperature (K)", ylabel="relative error of n(r)", ylim=(0, None))
+    axes[0, 0].set(xlabel="temperature (K)", ylabel="relative error of n(r)")
+    axes[0, 0].set_ylim(0, 1.05 * axes[0, 0].get_ylim()[1])
     axes[0, 0].set_title("large: trajectories, small: their snapshots")
     handles, labels = axes[0, 0].get_legend_handles_labels()
     axes[0, 0].legend(handles, labels, loc="lower right", ncols=4)

@@ -4,6 +4,7 @@ from collections import Counter
 from pathlib import Path
 
 from nnexafs import record
+from nnexafs.one_line import counted
 
 Rows = list[tuple[str, ...]]
 SHOWN = 100
@@ -36,7 +37,6 @@ def note(lost: Counter, incidents: int, results: int) -> str:
     if not lost and not incidents:
         return f"Nothing: {results} results were made at the first attempt, without an incident."
     by_stage = ", ".join(f"{count} of {stage}" for stage, count in sorted(lost.items()))
-    attempts = (
-        f"{lost.total()} attempts were lost and made again ({by_stage})" if lost else "No attempt was lost"
-    )
-    return f"Of {results} results: {attempts}; {incidents} incidents after which a job went on."
+    attempts = counted(lost.total(), "attempt")
+    again = f"{attempts} lost and made again ({by_stage})" if lost else "no attempt lost"
+    return f"Of {results} results: {again}; {counted(incidents, 'incident')} after which a job went on."

@@ -8,6 +8,7 @@ import xarray as xr
 
 from nnexafs.config import CampaignConfig, HeldOutSeries
 from nnexafs.files import read_dataset
+from nnexafs.one_line import counted
 from nnexafs.report import series_figures
 from nnexafs.report.style import SHELL_LABELS, Rows, known_phases, number, svg
 
@@ -99,11 +100,6 @@ def beside_training(phase: str, potentials: list[str], config: CampaignConfig) -
     if all(config.potentials.get(name) == trained for name in potentials):
         return "as in the training set"
     return f"another than the training set's {grid.potential}"
-
-
-def counted(count: int, what: str) -> str:
-    """`1 run`, `2 runs`."""
-    return f"{count} {what}" if count == 1 else f"{count} {what}s"
 
 
 def span(values: np.ndarray) -> str:

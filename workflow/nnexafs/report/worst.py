@@ -59,7 +59,8 @@ def _rank_plot(panel: Axes, evaluation: xr.Dataset, worst: np.ndarray, shown: li
         panel.scatter(rank[own], errors[own], s=11, color=PHASES[phase], linewidth=0, label=phase)
     at = np.array(shown)
     panel.scatter(at, errors[at - 1], s=60, facecolor="none", edgecolor=TRUTH, linewidth=0.9)
-    panel.set(xlabel="rank", ylabel="relative error of n(r)", ylim=(0, None), xlim=(-1, len(worst) + 2))
+    panel.set(xlabel="rank", ylabel="relative error of n(r)", xlim=(-1, len(worst) + 2))
+    panel.set_ylim(0, 1.05 * panel.get_ylim()[1])
     panel.legend(loc="upper right", ncols=6)
 
 

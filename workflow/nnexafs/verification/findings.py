@@ -3,6 +3,8 @@
 from dataclasses import dataclass, field
 from pathlib import Path
 
+from nnexafs.one_line import counted
+
 SHOWN = 20
 
 
@@ -44,7 +46,9 @@ class Findings:
                 lines.append(f"... and {len(texts) - SHOWN} more")
         if self.differences == []:
             lines.append("the same results as the other campaign")
-        return [*lines, "sound" if self.sound else f"{len(self.problems)} problems"]
+        found = {"problem": len(self.problems), "difference": len(self.differences or [])}
+        verdict = ", ".join(counted(number, what) for what, number in found.items() if number)
+        return [*lines, verdict or "sound"]
 
     def as_dict(self) -> dict:
         """For the file that says that a campaign was verified."""
