@@ -16,11 +16,12 @@ import xarray as xr
 from fakes import fake_ensemble, train_fake_fold
 
 from nnexafs.config import Augmentation, CampaignConfig, Network, Representation, Training
+from nnexafs.dataset import VARIABLES
 from nnexafs.errors import UserError
 from nnexafs.files import write_dataset
 from nnexafs.network import StructureNetwork, gaussian_smoothing, smoothing_bins
 from nnexafs.representation import operator, window_grid
-from nnexafs.training import FoldData, Settings, choose_device
+from nnexafs.training import FoldData, Settings, choose_device, samples_of, with_means
 
 SHORT = CampaignConfig(
     network=Network(hidden_sizes=[16]),
@@ -119,6 +120,29 @@ def test_validation_spectra_are_fixed_and_shifted(dataset: xr.Dataset) -> None:
     features = one.fixed_validation[0].reshape(4, len(one.validation[0]), -1)
     assert float((features[0] - features[3]).norm() / features[0].norm()) > 0.5
     assert torch.equal(one.fixed_validation[1][: len(one.validation[0])], one.validation[1])
+
+
+def test_a_large_fold_is_validated_on_a_part_of_it(
+    dataset: xr.Dataset, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The same part every time, in the order of the dataset, each sample one of the fold."""
+    whole = fold_data(dataset).validation[0]
+    count = len(whole) // 2
+    monkeypatch.setattr("nnexafs.training.VALIDATION_SAMPLES", count)
+    first, second = (fold_data(dataset) for _ in range(2))
+    assert len(first.validation[0]) == count and len(first.fixed_validation[0]) == 4 * count
+    assert torch.equal(first.fixed_validation[0], second.fixed_validation[0])
+    place = [int((whole == chi).all(dim=1).nonzero()[0]) for chi in first.validation[0]]
+    assert place == sorted(place) and place != list(range(count))
+
+
+def test_single_precision_means_are_those_of_double(dataset: xr.Dataset) -> None:
+    """A dataset read in single precision is held so, and gives the same tensors."""
+    names = {name: dataset[name].astype("float32") for name in VARIABLES}
+    single = with_means(dataset.assign(names))
+    assert all(single[name].dtype == np.float32 for name in VARIABLES)
+    for held, exact in zip(samples_of(single), samples_of(with_means(dataset)), strict=True):
+        assert torch.allclose(held, exact, rtol=1e-5, atol=1e-6)
 
 
 def test_validation_spectra_do_not_depend_on_how_the_training_is_augmented(dataset: xr.Dataset) -> None:

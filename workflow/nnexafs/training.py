@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import Protocol
 
 import lightning.pytorch as pl
+import numpy as np
 import pandas as pd
 import torch
 import xarray as xr
@@ -21,7 +22,7 @@ from torch import Tensor
 
 from nnexafs import config
 from nnexafs.augmentation import Augmenter
-from nnexafs.dataset import TEST
+from nnexafs.dataset import TEST, VARIABLES
 from nnexafs.domain import trajectory_means
 from nnexafs.errors import UserError
 from nnexafs.files import replacing_folder, write_json
@@ -33,6 +34,9 @@ from nnexafs.training_restart import RestartFile, restart_folder
 
 VALIDATION_SHIFTS = 4
 """Each validation spectrum is seen at this many fixed E0 shifts, evenly over the trained range."""
+
+VALIDATION_SAMPLES = 4096
+"""At most so many of the fold's samples, drawn once, at each of these shifts: more would only cost time."""
 
 NORMALISATION_SAMPLES = 4096
 REPORT_SECONDS = 5.0
@@ -153,8 +157,9 @@ def choose_device(accelerator: str) -> torch.device:
 
 def samples_of(dataset: xr.Dataset, device: torch.device | str = "cpu") -> Samples:
     """chi, n(r) and angles of a dataset as tensors (samples, ...)."""
-    names = ("chi", "pair_distribution", "angle_distribution")
-    return tuple(torch.as_tensor(dataset[name].values, dtype=torch.float32, device=device) for name in names)
+    return tuple(
+        torch.as_tensor(dataset[name].values, dtype=torch.float32, device=device) for name in VARIABLES
+    )
 
 
 def with_means(dataset: xr.Dataset) -> xr.Dataset:
@@ -166,7 +171,18 @@ def with_means(dataset: xr.Dataset) -> xr.Dataset:
     means = trajectory_means(dataset)
     place = {name: number for number, name in enumerate(means["state_point"].values)}
     own = [place[name] for name in dataset["state_point"].values]
+    for name in VARIABLES:
+        means[name] = means[name].astype(dataset[name].dtype)
     return xr.concat([dataset, means.isel(sample=own)], dim="sample", join="exact")
+
+
+def some_of(dataset: xr.Dataset, count: int, *, seed: int) -> xr.Dataset:
+    """`count` random samples in the dataset's order; all of them where there are no more."""
+    size = dataset.sizes["sample"]
+    if size <= count:
+        return dataset
+    drawn = np.random.default_rng(seed).choice(size, count, replace=False)
+    return dataset.isel(sample=np.sort(drawn))
 
 
 class FoldData:
@@ -188,7 +204,9 @@ class FoldData:
         self.fold, self.dataset_hash = fold, dataset.attrs["hash"]
         self.smoothing_bins = smoothing_bins(dataset, settings.network)
         self.train = samples_of(with_means(dataset.isel(sample=(split != fold) & (split != TEST))), device)
-        self.validation = samples_of(with_means(dataset.isel(sample=split == fold)), device)
+        validation = with_means(dataset.isel(sample=split == fold))
+        chosen = some_of(validation, VALIDATION_SAMPLES, seed=seed_of(seed, "validation samples", fold))
+        self.validation = samples_of(chosen, device)
         self.test = samples_of(dataset.isel(sample=split == TEST), device)
         self.fixed_validation = self._fixed_validation(seed_of(seed, "validation", fold), device)
 

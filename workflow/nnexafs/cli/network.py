@@ -109,8 +109,9 @@ def study(dataset_file: Path, configs: tuple[Path, ...], name: str, run: Path | 
     """Train otherwise on the same folds of DATASET: another representation, architecture or split."""
     from nnexafs import leaves
     from nnexafs.config import load
+    from nnexafs.dataset_file import read
     from nnexafs.errors import UserError
-    from nnexafs.files import read_dataset, read_json, write_json
+    from nnexafs.files import read_json, write_json
     from nnexafs.record import recorded, restart_folder
     from nnexafs.restart import remove
     from nnexafs.study import as_trained, run_study
@@ -124,7 +125,7 @@ def study(dataset_file: Path, configs: tuple[Path, ...], name: str, run: Path | 
     with recorded(
         out, stage="study", inputs=inputs, settings=leaves.study(settings, name), config=settings
     ) as record:
-        samples = read_dataset(dataset_file, what="dataset")
+        samples = read(dataset_file, dtype=float)
         tracker = None
         if run:
             from nnexafs.tracking import FoldTracker
@@ -193,8 +194,9 @@ def evaluate(
     """Errors of an ensemble on the test set of DATASET, beside two baselines."""
     from nnexafs import leaves
     from nnexafs.config import load
+    from nnexafs.dataset_file import read
     from nnexafs.evaluation import evaluate as errors_of
-    from nnexafs.files import read_dataset, read_json, write_dataset, write_json
+    from nnexafs.files import read_json, write_dataset, write_json
     from nnexafs.predictor import Ensemble
     from nnexafs.record import recorded
 
@@ -203,7 +205,7 @@ def evaluate(
     inputs = [dataset_file, ensemble_folder, *([run] if run else [])]
     with recorded(out, stage="evaluate", inputs=inputs, config=settings) as record:
         table, metrics = errors_of(
-            read_dataset(dataset_file, what="dataset"),
+            read(dataset_file, dtype=float),
             Ensemble.load(ensemble_folder),
             augmentation=settings.augmentation,
             seed=seed,

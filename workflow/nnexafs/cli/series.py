@@ -27,8 +27,9 @@ def series(
     """Read the SPECTRA of a held-out series with the ensemble, beside the truth."""
     from nnexafs import leaves
     from nnexafs.config import load
+    from nnexafs.dataset_file import read
     from nnexafs.errors import UserError
-    from nnexafs.files import read_dataset, write_dataset, write_json
+    from nnexafs.files import write_dataset, write_json
     from nnexafs.predictor import Ensemble
     from nnexafs.record import recorded
     from nnexafs.series import fit_of, read_series
@@ -45,7 +46,7 @@ def series(
         table, metrics = read_series(
             list(spectra),
             series=chosen,
-            dataset=read_dataset(dataset_file, what="dataset"),
+            dataset=read(dataset_file, dtype=float),
             ensemble=Ensemble.load(ensemble_folder),
             fit=fit_of(phases, settings.representation) if chosen.cumulant_fit else None,
         )
