@@ -7,7 +7,7 @@ from pathlib import Path
 from snakemake.exceptions import WorkflowError
 from snakemake.utils import min_version
 
-from nnexafs import campaign_lock, leaves, plan, provenance, statepoints
+from nnexafs import before_run, campaign_lock, leaves, plan, provenance, statepoints
 from nnexafs.config import validate
 from nnexafs.config_files import default_yaml
 from nnexafs.errors import UserError
@@ -61,13 +61,9 @@ include: "workflow/rules/report.smk"
 include: "workflow/rules/verification.smk"
 
 
-# Before Snakemake looks at its own locks: those of a killed run must not stop the next one.
 if workflow.is_main_process:
-    campaign_lock.clear_stale(RESULTS)
-    if running := campaign_lock.holder(RESULTS):
-        print(
-            f"campaign {campaign.campaign} is being run by {running}", file=sys.stderr
-        )
+    for line in before_run.tidy(RESULTS, verified=VERIFIED):
+        print(line, file=sys.stderr)
 
 
 # The merged config that the jobs read. It is no rule's input: what a job depends on stands in its `settings`,

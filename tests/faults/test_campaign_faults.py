@@ -86,13 +86,30 @@ def test_a_job_killed_while_it_trains(undisturbed: Campaign, campaign: Campaign)
     "file", ["md/fcc_T0300_x1.0000_r0/trajectory.nc", "dataset/dataset.nc", "training/fold0/network.pt"]
 )
 def test_truncated_file_is_set_aside_and_made_anew(undisturbed: Campaign, campaign: Campaign, file: str):
-    """The job that meets it says so in one line; the same command again makes it anew."""
+    """Snakemake is started with the file missing, and makes it anew."""
     truncated(campaign.results / file)
-    first = campaign.run()
-    assert first.returncode != 0
-    line = rf"error: \S*{re.escape(file)}: not what was written .*; run the same command again"
-    assert re.search(line, first.stdout + first.stderr)
+    said = campaign.finish()
+    name = Path(file).name
+    assert f"results/faults/{file}: not what was written; set aside as {name}.damaged and made anew" in said
     assert (campaign.results / f"{file}.damaged").is_file()
+    campaign.must_be_as(undisturbed)
+
+
+def test_file_truncated_while_the_campaign_runs(undisturbed: Campaign, campaign: Campaign):
+    """The job that reads it says so in one line; the same command again makes it anew."""
+    campaign.remove("exafs", "dataset", *LATE_STAGES)
+    main = campaign.start()
+    wait_for(lambda: list(campaign.results.glob("exafs/*/*.record.json")), what="a spectrum under way")
+    under_way = {path.parent.name for path in campaign.results.glob("exafs/*/*.record.json")}
+    waiting = next(path for path in campaign.results.glob("md/*") if path.name not in under_way)
+    name = f"md/{waiting.name}/trajectory.nc"
+    truncated(campaign.results / name, in_silence=True)
+    assert main.wait() != 0
+    said = (campaign.folder / "out.log").read_text()
+    assert re.search(
+        rf"error: \S*{re.escape(name)}: not what was written .*; run the same command again", said
+    )
+    assert (campaign.results / f"{name}.damaged").is_file()
     campaign.finish()
     campaign.must_be_as(undisturbed)
 

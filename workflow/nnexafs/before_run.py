@@ -1,0 +1,58 @@
+"""What is put in order before Snakemake looks at a campaign's files: stale locks, files that were damaged."""
+
+import os
+from collections.abc import Iterator
+from pathlib import Path
+
+from nnexafs import campaign_lock, record
+from nnexafs.errors import UserError
+
+
+def tidy(results: Path, *, verified: Path) -> Iterator[str]:
+    """Remove a killed run's locks and set damaged files aside, unless the campaign is being run; lines for people.
+
+    A file that was set aside is missing for Snakemake, which makes it anew in this run; `verified` goes with it,
+    because a missing file in the middle of the flow is made only for an end that is missing.
+    """
+    if running := campaign_lock.holder(results):
+        yield f"campaign {Path(results).name} is being run by {running}"
+        return
+    campaign_lock.clear_stale(results)
+    for file in set_changed_aside(Path(results)):
+        Path(verified).unlink(missing_ok=True)
+        yield f"{file}: not what was written; set aside as {file.name}{record.DAMAGED} and made anew"
+
+
+def set_changed_aside(folder: Path) -> list[Path]:
+    """Set aside the files of finished results that are younger than their record and not what it says; which.
+
+    Younger ones that are unharmed (copied, touched) make their record younger, so that they are read only once.
+    """
+    damaged: list[Path] = []
+    for path in _records(folder):
+        result = path.with_name(path.name.removesuffix(record.SUFFIX))
+        written = path.stat().st_mtime_ns
+        younger = [file for file in record.files_of([result]) if file.stat().st_mtime_ns > written]
+        if not younger:
+            continue
+        try:
+            content = record.read(path)
+        except UserError:
+            continue  # the verification says so
+        harmed = [file for file in younger if _is_harmed(file, content, path)]
+        for file in harmed:
+            record.set_aside(file)
+        if not harmed and content["status"] == record.DONE:
+            os.utime(path)
+        damaged += harmed
+    return damaged
+
+
+def _records(folder: Path) -> Iterator[Path]:
+    for parent, _, names in os.walk(folder):
+        yield from (Path(parent, name) for name in names if name.endswith(record.SUFFIX))
+
+
+def _is_harmed(file: Path, content: dict, path: Path) -> bool:
+    known = record.checksum_in(content, path, file) if content["status"] == record.DONE else None
+    return known is not None and record.sha256(file) != known
