@@ -18,7 +18,7 @@ from nnexafs.cli import main
 from nnexafs.config import Background, Feff, Measurement, Representation
 from nnexafs.errors import UserError
 from nnexafs.inversion import Options, invert, usable
-from nnexafs.inversion_values import mean_and_std, one_first_shell
+from nnexafs.inversion_values import mean_and_std, one_first_shell, plain
 from nnexafs.scattering.feff import FrozenPhases, chi_of_cluster, freeze
 from nnexafs.scattering.feff_input import clusters
 from nnexafs.spectra import process, read
@@ -129,6 +129,12 @@ def test_mean_and_std_by_hand():
     assert mean == pytest.approx([4.0])
     assert std == pytest.approx([np.sqrt(8.0 + 1.0)])
     assert mean_and_std(members[:1, :1])[1] == pytest.approx([0.0])
+
+
+@pytest.mark.parametrize("text", ["[no JSON", "{", "[" * 100_000, "[foil] of 2019"])
+def test_attributes_in_brackets_need_not_be_json(text):
+    assert plain(text) == text
+    assert plain('["a.dat", "b.dat"]') == ["a.dat", "b.dat"]
 
 
 def test_s02_divides(tmp_path):

@@ -1,6 +1,7 @@
 """Numbers of an inversion: means and errors over networks and repeats, first shells, reasons for doubt."""
 
 import json
+from contextlib import suppress
 from dataclasses import dataclass
 from typing import Protocol
 
@@ -90,8 +91,9 @@ def one_first_shell(r_angstrom: np.ndarray, n_r: np.ndarray) -> tuple[float, flo
 
 def plain(value: object) -> object:
     """A JSON value: NaN becomes null, NumPy scalars become Python's, JSON texts become what they say."""
-    if isinstance(value, str) and value[:1] in "[{":
-        return json.loads(value)
+    if isinstance(value, str) and value.startswith(("[", "{")):
+        with suppress(ValueError, RecursionError):  # any text in brackets may stand in a foreign file
+            return json.loads(value)
     if isinstance(value, (float, np.floating)):
         return float(value) if np.isfinite(value) else None
     return value.item() if isinstance(value, np.generic) else value

@@ -205,7 +205,7 @@ def predict(
         record.describe(options=chosen | asdict(options))
         ensemble = Ensemble.load(ensemble_folder)
         measured = _processed(spectra, ensemble.manifest, chosen)
-        result = invert(measured, ensemble, out=out, options=options, title=_title(spectra))
+        result = invert(measured, ensemble, out=out, options=options, title=_title(measured, spectra))
     if result["N1"] is None:
         say("no first shell found")
     else:
@@ -244,6 +244,12 @@ def _processed(files: tuple[Path, ...], manifest: dict, chosen: dict) -> "xr.Dat
     )
 
 
-def _title(files: tuple[Path, ...]) -> str:
-    more = f" and {len(files) - 1} more" if len(files) > 1 else ""
-    return f"{files[0].name}{more}"
+def _title(measured: "xr.Dataset", given: tuple[Path, ...]) -> str:
+    """The measured files, also where chi(k) was made of them before."""
+    from nnexafs.inversion_values import plain
+    from nnexafs.one_line import one_line
+
+    known = plain(measured.attrs.get("files", ""))
+    names = known if isinstance(known, list) and known else [path.name for path in given]
+    more = f" and {len(names) - 1} more" if len(names) > 1 else ""
+    return f"{one_line(names[0], limit=80)}{more}"
