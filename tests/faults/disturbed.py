@@ -120,10 +120,18 @@ def wait_for(condition: Callable[[], object], *, what: str, seconds: float = 240
         time.sleep(0.05)
 
 
-def truncated(file: Path, *, in_silence: bool = False) -> None:
-    """Cut a file to half of its size; in silence its time stays the same."""
+def truncated(file: Path) -> None:
+    """Cut a file to half of its size."""
+    with file.open("r+b") as opened:
+        opened.truncate(file.stat().st_size // 2)
+
+
+def flipped(file: Path) -> None:
+    """Change a byte in the middle of a file, which keeps its size and time."""
     before = file.stat()
     with file.open("r+b") as opened:
-        opened.truncate(before.st_size // 2)
-    if in_silence:
-        os.utime(file, ns=(before.st_atime_ns, before.st_mtime_ns))
+        opened.seek(before.st_size // 2)
+        byte = opened.read(1)[0]
+        opened.seek(before.st_size // 2)
+        opened.write(bytes([byte ^ 0xFF]))
+    os.utime(file, ns=(before.st_atime_ns, before.st_mtime_ns))

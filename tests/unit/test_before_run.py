@@ -6,7 +6,8 @@ from pathlib import Path
 import pytest
 
 from nnexafs import campaign_lock, record
-from nnexafs.before_run import set_changed_aside, tidy
+from nnexafs.before_run import set_cut_aside, tidy
+from nnexafs.errors import UserError
 from nnexafs.record import recorded
 
 
@@ -50,17 +51,26 @@ def test_a_changed_file_is_set_aside_and_nothing_else(results: Path, name: str):
     assert list(tidy(results, verified=results / "verified.json")) == []
 
 
-def test_a_copied_campaign_is_read_once(results: Path, monkeypatch: pytest.MonkeyPatch):
-    """Files younger than their records, unharmed: their checksums are looked at, and not again at the next start."""
-    for file in (results / "md/point/trajectory.nc", results / "training/fold0/network.pt"):
-        os.utime(record.path_of(file if "md" in file.parts else file.parent), (1e9, 1e9))
+def test_a_record_is_read_once(results: Path, monkeypatch: pytest.MonkeyPatch):
+    """Files younger than their records, unharmed: as Snakemake leaves them, and as a copy may be."""
+    records = [results / "md/point/trajectory.nc.record.json", results / "training/fold0.record.json"]
+    for path in records:
+        os.utime(path, (1e9, 1e9))
     read: list[Path] = []
-    checksum = record.sha256
-    monkeypatch.setattr(record, "sha256", lambda path: (read.append(path), checksum(path))[1])
-    assert set_changed_aside(results) == []
-    assert len(read) == 3
-    assert set_changed_aside(results) == []
-    assert len(read) == 3 and (results / "verified.json").exists()
+    real = record.read
+    monkeypatch.setattr(record, "read", lambda path: (read.append(path), real(path))[1])
+    assert set_cut_aside(results) == []
+    assert sorted(read) == records
+    assert set_cut_aside(results) == []
+    assert len(read) == 2 and (results / "verified.json").exists()
+
+
+def test_another_content_of_the_same_size_is_left_to_who_reads_it(results: Path):
+    file = results / "md/point/trajectory.nc"
+    later(file, "Whole")
+    assert set_cut_aside(results) == []
+    with pytest.raises(UserError, match="not what was written"):
+        record.checked_sha256(file)
 
 
 def test_what_a_job_is_writing_is_left_alone(results: Path):
@@ -69,10 +79,10 @@ def test_what_a_job_is_writing_is_left_alone(results: Path):
     path = record.path_of(file)
     path.write_text(path.read_text().replace('"done"', '"running"'))
     later(file, "half")
-    assert set_changed_aside(results) == []
+    assert set_cut_aside(results) == []
     path.write_text("{")
     os.utime(file, (2.1e9, 2.1e9))
-    assert set_changed_aside(results) == []
+    assert set_cut_aside(results) == []
     assert file.read_text() == "half"
 
 
@@ -82,6 +92,7 @@ def test_a_campaign_that_is_being_run_is_left_alone(results: Path):
     (line,) = tidy(results, verified=results / "verified.json")
     assert "campaign nickel is being run by process" in line
     assert (results / "md/point/trajectory.nc").read_text() == "cut"
+    campaign_lock._held.pop(results / campaign_lock.LOCK_FILE).close()
 
 
 def test_there_may_be_no_results_yet(tmp_path: Path):

@@ -159,9 +159,9 @@ def recorded(
         record.write(RUNNING)
         try:
             yield record
-            record.content["files"] = {
-                relative(file, path.parent): sha256(file) for file in files_of([Path(out)])
-            }
+            made = {relative(file, path.parent): file for file in files_of([Path(out)])}
+            record.content["files"] = {name: sha256(file) for name, file in made.items()}
+            record.content["sizes"] = {name: file.stat().st_size for name, file in made.items()}
             record.write(DONE, "done", lines)
         except UserError:
             _restore(path, before)
@@ -194,6 +194,7 @@ def _content(
         "versions": provenance.versions(),
         "inputs": checksums,
         "files": {},
+        "sizes": {},
     }
 
 
