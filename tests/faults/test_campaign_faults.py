@@ -214,8 +214,8 @@ def test_full_disk(undisturbed: Campaign, campaign: Campaign):
     results = campaign.folder / "results"
     kept = results.rename(campaign.folder / "kept")
     results.mkdir()
-    # A tmpfs counts whole pages, for a folder one too.
-    pages = sum(-(-path.stat().st_size // mmap.PAGESIZE) for path in kept.rglob("*"))
+    # A tmpfs counts whole pages.
+    pages = sum(-(-path.stat().st_size // mmap.PAGESIZE) for path in kept.rglob("*") if path.is_file())
     mount = ["mount", "-t", "tmpfs", "-o", f"size={pages * mmap.PAGESIZE + 300_000}", "tmpfs", str(results)]
     done = subprocess.run(mount, capture_output=True, text=True)
     if done.returncode:

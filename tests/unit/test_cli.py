@@ -1,15 +1,23 @@
 """The command line: every stage explains itself; a mistake is one line and exit code 2."""
 
+import errno
 import io
+import sqlite3
 import subprocess
 import sys
+from collections.abc import Callable
+from contextlib import closing
 from pathlib import Path
 
+import click
+import h5py
 import pytest
+import torch
 from click.testing import CliRunner
 
 from nnexafs.cli import main
-from nnexafs.cli.common import shown_progress
+from nnexafs.cli.common import Commands, full_disk, shown_progress
+from nnexafs.errors import UserError
 
 CHECKOUT = Path(__file__).parents[2]
 STAGES = sorted(set(main.commands) - {"config"})
@@ -109,3 +117,42 @@ def test_progress_is_a_bar_on_a_terminal_and_lines_elsewhere(monkeypatch: pytest
         shown[stream.isatty()] = stream.getvalue()
     assert "frames measured" in shown[True] and "\r" in shown[True] and "3/3" in shown[True]
     assert shown[False] == "3/3 frames measured, 2 failed, 0 s left\n"
+
+
+def write_to_full_disk_with_torch():
+    torch.save({"weights": torch.zeros(100_000)}, "/dev/full")
+
+
+def write_to_full_disk_with_hdf5():
+    with h5py.File("/dev/full", "w"):
+        pass
+
+
+def write_to_full_sqlite():
+    with closing(sqlite3.connect(":memory:")) as store:
+        store.execute("pragma max_page_count = 3")
+        store.execute("create table runs (run)")
+        try:
+            store.execute("insert into runs values (zeroblob(100000))")
+        except sqlite3.OperationalError as error:
+            raise UserError("tracking: the store cannot be used") from error
+
+
+@pytest.mark.parametrize(
+    "write", [write_to_full_disk_with_torch, write_to_full_disk_with_hdf5, write_to_full_sqlite]
+)
+def test_a_full_disk_is_one_line_whoever_notices(write: Callable[[], None]):
+    @click.group(cls=Commands)
+    def group() -> None:
+        pass
+
+    group.command("write")(write)
+    result = CliRunner().invoke(group, ["write"])
+    assert result.exit_code == 2
+    (line,) = result.output.splitlines()
+    assert line.endswith("no space left to write; free some and run the same command again")
+
+
+def test_other_errors_are_no_full_disk():
+    assert full_disk(OSError(errno.EACCES, "Permission denied")) == ""
+    assert full_disk(ValueError("no")) == ""

@@ -17,6 +17,8 @@ from nnexafs.progress import Advance, Progress, in_lines
 
 SCREEN = "NNEXAFS_SCREEN"
 NO_SPACE = {errno.ENOSPC, errno.EDQUOT, errno.EFBIG}
+# How SQLite, HDF5 and PyTorch (which does not know why) say that a disk is full.
+NO_SPACE_WORDS = ("no space left", "disk is full", "iostream error", "pytorchstreamwriter failed writing")
 
 InFile = click.Path(dir_okay=False, path_type=Path)
 Folder = click.Path(file_okay=False, path_type=Path)
@@ -73,20 +75,32 @@ class Commands(click.Group):
         LOGGER.addHandler(spoken)
         try:
             return super().invoke(context)
-        except (UserError, PhysicsError) as error:
-            refuse(context, str(error))
-        except OSError as error:
-            if error.errno not in NO_SPACE:
-                raise
-            place = f"{error.filename}: " if error.filename else ""
-            refuse(context, f"{place}no space left to write; free some and run the same command again")
         except (click.exceptions.Exit, click.ClickException, click.Abort):
             raise
         except Exception as error:
+            known = isinstance(error, UserError | PhysicsError)
+            full = full_disk(error)
+            # FEFF's own temporary folder is named where that is what was full.
+            if full and not (known and NO_SPACE_WORDS[0] in str(error)):
+                refuse(context, full)
+            if known:
+                refuse(context, str(error))
             on_screen(f"nnexafs {context.invoked_subcommand}: {type(error).__name__}: {error} (see its log)")
             raise
         finally:
             LOGGER.removeHandler(spoken)
+
+
+def full_disk(error: BaseException | None) -> str:
+    """What to tell of an error that comes from a full disk, itself or in what caused it; empty for any other."""
+    while error is not None:
+        if getattr(error, "errno", None) in NO_SPACE or any(
+            words in str(error).lower() for words in NO_SPACE_WORDS
+        ):
+            place = f"{error.filename}: " if getattr(error, "filename", None) else ""
+            return f"{place}no space left to write; free some and run the same command again"
+        error = error.__cause__ or error.__context__
+    return ""
 
 
 def refuse(context: click.Context, reason: str) -> None:
