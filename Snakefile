@@ -62,7 +62,7 @@ include: "workflow/rules/verification.smk"
 
 
 if workflow.is_main_process:
-    for line in before_run.tidy(RESULTS, verified=VERIFIED):
+    for line in before_run.tidy(Path(RESULTS), verified=Path(VERIFIED)):
         print(line, file=sys.stderr)
 
 

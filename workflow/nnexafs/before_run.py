@@ -16,11 +16,11 @@ def tidy(results: Path, *, verified: Path) -> Iterator[str]:
     because a missing file in the middle of the flow is made only for an end that is missing.
     """
     if running := campaign_lock.holder(results):
-        yield f"campaign {Path(results).name} is being run by {running}"
+        yield f"campaign {results.name} is being run by {running}"
         return
     campaign_lock.clear_stale(results)
-    for file in set_cut_aside(Path(results)):
-        Path(verified).unlink(missing_ok=True)
+    for file in set_cut_aside(results):
+        verified.unlink(missing_ok=True)
         yield f"{file}: not what was written; set aside as {file.name}{record.DAMAGED} and made anew"
 
 
@@ -42,10 +42,12 @@ def set_cut_aside(folder: Path) -> list[Path]:
             content = record.read(path)
         except UserError:
             continue  # the verification says so
-        harmed = [file for file in younger if _is_harmed(file, content, path)]
+        if content["status"] != record.DONE:
+            continue
+        harmed = [file for file in younger if _is_cut(file, content, path)]
         for file in harmed:
             record.set_aside(file)
-        if not harmed and content["status"] == record.DONE:
+        if not harmed:
             with suppress(PermissionError):  # somebody else's campaign, looked at with -n
                 os.utime(path)
         damaged += harmed
@@ -57,6 +59,6 @@ def _records(folder: Path) -> Iterator[Path]:
         yield from (Path(parent, name) for name in names if name.endswith(record.SUFFIX))
 
 
-def _is_harmed(file: Path, content: dict, path: Path) -> bool:
+def _is_cut(file: Path, content: dict, path: Path) -> bool:
     size = content.get("sizes", {}).get(record.relative(file, path.parent))
-    return content["status"] == record.DONE and size is not None and file.stat().st_size != size
+    return size is not None and file.stat().st_size != size

@@ -12,7 +12,7 @@ from scipy.sparse import csr_array
 
 from nnexafs.augmentation import K2_PER_EV
 from nnexafs.config import Augmentation, Representation
-from nnexafs.dataset import TEST, WHOLE
+from nnexafs.dataset import TEST, VARIABLES, WHOLE
 from nnexafs.distributions import first_shell
 from nnexafs.ensemble_manifest import tensors_in
 from nnexafs.errors import UserError
@@ -30,7 +30,7 @@ def trajectory_means(dataset: xr.Dataset) -> xr.Dataset:
     share = 1 / np.bincount(inverse)[inverse]
     weights = csr_array((share, (inverse, np.arange(len(inverse)))), shape=(len(names), len(inverse)))
     means = dataset.isel(sample=first).copy()
-    for name in ("chi", "pair_distribution", "angle_distribution"):
+    for name in VARIABLES:
         means[name] = (dataset[name].dims, weights @ dataset[name].values)
     return means
 

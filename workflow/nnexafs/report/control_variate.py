@@ -7,7 +7,7 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
 from nnexafs.config import CampaignConfig
-from nnexafs.report.style import PHASES, known_phases, new_figure
+from nnexafs.report.style import PHASES, known_phases, subplots
 
 COLUMNS = ("phase", "temperature_kelvin", "lattice_scale", "correction", "correction_error", "difference")
 
@@ -98,9 +98,8 @@ PANELS = {
 
 def figure(controls: pd.DataFrame) -> Figure:
     """Sizes of correction, standard error and difference from FEFF against temperature, by phase."""
-    drawn = new_figure(11, 3.4)
     names = shown(controls)
-    panels = drawn.subplots(1, len(names), sharey=True, squeeze=False)[0]
+    drawn, (panels,) = subplots(11, 3.4, 1, len(names), sharey=True)
     for axes, name in zip(panels, names, strict=True):
         _dots(axes, controls, name)
         axes.set(xlabel="temperature (K)", title=PANELS[name], yscale="log")

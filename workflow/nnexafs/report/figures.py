@@ -18,6 +18,7 @@ from nnexafs.report.style import (
     SHELL_LABELS,
     TRUTH,
     band,
+    from_zero,
     known_phases,
     relative_errors,
     subplots,
@@ -88,7 +89,7 @@ def errors_by_temperature(campaign: Campaign) -> Figure:
     for prefix, style in (("", {"s": 9, "alpha": 0.35}), ("trajectory_", {"s": 34, "edgecolor": "white"})):
         _error_dots(axes[0, 0], campaign.evaluation, prefix, style)
     axes[0, 0].set(xlabel="temperature (K)", ylabel="relative error of n(r)")
-    axes[0, 0].set_ylim(0, 1.05 * axes[0, 0].get_ylim()[1])
+    from_zero(axes[0, 0])
     axes[0, 0].set_title("large: trajectories, small: their snapshots")
     handles, labels = axes[0, 0].get_legend_handles_labels()
     axes[0, 0].legend(handles, labels, loc="lower right", ncols=4)

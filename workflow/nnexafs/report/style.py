@@ -66,6 +66,11 @@ def band(axes: Axes, x: object, mean: object, std: object, *, label: str, color:
     axes.plot(x, mean, color=color, label=label)
 
 
+def from_zero(axes: Axes) -> None:
+    """Let the vertical axis start at zero, with room above the highest dot."""
+    axes.set_ylim(0, 1.05 * axes.get_ylim()[1])
+
+
 def known_phases(names: Iterable[str]) -> Iterator[str]:
     """The phases among `names`, in a fixed order."""
     present = set(names)

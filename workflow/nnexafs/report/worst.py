@@ -12,6 +12,7 @@ from nnexafs.report.style import (
     R_LABEL,
     TRUTH,
     band,
+    from_zero,
     known_phases,
     new_figure,
     relative_errors,
@@ -60,7 +61,7 @@ def _rank_plot(panel: Axes, evaluation: xr.Dataset, worst: np.ndarray, shown: li
     at = np.array(shown)
     panel.scatter(at, errors[at - 1], s=60, facecolor="none", edgecolor=TRUTH, linewidth=0.9)
     panel.set(xlabel="rank", ylabel="relative error of n(r)", xlim=(-1, len(worst) + 2))
-    panel.set_ylim(0, 1.05 * panel.get_ylim()[1])
+    from_zero(panel)
     panel.legend(loc="upper right", ncols=6)
 
 
