@@ -7,11 +7,13 @@ from pathlib import Path
 from snakemake.exceptions import WorkflowError
 from snakemake.utils import min_version
 
-from nnexafs import before_run, campaign_lock, leaves, plan, provenance, statepoints
+from nnexafs.campaign import before_run, campaign_lock, plan
+from nnexafs.config import state_points as points_of
 from nnexafs.config import validate
-from nnexafs.config_files import default_yaml
+from nnexafs.config.files import default_yaml
 from nnexafs.errors import UserError
 from nnexafs.files import write_text
+from nnexafs.jobs import code, settings
 
 min_version("9.27")
 
@@ -21,7 +23,7 @@ configfile: "config/config.yaml"
 
 try:
     campaign = validate(config)
-    state_points = statepoints.of_all(campaign)
+    state_points = points_of.of_all(campaign)
 except UserError as error:
     raise WorkflowError(str(error)) from None
 
@@ -31,7 +33,7 @@ VERIFIED = f"{RESULTS}/verified.json"
 LOGS = f"{RESULTS}/logs"
 BENCHMARKS = f"{RESULTS}/benchmarks"
 FOLDS = range(campaign.dataset.folds)
-IN_DATASET = statepoints.of_campaign(campaign)
+IN_DATASET = points_of.of_campaign(campaign)
 
 # The package runs from the checkout in the environment of the snakemake command, or of the rule with --sdm conda.
 PREFIX = f"export PYTHONPATH='{workflow.basedir}/workflow' OMP_NUM_THREADS=1 OPENBLAS_NUM_THREADS=1 MKL_NUM_THREADS=1 "
@@ -50,15 +52,14 @@ wildcard_constraints:
     study="|".join(campaign.studies) or "none",
 
 
-include: "workflow/rules/md.smk"
+include: "workflow/rules/structures.smk"
 include: "workflow/rules/exafs.smk"
 include: "workflow/rules/dataset.smk"
-include: "workflow/rules/training.smk"
-include: "workflow/rules/evaluation.smk"
-include: "workflow/rules/studies.smk"
+include: "workflow/rules/learning.smk"
+include: "workflow/rules/measured.smk"
 include: "workflow/rules/inversion.smk"
 include: "workflow/rules/report.smk"
-include: "workflow/rules/verification.smk"
+include: "workflow/rules/campaign.smk"
 
 
 if workflow.is_main_process:

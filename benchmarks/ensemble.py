@@ -30,10 +30,11 @@ from programs import MD_EXAFS_INSTALL, NOTES, MdExafs, with_larch
 from snapshots import CASES, Case
 
 from nnexafs.config import Feff
-from nnexafs.scattering import nbody, tables
-from nnexafs.scattering.feff import FrozenPhases, chi_of_cluster, freeze
-from nnexafs.scattering.feff_input import Cluster, clusters
-from nnexafs.scattering.four_body import FourBodySum, by_distance
+from nnexafs.exafs.feff.absorber import chi_of_cluster
+from nnexafs.exafs.feff.input import Cluster, clusters
+from nnexafs.exafs.feff.reference import FrozenPhases, freeze
+from nnexafs.exafs.nbody import histograms, tables, tables_file
+from nnexafs.exafs.nbody.four_body import FourBodySum, by_distance
 
 REACH_ANGSTROM = 6.0  # where FEFF can still do all paths
 CORRECTED = 4  # absorbers of the control variate
@@ -102,9 +103,9 @@ def amplitudes(case: Case, folder: Path, processes: int) -> Amplitudes:
     if not spent.exists():
         domain = tables.Domain(case.closest_angstrom, REACH_ANGSTROM)
         made, cost = measured(lambda: tables.make(phases, domain, processes=processes))
-        tables.write(made, file, fingerprint=tables.fingerprint(phases, domain))
+        tables_file.write(made, file, fingerprint=tables_file.fingerprint(phases, domain))
         spent.write_text(json.dumps(asdict(cost)), encoding="utf-8")
-    return Amplitudes(phases, tables.read(file), Cost(**json.loads(spent.read_text(encoding="utf-8"))))
+    return Amplitudes(phases, tables_file.read(file), Cost(**json.loads(spent.read_text(encoding="utf-8"))))
 
 
 # --- methods -----------------------------------------------------------------------------------
@@ -117,21 +118,21 @@ def with_feff(found: list[Cluster], phases: FrozenPhases, settings: Feff) -> np.
 
 def with_nbody(sample: Sample, made: tables.Tables) -> np.ndarray:
     """The expansion's chi (absorber, k) of the sampled absorbers."""
-    sums = nbody.PathHistograms(made, groups=len(sample.which))
+    sums = histograms.PathHistograms(made, groups=len(sample.which))
     for index, atoms in enumerate(sample.snapshots):
         groups = np.flatnonzero(sample.where == index)
         if len(groups):
-            sums.add(nbody.neighbours_of(atoms, made), sample.which[groups], groups)
+            sums.add(histograms.neighbours_of(atoms, made), sample.which[groups], groups)
     return sums.chi()
 
 
 def whole_ensemble(snapshots: list[Atoms], element: str, made: tables.Tables) -> tuple[Cost, Cost, int]:
     """Cost of summing every absorber of every snapshot, of the one contraction; paths outside the tables."""
-    sums = nbody.PathHistograms(made)
+    sums = histograms.PathHistograms(made)
 
     def add_all() -> None:
         for atoms in snapshots:
-            sums.add(nbody.neighbours_of(atoms, made), np.flatnonzero(atoms.symbols == element))
+            sums.add(histograms.neighbours_of(atoms, made), np.flatnonzero(atoms.symbols == element))
 
     _, summing = measured(add_all)
     _, contraction = measured(sums.chi)
@@ -281,7 +282,7 @@ def with_four_body(sample: Sample, made: tables.Tables) -> tuple[np.ndarray, Cos
         for index, atoms in enumerate(sample.snapshots):
             groups = np.flatnonzero(sample.where[:count] == index)
             if len(groups):
-                sums.add(nbody.neighbours_of(atoms, made), sample.which[groups], groups)
+                sums.add(histograms.neighbours_of(atoms, made), sample.which[groups], groups)
         return sums
 
     sums_of(1)  # compiles
@@ -302,7 +303,7 @@ def sampling_error(longer: np.ndarray, compared: Compared) -> float:
 
 def cost_of_size(snapshot: Atoms, element: str, repeats: int, table_file: Path) -> dict[str, float]:
     """Milliseconds an atom and peak memory of a process that does nothing else; the second pass is timed."""
-    made = tables.read(table_file)
+    made = tables_file.read(table_file)
     whole_ensemble([snapshot[:8]], element, made)  # compiles
     large = snapshot.repeat(repeats)
     summing, contraction, _ = whole_ensemble([large], element, made)

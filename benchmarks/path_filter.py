@@ -17,9 +17,10 @@ import numpy as np
 from ase.build import bulk
 
 from nnexafs.config import Feff, Representation
-from nnexafs.representation import operator
-from nnexafs.scattering.feff import FrozenPhases, chi_of_cluster, freeze, k_grid
-from nnexafs.scattering.feff_input import Cluster, clusters
+from nnexafs.exafs.feff.absorber import chi_of_cluster
+from nnexafs.exafs.feff.input import Cluster, clusters
+from nnexafs.exafs.feff.reference import FrozenPhases, freeze, k_grid
+from nnexafs.learning.representation import operator
 
 ALL_PATHS = (6.0, 0.0, 0.0)
 SETTINGS = [

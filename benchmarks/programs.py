@@ -23,8 +23,8 @@ from ase import Atoms
 from ase.io import write
 
 from nnexafs.config import Feff
-from nnexafs.scattering.feff import FrozenPhases
-from nnexafs.scattering.feff_input import Cluster, feff_input
+from nnexafs.exafs.feff.input import Cluster, feff_input
+from nnexafs.exafs.feff.reference import FrozenPhases
 
 NOTES = """\
 larch feff8l: larch.xafs.feff8l on the same feff.inp and frozen phases; it sleeps 10 ms for every line FEFF prints.

@@ -33,7 +33,7 @@ from measuring import cpu_seconds
 from stub_spectra import prepare
 
 from nnexafs.config import validate
-from nnexafs.statepoints import of_campaign
+from nnexafs.config.state_points import of_campaign
 
 ROOT = Path(__file__).resolve().parents[1]
 PHASES = ("fcc", "hcp", "bcc", "liquid")

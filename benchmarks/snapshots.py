@@ -10,12 +10,13 @@ from ase import Atoms
 from ase.build import bulk
 
 from nnexafs.config import Crystal, Dynamics, EamPotential, Liquid, PhaseName
-from nnexafs.dynamics import phase, simulate
-from nnexafs.dynamics.engine import load_mpi
-from nnexafs.dynamics.stages import follow
+from nnexafs.config.state_points import StatePoint
 from nnexafs.errors import PhysicsError
-from nnexafs.potentials.lammps_files import resolve
-from nnexafs.statepoints import StatePoint
+from nnexafs.structures.dynamics import phase
+from nnexafs.structures.dynamics.lammps import load_mpi
+from nnexafs.structures.dynamics.simulation import simulate
+from nnexafs.structures.dynamics.stages import follow
+from nnexafs.structures.potentials.lammps_files import resolve
 
 # ASSUME: after a picosecond, several periods of the slowest vibrations, a snapshot is as good as a new one.
 APART_PS = 1.0

@@ -10,9 +10,9 @@ import numpy as np
 import xarray as xr
 
 from nnexafs.config import CampaignConfig
-from nnexafs.distributions import angle_grid, r_grid
+from nnexafs.exafs.feff.reference import k_grid
 from nnexafs.files import write_dataset
-from nnexafs.scattering.feff import k_grid
+from nnexafs.structures.distributions import angle_grid, r_grid
 
 ABSORBERS = 108
 

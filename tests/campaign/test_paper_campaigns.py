@@ -10,8 +10,8 @@ import numpy as np
 import pytest
 
 from nnexafs.config import CampaignConfig, load
+from nnexafs.config.state_points import of_all
 from nnexafs.files import read_dataset
-from nnexafs.statepoints import of_all
 
 CHECKOUT = Path(__file__).parents[2]
 BIN = Path(sys.executable).parent

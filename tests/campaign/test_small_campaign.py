@@ -12,11 +12,11 @@ import pandas as pd
 import pytest
 from ase import Atoms
 
+from nnexafs.campaign.plan import plan
 from nnexafs.config import load
-from nnexafs.distributions import pair_distribution
+from nnexafs.config.state_points import of_campaign
 from nnexafs.files import read_dataset
-from nnexafs.plan import plan
-from nnexafs.statepoints import of_campaign
+from nnexafs.structures.distributions import pair_distribution
 
 CHECKOUT = Path(__file__).parents[2]
 OVERLAY = CHECKOUT / "config" / "campaigns" / "small.yaml"

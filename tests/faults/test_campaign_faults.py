@@ -192,7 +192,7 @@ def test_feff_killed_hanging_and_back(undisturbed: Campaign, campaign: Campaign,
 
 def failing_feff(folder: Path, marks: Path) -> Path:
     """FEFF's programs, of which genfmt kills itself the first time it is called."""
-    from nnexafs.scattering.feff_process import binaries_folder
+    from nnexafs.exafs.feff.process import binaries_folder
 
     folder.mkdir()
     marks.mkdir()

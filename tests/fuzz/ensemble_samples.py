@@ -9,8 +9,8 @@ import numpy as np
 import torch
 
 from nnexafs.config import CampaignConfig, Representation
-from nnexafs.network import StructureNetwork
-from nnexafs.representation import operator, window_grid
+from nnexafs.learning.network import StructureNetwork
+from nnexafs.learning.representation import operator, window_grid
 
 R = np.arange(1.6, 5.5, 0.1)
 ANGLE = np.arange(5.0, 180.0, 10.0)

@@ -19,7 +19,7 @@ with atheris.instrument_imports(include=["nnexafs", "larch.io"]):
     # Once before the fuzzing, which counts what is imported later as new code.
     from larch.io import columnfile, xafs_beamlines  # noqa: F401
 
-    from nnexafs import athena, spectra_checks, spectra_columns, spectra_content, spectra_reading  # noqa: F401
+    from nnexafs.measured import athena, checks, columns, reading  # noqa: F401
 
 import numpy as np
 import spectra_samples
@@ -47,7 +47,7 @@ def one_input(data: bytes) -> None:
     with warnings.catch_warnings():
         warnings.simplefilter("error")
         try:
-            scan = spectra_reading.read_scan(FILE, measurement)
+            scan = reading.read_scan(FILE, measurement)
         except UserError as error:
             assert len(str(error).splitlines()) == 1 and len(str(error)) < 2000
             return

@@ -10,9 +10,8 @@ from harness import SEEDS, answer, fuzzed, harmed
 from hypothesis import given
 from hypothesis import strategies as st
 
-from nnexafs import statepoints
-from nnexafs.config import CampaignConfig, load, validate
-from nnexafs.config_files import default_yaml
+from nnexafs.config import CampaignConfig, load, state_points, validate
+from nnexafs.config.files import default_yaml
 
 CAMPAIGNS = Path(__file__).parents[2] / "config" / "campaigns"
 VALID = [path.read_bytes() for path in sorted(CAMPAIGNS.glob("*.yaml"))]
@@ -57,7 +56,7 @@ TREES = st.recursive(
 def check(config: CampaignConfig) -> None:
     """Names are safe, ids of runs too, and what is written reads back."""
     names = [config.campaign, *config.potentials, *config.measurements, *config.series, *config.studies]
-    names += [config.tracking.experiment or "none", *statepoints.of_all(config)]
+    names += [config.tracking.experiment or "none", *state_points.of_all(config)]
     assert all(SAFE.fullmatch(name) and ".." not in name for name in names)
     assert validate(yaml.safe_load(default_yaml(config))) == config
 

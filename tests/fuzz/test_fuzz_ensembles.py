@@ -10,7 +10,7 @@ from harness import answer, fuzzed, harmed
 from hypothesis import given
 from hypothesis import strategies as st
 
-from nnexafs.predictor import Ensemble
+from nnexafs.learning.ensemble import Ensemble
 
 K = 0.05 * np.arange(361)
 CHI = np.sin(4.6 * K)[None] / (5 + K**2)

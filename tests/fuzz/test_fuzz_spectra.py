@@ -10,8 +10,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from nnexafs.config import Background, Measurement
-from nnexafs.spectra import process, read
-from nnexafs.spectra_reading import Scan, read_scan
+from nnexafs.measured.chi import process, read
+from nnexafs.measured.reading import Scan, read_scan
 
 VALID = spectra_samples.all_of_them()
 K_GRID = 0.05 * np.arange(301)

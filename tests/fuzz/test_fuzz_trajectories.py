@@ -12,7 +12,7 @@ from harness import SEEDS, answer, fuzzed, harmed
 from hypothesis import given
 from hypothesis import strategies as st
 
-from nnexafs.trajectory_spectra import frames_of, snapshots_of
+from nnexafs.exafs.trajectory import frames_of, snapshots_of
 
 LAMMPS = b"""ITEM: TIMESTEP
 0

@@ -45,7 +45,7 @@ def test_every_rule_has_its_resources():
 
 def test_memory_and_time_grow_with_each_attempt(tmp_path: Path):
     first, second = resources(tmp_path, 1), resources(tmp_path, 2)
-    assert {"md", "exafs", "tables", "train", "report"} <= first.keys()
+    assert {"md", "snapshots", "tables", "train", "report"} <= first.keys()
     assert {name: (2 * memory, 2 * time) for name, (memory, time) in first.items()} == second
     for name, (memory, time) in first.items():
         if name != "all":

@@ -14,9 +14,9 @@ import pytest
 from one_node import CannotStart, jobs, one_node_cluster
 from slurm_runs import CHECKOUT, HERE, SMALL, Snakemake, attempts, hashes, run, submissions
 
+from nnexafs.campaign.doctor.slurm import slurm as slurm_findings
 from nnexafs.config import load
-from nnexafs.doctor.slurm import slurm as slurm_findings
-from nnexafs.statepoints import of_all
+from nnexafs.config.state_points import of_all
 
 PROFILE = CHECKOUT / "profiles" / "slurm" / "config.yaml"
 # What a node of two cores without accounting needs; everything else comes from the profile.

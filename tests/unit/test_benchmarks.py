@@ -11,12 +11,13 @@ import pytest
 from ase import Atoms
 from ase.build import bulk
 
-from nnexafs import dataset_file
 from nnexafs.config import DatasetSettings, Feff, validate
+from nnexafs.config.state_points import of_campaign
+from nnexafs.dataset import file as dataset_file
 from nnexafs.errors import PhysicsError
-from nnexafs.scattering.feff import FrozenPhases, chi_of_cluster, freeze, k_grid
-from nnexafs.scattering.feff_input import clusters
-from nnexafs.statepoints import of_campaign
+from nnexafs.exafs.feff.absorber import chi_of_cluster
+from nnexafs.exafs.feff.input import clusters
+from nnexafs.exafs.feff.reference import FrozenPhases, freeze, k_grid
 
 sys.path.insert(0, str(Path(__file__).parents[2] / "benchmarks"))
 ensemble, measuring, programs, scale, snapshots, stub, stub_spectra = map(

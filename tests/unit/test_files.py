@@ -8,7 +8,7 @@ import h5py
 import numpy as np
 import pytest
 import xarray as xr
-from fake_results import fake_config, write_results
+from fakes.results import fake_config, write_results
 
 from nnexafs import files
 from nnexafs.errors import UserError

@@ -18,15 +18,15 @@ import torch
 import xarray as xr
 from click.testing import CliRunner
 
-from nnexafs import athena
 from nnexafs.cli import main
 from nnexafs.config import Measurement, load, validate
-from nnexafs.ensemble_manifest import tensors_in
 from nnexafs.errors import UserError
+from nnexafs.exafs.trajectory import frames_of
 from nnexafs.files import write_dataset
-from nnexafs.spectra import read_processed
-from nnexafs.spectra_reading import read_scan
-from nnexafs.trajectory_spectra import frames_of
+from nnexafs.learning.manifest import tensors_in
+from nnexafs.measured import athena
+from nnexafs.measured.chi import read_processed
+from nnexafs.measured.reading import read_scan
 
 CHECKOUT = Path(__file__).parents[2]
 PACKAGE = CHECKOUT / "workflow" / "nnexafs"
@@ -253,7 +253,7 @@ def test_a_tensor_larger_than_its_file_is_refused(tmp_path: Path):
 
 
 def test_a_manifest_names_no_file_outside_its_folder(tmp_path: Path):
-    from nnexafs.predictor import Ensemble
+    from nnexafs.learning.ensemble import Ensemble
 
     outside = tmp_path / "secret.pt"
     outside.write_bytes(b"x")

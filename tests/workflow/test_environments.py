@@ -15,8 +15,8 @@ import yaml
 from packaging.requirements import Requirement
 from packaging.utils import canonicalize_name
 
-from nnexafs import provenance
 from nnexafs.cli import main
+from nnexafs.jobs import code
 
 CHECKOUT = Path(__file__).parents[2]
 ENVIRONMENTS = sorted((CHECKOUT / "envs").glob("*.yaml"))
@@ -96,7 +96,7 @@ def own(names: set[str]) -> set[str]:
     """
     inside = {name.removeprefix("nnexafs.") for name in names if name.startswith("nnexafs.")}
     inside |= {parent for name in inside for parent in [name.rpartition(".")[0]] if parent}
-    return {name for name in inside - {"cli"} if provenance.module_file(name)}
+    return {name for name in inside - {"cli"} if code.module_file(name)}
 
 
 @cache
@@ -109,7 +109,7 @@ def imported_by(command: str) -> frozenset[str]:
     while waiting := own(names) - seen:
         seen |= waiting
         for module in waiting:
-            names |= imports(ast.parse(provenance.module_file(module).read_text()))
+            names |= imports(ast.parse(code.module_file(module).read_text()))
     outside = {name.partition(".")[0] for name in names} - set(sys.stdlib_module_names) - {"nnexafs"}
     return frozenset(outside)
 

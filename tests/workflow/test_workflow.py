@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from nnexafs import plan
+from nnexafs.campaign import plan
 from nnexafs.config import load
 
 CHECKOUT = Path(__file__).parents[2]
@@ -52,7 +52,7 @@ def test_every_config_plans_its_jobs(folder: Path, overlay: Path | None):
     config = load(*([overlay] if overlay else []))
     counts = job_counts(dry_run(folder, *(["--configfile", str(overlay)] if overlay else [])))
     planned = plan.plan(config).jobs
-    assert counts["md"] == counts["exafs"] == planned["md"]
+    assert counts["md"] == counts["snapshots"] == planned["md"]
     assert counts["train"] == config.dataset.folds
     assert counts["total"] == sum(planned.values())
 

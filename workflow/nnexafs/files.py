@@ -2,11 +2,12 @@
 
 import hashlib
 import json
+import math
 import os
 import shutil
 import tempfile
 from collections.abc import Collection, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -114,3 +115,13 @@ def sha256(path: Path) -> str:
     """Hash of a file's contents, whatever its size."""
     with Path(path).open("rb") as file:
         return hashlib.file_digest(file, "sha256").hexdigest()
+
+
+def json_value(value: object) -> object:
+    """A JSON value: NaN becomes null, NumPy scalars become Python's, JSON texts become what they say."""
+    if isinstance(value, str) and value.startswith(("[", "{")):
+        with suppress(ValueError, RecursionError):  # any text in brackets may stand in a foreign file
+            return json.loads(value)
+    if hasattr(value, "item"):
+        value = value.item()
+    return None if isinstance(value, float) and not math.isfinite(value) else value

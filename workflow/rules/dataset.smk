@@ -10,7 +10,7 @@ rule dataset:
     """
     input:
         # a function, here and in later rules: other jobs, which read this file too, need not make the list
-        spectra=lambda wildcards: expand(rules.exafs.output, state_point=IN_DATASET),
+        spectra=lambda wildcards: expand(rules.snapshots.output, state_point=IN_DATASET),
     output:
         f"{RESULTS}/dataset/dataset.nc",
     log:
@@ -21,7 +21,7 @@ rule dataset:
         "../../envs/training.yaml"
     params:
         config=CONFIG,
-        settings=leaves.dataset(campaign),
-        code=provenance.stage_code("dataset"),
+        settings=settings.dataset(campaign),
+        code=code.stage_code("dataset"),
     shell:
         "python -m nnexafs dataset {input.spectra} --config {params.config} --out {output} > {log} 2>&1"

@@ -26,8 +26,8 @@ rule freeze:
         "../../envs/exafs.yaml"
     params:
         config=CONFIG,
-        settings=leaves.scattering(campaign),
-        code=provenance.stage_code("freeze"),
+        settings=settings.scattering(campaign),
+        code=code.stage_code("freeze"),
         folder=lambda wildcards, output: Path(output.manifest).parent,
     shell:
         "python -m nnexafs freeze --config {params.config} --out {params.folder} > {log} 2>&1"
@@ -53,15 +53,15 @@ rule tables:
     threads: 2
     params:
         config=CONFIG,
-        settings=leaves.tables(campaign),
-        code=provenance.stage_code("tables"),
+        settings=settings.tables(campaign),
+        code=code.stage_code("tables"),
         folder=lambda wildcards, input: Path(input.phases).parent,
     shell:
         "python -m nnexafs tables --config {params.config} --phases {params.folder} --processes {threads}"
         " --out {output} > {log} 2>&1"
 
 
-rule exafs:
+rule snapshots:
     """EXAFS, pair distribution and bond angles of a trajectory's snapshots, over the same absorbers.
 
     Engine nbody: every absorber by the n-body expansion, corrected by FEFF on a few. Engine feff: FEFF8.5L
@@ -82,8 +82,8 @@ rule exafs:
     threads: campaign.exafs.processes
     params:
         config=CONFIG,
-        settings=lambda wildcards: leaves.exafs(campaign, wildcards.state_point),
-        code=provenance.stage_code("exafs"),
+        settings=lambda wildcards: settings.exafs(campaign, wildcards.state_point),
+        code=code.stage_code("snapshots"),
         folder=lambda wildcards, input: Path(input.phases).parent,
     shell:
         "python -m nnexafs snapshots {input.trajectory} --config {params.config}"

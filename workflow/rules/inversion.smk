@@ -1,26 +1,5 @@
-# in:  measured files (config: measurements), ensemble/
-# out: spectra/<name>/chi.nc, spectra/<name>/fit.json, inversion/<name>/
-
-
-rule spectrum:
-    """Background of a measured spectrum (larch autobk), chi(k) on the campaign's grid."""
-    input:
-        files=lambda wildcards: campaign.measurements[wildcards.measurement].files,
-    output:
-        f"{RESULTS}/spectra/{{measurement}}/chi.nc",
-    log:
-        f"{LOGS}/spectrum/{{measurement}}.log",
-    benchmark:
-        f"{BENCHMARKS}/spectrum/{{measurement}}.tsv"
-    conda:
-        "../../envs/spectra.yaml"
-    params:
-        config=CONFIG,
-        settings=lambda wildcards: leaves.measurement(campaign, wildcards.measurement),
-        code=provenance.stage_code("spectrum"),
-    shell:
-        "python -m nnexafs spectrum --config {params.config} --measurement {wildcards.measurement}"
-        " --out {output} > {log} 2>&1"
+# in:  spectra/<name>/chi.nc, ensemble/, scattering/
+# out: spectra/<name>/fit.json, inversion/<name>/
 
 
 rule fit:
@@ -38,12 +17,12 @@ rule fit:
         "../../envs/spectra.yaml"
     params:
         config=CONFIG,
-        settings=lambda wildcards: leaves.strings(
+        settings=lambda wildcards: settings.strings(
             representation=campaign.representation,
             shells=campaign.measurements[wildcards.measurement].fit_shells,
             element=campaign.measurements[wildcards.measurement].element,
         ),
-        code=provenance.stage_code("fit"),
+        code=code.stage_code("fit"),
         folder=lambda wildcards, input: Path(input.phases).parent,
     shell:
         "python -m nnexafs fit {input.chi} --config {params.config} --phases {params.folder}"
@@ -68,7 +47,7 @@ rule predict:
         "../../envs/spectra.yaml"
     params:
         config=CONFIG,
-        code=provenance.stage_code("predict"),
+        code=code.stage_code("predict"),
         ensemble=lambda wildcards, input: Path(input.ensemble).parent,
         scale=lambda wildcards: campaign.measurements[
             wildcards.measurement

@@ -3,7 +3,7 @@
 import click
 
 from nnexafs import __version__
-from nnexafs.cli import checking, config, doctor, ensemble, measurement, network, report, series, simulation
+from nnexafs.cli import campaign, config, dataset, exafs, inversion, learning, measured, report, structures
 from nnexafs.cli.common import Commands
 
 
@@ -15,26 +15,26 @@ def main() -> None:
 
 for command in (
     config.config,
-    config.plan,
-    simulation.md,
-    simulation.freeze,
-    simulation.tables,
-    simulation.snapshots,
-    ensemble.exafs,
-    network.dataset,
-    network.track,
-    network.train,
-    network.study,
-    network.ensemble,
-    network.evaluate,
-    series.series,
-    measurement.spectrum,
-    measurement.fit,
-    measurement.predict,
+    campaign.plan,
+    structures.md,
+    exafs.freeze,
+    exafs.tables,
+    exafs.snapshots,
+    exafs.exafs,
+    dataset.dataset,
+    learning.track,
+    learning.train,
+    learning.study,
+    learning.ensemble,
+    learning.evaluate,
+    learning.series,
+    measured.spectrum,
+    inversion.fit,
+    inversion.predict,
     report.report,
     report.paper,
-    checking.provenance,
-    doctor.doctor,
-    checking.verify,
+    campaign.provenance,
+    campaign.doctor,
+    campaign.verify,
 ):
     main.add_command(command)

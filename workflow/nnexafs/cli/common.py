@@ -12,7 +12,7 @@ from pathlib import Path
 import click
 
 from nnexafs.errors import PhysicsError, UserError
-from nnexafs.incidents import LOGGER
+from nnexafs.jobs.incidents import LOGGER
 from nnexafs.progress import Advance, Progress, in_lines
 
 SCREEN = "NNEXAFS_SCREEN"

@@ -12,14 +12,14 @@ from nnexafs.cli.common import Folder, out_option, say
 @out_option("HTML file to write.")
 def report(folder: Path, out: Path) -> None:
     """Write the report of the campaign in FOLDER (results/<campaign>) as one HTML page."""
-    from nnexafs import leaves
-    from nnexafs.record import recorded
+    from nnexafs.config.reading import config_of
+    from nnexafs.jobs import settings
+    from nnexafs.jobs.record import recorded
     from nnexafs.report.build import build
-    from nnexafs.report.gather import config_of
 
     config = config_of(folder / "config.yaml")
     with recorded(
-        out, stage="report", inputs=stage_results(folder), settings=leaves.report(config), config=config
+        out, stage="report", inputs=stage_results(folder), settings=settings.report(config), config=config
     ):
         build(folder, out, report=say)
 

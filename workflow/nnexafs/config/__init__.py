@@ -6,6 +6,7 @@ The defaults *are* the nickel campaign. `config/config.yaml`, its JSON schema an
 
 from nnexafs.config.base import Model, PhaseName, Range, key
 from nnexafs.config.campaign import CampaignConfig
+from nnexafs.config.exafs import Distributions, Exafs, Feff
 from nnexafs.config.learning import (
     Augmentation,
     DatasetSettings,
@@ -18,8 +19,7 @@ from nnexafs.config.learning import (
 )
 from nnexafs.config.measured import Background, Comparison, KnownShell, Measurement, Report
 from nnexafs.config.reading import canonical, load, merge, one_line, validate
-from nnexafs.config.scattering import Distributions, Exafs, Feff
-from nnexafs.config.simulation import (
+from nnexafs.config.structures import (
     Crystal,
     Dynamics,
     DynamicsChecks,

@@ -6,6 +6,7 @@ from typing import Annotated, Literal
 from pydantic import Field, ValidationError, field_validator, model_validator
 
 from nnexafs.config.base import NAME, Model, Name, PhaseName, chemical_symbol, key, without_null
+from nnexafs.config.exafs import Distributions, Exafs
 from nnexafs.config.learning import (
     Augmentation,
     DatasetSettings,
@@ -16,8 +17,7 @@ from nnexafs.config.learning import (
     Training,
 )
 from nnexafs.config.measured import Measurement, Report
-from nnexafs.config.scattering import Distributions, Exafs
-from nnexafs.config.simulation import (
+from nnexafs.config.structures import (
     Dynamics,
     EamPotential,
     Grid,

@@ -10,7 +10,7 @@ from pydantic import ValidationError
 from nnexafs.config.base import Model
 from nnexafs.config.campaign import CampaignConfig
 from nnexafs.errors import UserError
-from nnexafs.one_line import one_line as shown
+from nnexafs.text import one_line as shown
 
 LARGEST_BYTES = 256 * 2**10
 MOST_BRACKETS = 50
@@ -101,3 +101,14 @@ def check_size(content: dict, *, source: str) -> None:
 def canonical(model: Model) -> str:
     """One string for one meaning: sorted JSON, so that 300 and 300.0 do not differ."""
     return json.dumps(model.model_dump(mode="json"), sort_keys=True)
+
+
+def config_of(path: Path) -> CampaignConfig:
+    """The config that a campaign was made with.
+
+    The file is complete; on top of the default campaign, entries that an overlay dropped would come back.
+    """
+    try:
+        return validate(yaml.safe_load(path.read_text(encoding="utf-8")), source=str(path))
+    except (OSError, UnicodeDecodeError, yaml.YAMLError) as error:
+        raise UserError(f"{path}: cannot read the config: {' '.join(str(error).split())}") from error

@@ -9,8 +9,9 @@ import jinja2
 import numpy as np
 import pandas as pd
 
-from nnexafs import __version__, provenance
+from nnexafs import __version__
 from nnexafs.files import write_text
+from nnexafs.jobs import code
 from nnexafs.report import (
     comparison,
     control_variate,
@@ -175,11 +176,11 @@ def provenance_rows(campaign: gather.Campaign) -> list[tuple[str, str]]:
     potentials = campaign.runs.drop_duplicates("potential_name")
     rows = [("what", "value")]
     rows += [("written", datetime.now(UTC).strftime("%Y-%m-%d %H:%M UTC"))]
-    rows += [("git commit", provenance.git_commit())]
+    rows += [("git commit", code.git_commit())]
     rows += [(f"potential {name}", text) for name, text in potentials_of(potentials)]
     rows += [("FEFF", f"FEFF8.5L from xraylarch; frozen phases {first.phases_hash[:16]}")]
     rows += [("dataset", campaign.dataset.attrs["hash"])]
-    rows += list(provenance.versions().items())
+    rows += list(code.versions().items())
     return rows
 
 

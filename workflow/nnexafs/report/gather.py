@@ -7,16 +7,16 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 import xarray as xr
-import yaml
 from ase import Atoms
 
-from nnexafs import dataset_file
-from nnexafs.config import CampaignConfig, Distributions, Measurement, validate
-from nnexafs.distributions import angle_distribution, angle_grid, first_shell, pair_distribution, r_grid
-from nnexafs.errors import UserError
+from nnexafs.config import CampaignConfig, Distributions, Measurement
+from nnexafs.config.reading import config_of
+from nnexafs.config.state_points import of_campaign
+from nnexafs.dataset import file
 from nnexafs.files import read_dataset, read_json
-from nnexafs.report import comparison, control_variate, series, studies
-from nnexafs.statepoints import of_campaign
+from nnexafs.report import comparison, control_variate, series_data, studies
+from nnexafs.structures.distributions import angle_distribution, angle_grid, pair_distribution, r_grid
+from nnexafs.structures.first_shell import first_shell
 
 BLOCKS = 4
 OF_RUNS = {"k", "chi", "chi_correction", "chi_correction_error", "control_difference", "absorber_status"} | {
@@ -61,7 +61,7 @@ class Campaign:
     times: pd.DataFrame  # one row a job: stage, job, seconds, peak memory
     compared: list[comparison.Compared]
     controls: pd.DataFrame  # one row a trajectory with a control variate (see control_variate.shares)
-    series: list[series.Series]
+    series: list[series_data.Series]
     studies: list[studies.Trained]
 
     @property
@@ -80,7 +80,7 @@ def campaign(folder: Path) -> Campaign:
         folder=folder,
         config=config,
         runs=runs,
-        dataset=dataset_file.read(folder / "dataset" / "dataset.nc", variables=()),
+        dataset=file.read(folder / "dataset" / "dataset.nc", variables=()),
         evaluation=read_dataset(folder / "evaluation" / "evaluation.nc", what="evaluation"),
         metrics=read_json(folder / "evaluation" / "metrics.json", what="metrics"),
         histories=[pd.read_csv(path / "history.csv") for path in fold_folders],
@@ -91,20 +91,9 @@ def campaign(folder: Path) -> Campaign:
         times=times(folder / "benchmarks"),
         compared=comparison.read_all(config),
         controls=controls,
-        series=series.read_all(folder, config),
+        series=series_data.read_all(folder, config),
         studies=studies.read_all(folder, config),
     )
-
-
-def config_of(path: Path) -> CampaignConfig:
-    """The config that a campaign was made with.
-
-    The file is complete; on top of the default campaign, entries that an overlay dropped would come back.
-    """
-    try:
-        return validate(yaml.safe_load(path.read_text(encoding="utf-8")), source=str(path))
-    except (OSError, UnicodeDecodeError, yaml.YAMLError) as error:
-        raise UserError(f"{path}: cannot read the config: {' '.join(str(error).split())}") from error
 
 
 def trajectories(

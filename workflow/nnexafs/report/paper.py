@@ -7,16 +7,17 @@ from pathlib import Path
 import jinja2
 from matplotlib.figure import Figure
 
-from nnexafs.config_files import flow
+from nnexafs.config.files import flow
 from nnexafs.errors import UserError
 from nnexafs.files import read_json, replacing_folder, write_text
-from nnexafs.provenance import git_commit
+from nnexafs.jobs.code import git_commit
 from nnexafs.report import (
     figures,
     gather,
     measured,
     measured_figures,
     series,
+    series_data,
     series_figures,
     studies,
     study_figures,
@@ -133,7 +134,7 @@ def contents(campaign: gather.Campaign) -> dict[str, object]:
     }
 
 
-def series_block(one: series.Series, campaign: gather.Campaign) -> dict[str, object]:
+def series_block(one: series_data.Series, campaign: gather.Campaign) -> dict[str, object]:
     """Table and words of one series, and its table of cases for numbers in the text."""
     return {
         "made": series.made(one, campaign.config),

@@ -3,8 +3,8 @@
 from collections import Counter
 from pathlib import Path
 
-from nnexafs import record
-from nnexafs.one_line import counted
+from nnexafs.jobs import record
+from nnexafs.text import counted
 
 Rows = list[tuple[str, ...]]
 SHOWN = 100

@@ -23,7 +23,7 @@ from nnexafs.report.style import (
 )
 
 if TYPE_CHECKING:
-    from nnexafs.report.series import Series
+    from nnexafs.report.series_data import Series
 
 RING = {
     "linestyle": "none",

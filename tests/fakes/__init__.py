@@ -1,0 +1,1 @@
+"""Small physical fakes: spectra, datasets, trained ensembles, and the folder of a finished campaign."""

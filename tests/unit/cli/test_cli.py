@@ -1,0 +1,158 @@
+"""The command line: every stage explains itself; a mistake is one line and exit code 2."""
+
+import errno
+import io
+import sqlite3
+import subprocess
+import sys
+from collections.abc import Callable
+from contextlib import closing
+from pathlib import Path
+
+import click
+import h5py
+import pytest
+import torch
+from click.testing import CliRunner
+
+from nnexafs.cli import main
+from nnexafs.cli.common import Commands, full_disk, shown_progress
+from nnexafs.errors import UserError
+
+CHECKOUT = Path(__file__).parents[3]
+STAGES = sorted(set(main.commands) - {"config"})
+
+
+@pytest.mark.parametrize("stage", STAGES)
+def test_every_stage_explains_itself(stage: str):
+    result = CliRunner().invoke(main, [stage, "--help"])
+    assert result.exit_code == 0
+    assert len(result.output.splitlines()) > 5
+
+
+def test_plan_counts_before_anything_runs(monkeypatch: pytest.MonkeyPatch):
+    monkeypatch.chdir(CHECKOUT)
+    result = CliRunner().invoke(main, ["plan"])
+    assert result.exit_code == 0
+    assert "jobs in all" in result.output and "FEFF runs" in result.output and " MB in " in result.output
+
+
+@pytest.mark.parametrize(
+    ("overlay", "words"),
+    [
+        ("element: Fe", "Ni_u3.eam has no Fe"),
+        ("potentials: {eam: {file: nowhere.eam}}", "nowhere.eam"),
+        ("element: Ge\nphases: {fcc: {potential: sutton_chen}}", "Ge"),
+        ("phases: {liquid: {atoms: 100}}", "100"),
+        ("measurements: {ni_foil: {files: [gold.dat]}}", "measurements.ni_foil.files: no file gold.dat"),
+    ],
+)
+def test_plan_finds_what_would_fail_later(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, overlay: str, words: str
+):
+    monkeypatch.chdir(CHECKOUT)
+    (tmp_path / "overlay.yaml").write_text(overlay)
+    result = CliRunner().invoke(main, ["plan", str(tmp_path / "overlay.yaml")])
+    assert result.exit_code == 2
+    assert words in result.output and "Traceback" not in result.output
+
+
+@pytest.mark.parametrize(
+    ("arguments", "words"),
+    [
+        (["plan", "missing.yaml"], "missing.yaml"),
+        (["md", "--state-point", "fcc_T0001_x1.0000_r0", "--out", "a.nc"], "no state point"),
+        (["spectrum", "--measurement", "gold", "--out", "a.nc"], "it has: ni_foil"),
+        (["dataset", "missing.nc", "--out", "a.nc"], "missing.nc"),
+        (["train", "missing.nc", "--fold", "0", "--out", "fold0"], "missing.nc"),
+        (["evaluate", "missing.nc", "--ensemble", "e", "--out", "o"], "missing.nc"),
+        (["exafs", "missing.xyz", "--absorber", "Ni", "--out", "a.nc"], "missing.xyz: no such"),
+        (["snapshots", "missing.nc", "--phases", "p", "--out", "s.nc"], "missing.nc"),
+        (["study", "missing.nc", "--study", "x", "--out", "m.json"], "no study 'x'"),
+        (
+            [
+                "series",
+                "a.nc",
+                "--series",
+                "x",
+                "--dataset",
+                "d",
+                "--ensemble",
+                "e",
+                "--phases",
+                "p",
+                "--out",
+                "o",
+            ],
+            "no series 'x'",
+        ),
+        (["paper", "missing", "--name", "x"], "no template 'x'"),
+        (["paper", "missing", "--name", "iesari2021"], "missing"),
+        (["fit", "missing.nc", "--phases", "p", "--out", "f.json"], "missing.nc"),
+    ],
+    ids=lambda value: value[0] if isinstance(value, list) else "",
+)
+def test_a_mistake_is_one_line(tmp_path: Path, arguments: list[str], words: str):
+    command = [sys.executable, "-m", "nnexafs", *arguments]
+    done = subprocess.run(command, cwd=tmp_path, capture_output=True, text=True)
+    assert done.returncode == 2
+    assert len(done.stderr.strip().splitlines()) == 1 and words in done.stderr
+    assert not list(tmp_path.iterdir())
+
+
+class Terminal(io.StringIO):
+    """A stream that says it is a terminal."""
+
+    def isatty(self) -> bool:
+        return True
+
+
+def test_progress_is_a_bar_on_a_terminal_and_lines_elsewhere(monkeypatch: pytest.MonkeyPatch):
+    shown = {}
+    for stream in (Terminal(), io.StringIO()):
+        monkeypatch.setattr(sys, "stderr", stream)
+        with shown_progress()("frames measured", 3) as advance:
+            for _ in range(3):
+                advance("2 failed")
+        shown[stream.isatty()] = stream.getvalue()
+    assert "frames measured" in shown[True] and "\r" in shown[True] and "3/3" in shown[True]
+    assert shown[False] == "3/3 frames measured, 2 failed, 0 s left\n"
+
+
+def write_to_full_disk_with_torch():
+    torch.save({"weights": torch.zeros(100_000)}, "/dev/full")
+
+
+def write_to_full_disk_with_hdf5():
+    with h5py.File("/dev/full", "w"):
+        pass
+
+
+def write_to_full_sqlite():
+    with closing(sqlite3.connect(":memory:")) as store:
+        store.execute("pragma max_page_count = 3")
+        store.execute("create table runs (run)")
+        try:
+            store.execute("insert into runs values (zeroblob(100000))")
+        except sqlite3.OperationalError as error:
+            raise UserError("tracking: the store cannot be used") from error
+
+
+@pytest.mark.parametrize(
+    "write", [write_to_full_disk_with_torch, write_to_full_disk_with_hdf5, write_to_full_sqlite]
+)
+def test_a_full_disk_is_one_line_whoever_notices(write: Callable[[], None]):
+    @click.group(cls=Commands)
+    def group() -> None:
+        pass
+
+    group.command("write")(write)
+    result = CliRunner().invoke(group, ["write"])
+    assert result.exit_code == 2
+    (line,) = result.output.splitlines()
+    assert line.endswith("no space left to write; free some and run the same command again")
+
+
+def test_other_errors_are_no_full_disk():
+    assert full_disk(OSError(errno.EACCES, "Permission denied")) == ""
+    assert full_disk(ValueError("no")) == ""

@@ -1,0 +1,208 @@
+"""The config: what is refused, where the message points, and that the generated files have not drifted."""
+
+from pathlib import Path
+
+import pytest
+import yaml
+
+from nnexafs.config import CampaignConfig, canonical, files, load, merge, validate
+from nnexafs.config.files import default_yaml
+from nnexafs.errors import UserError
+
+CONFIG_FOLDER = Path(__file__).parents[3] / "config"
+
+
+def refused(mapping: dict) -> str:
+    with pytest.raises(UserError) as caught:
+        validate(mapping)
+    message = str(caught.value)
+    assert "\n" not in message
+    return message
+
+
+@pytest.mark.parametrize("path", files.files(CONFIG_FOLDER), ids=lambda path: path.name)
+def test_generated_files_have_not_drifted(path: Path):
+    assert path.read_text() == files.files(CONFIG_FOLDER)[path], "run: nnexafs config write"
+
+
+def test_the_default_file_is_the_default_campaign():
+    assert load(CONFIG_FOLDER / "config.yaml") == CampaignConfig()
+
+
+def test_a_written_config_reads_back(tmp_path: Path):
+    changed = validate({"campaign": "warm", "phases": {"liquid": None}, "measurements": {}})
+    path = tmp_path / "config.yaml"
+    path.write_text(files.default_yaml(changed))
+    assert validate(yaml.safe_load(path.read_text())) == changed
+
+
+@pytest.mark.parametrize(
+    ("mapping", "place"),
+    [
+        ({"exfs": {}}, "exfs: unknown key"),
+        ({"phases": {"fcc": {"temperature": [300]}}}, "phases.fcc.temperature: unknown key"),
+        ({"phases": {"fcc": {"temperatures_kelvin": [-5]}}}, "phases.fcc.temperatures_kelvin.0"),
+        ({"phases": {"fcc": {"temperatures_kelvin": []}}}, "phases.fcc.temperatures_kelvin"),
+        ({"phases": {"fcc": {"temperatures_kelvin": [300, 300.0]}}}, "appears twice"),
+        ({"phases": {"fcc": {"lattice_scales": [2.0]}}}, "0.8 to 1.2"),
+        ({"phases": {"fcc": {"potential": "nope"}}}, "'nope' is not one of: meam"),
+        ({"phases": dict.fromkeys(("fcc", "hcp", "bcc", "liquid"))}, "every phase is null"),
+        ({"element": "Xx"}, "'Xx' is not a chemical symbol"),
+        ({"element": "X"}, "'X' is not a chemical symbol"),
+        ({"campaign": "../escape"}, "campaign"),
+        ({"representation": {"k_range_per_angstrom": [12, 3]}}, "low < high"),
+        ({"representation": {"k_range_per_angstrom": [3, 18]}}, "keep it at least 0.5 below"),
+        ({"exafs": {"feff": {"k_max_per_angstrom": 30}}}, "less than or equal to 20"),
+        ({"distributions": {"r_max_angstrom": 9}}, "the spectrum knows nothing there"),
+        ({"distributions": {"r_step_angstrom": 0.07}}, "does not divide"),
+        ({"distributions": {"angle_step_degree": 7.0}}, "does not divide"),
+        ({"dynamics": {"snapshots": 2}}, "more than dynamics.snapshots"),
+        ({"training": {"learning_rate": "fast"}}, "training.learning_rate"),
+        ({"training": {"learning_rate": float("nan")}}, "training.learning_rate"),
+        ({"potentials": {"meam": {"style": "reaxff"}}}, "potentials.meam"),
+        ({"measurements": {"foil": {"files": []}}}, "measurements.foil.files"),
+        (
+            {"exafs": {"engine": "feff", "subsets_per_snapshot": 2}},
+            "exafs: subsets_per_snapshot: the engine feff",
+        ),
+        ({"exafs": {"subset_absorbers": 0}}, "exafs.subset_absorbers"),
+        ({"report": {"compare_with": {"old": {"metrics": ""}}}}, "report.compare_with.old.metrics"),
+        ({"report": {"compare_with": {"old": {"path": "x"}}}}, "report.compare_with.old.path: unknown key"),
+        (
+            {"report": {"compare_with": {"old": {"metrics": "a.json", "description": "a\nb"}}}},
+            "report.compare_with.old.description: expected one line",
+        ),
+    ],
+)
+def test_mistakes_are_named(mapping: dict, place: str):
+    assert place in refused(mapping)
+
+
+def test_a_measurement_of_the_default_campaign_can_be_dropped():
+    assert validate({"measurements": {"ni_foil": None}}).measurements == {}
+
+
+def test_a_comparison_of_the_default_campaign_can_be_dropped():
+    assert validate({"report": {"compare_with": {"feff_12_absorbers": None}}}).report.compare_with == {}
+
+
+@pytest.mark.parametrize("content", ["a: [1", "- 1\n- 2\n", "\x00\x01", "campaign: [x]\n"])
+def test_unreadable_files_are_named(tmp_path: Path, content: str):
+    path = tmp_path / "bad.yaml"
+    path.write_text(content)
+    with pytest.raises(UserError, match=r"bad\.yaml"):
+        load(path)
+
+
+def test_an_overlay_changes_only_what_it_names(tmp_path: Path):
+    overlay = tmp_path / "overlay.yaml"
+    overlay.write_text("phases:\n  hcp: {temperatures_kelvin: [300]}\n  liquid: null\n")
+    config, default = load(overlay), CampaignConfig()
+    assert config.phases.hcp.lattice_angstrom == default.phases.hcp.lattice_angstrom
+    assert config.phases.hcp.temperatures_kelvin == [300.0]
+    assert config.phases.liquid is None
+    assert config.phases.bcc == default.phases.bcc
+
+
+def test_one_meaning_has_one_canonical_string():
+    first = validate(
+        {"phases": {"fcc": {"temperatures_kelvin": [300], "lattice_scales": [1]}}, "measurements": {}}
+    )
+    second = validate(
+        {"measurements": {}, "phases": {"fcc": {"lattice_scales": [1.0], "temperatures_kelvin": [300.0]}}}
+    )
+    assert canonical(first) == canonical(second)
+
+
+BCC = {"lattice_scales": [1.0], "lattice_angstrom": 2.87}
+
+
+def test_a_span_is_the_list_of_its_values():
+    asked = {"temperatures_kelvin": {"first": 60, "last": 1500, "step": 20}}
+    scales = {"lattice_scales": {"first": 0.97, "last": 1.03, "count": 5}}
+    fcc = validate({"phases": {"fcc": asked | scales}, "measurements": {"ni_foil": None}}).phases.fcc
+    assert len(fcc.temperatures_kelvin) == 73
+    assert (fcc.temperatures_kelvin[0], fcc.temperatures_kelvin[-1]) == (60, 1500)
+    assert fcc.lattice_scales == [0.97, 0.985, 1.0, 1.015, 1.03]
+
+
+@pytest.mark.parametrize(
+    ("span", "message"),
+    [
+        ({"first": 60, "last": 1500, "step": 100}, "does not lead from 60 to 1500"),
+        ({"first": 60, "last": 1500}, "one of step and count"),
+        ({"first": 60, "last": 1500, "step": 20, "count": 73}, "one of step and count"),
+        ({"first": 600, "last": 60, "step": 20}, "must be below its last"),
+    ],
+)
+def test_a_span_that_makes_no_sense_is_refused(span, message):
+    with pytest.raises(UserError, match=message):
+        validate({"phases": {"fcc": {"temperatures_kelvin": span}}})
+
+
+def test_the_lattice_follows_its_table_and_never_leaves_it():
+    table = {10: 2.86, 293: 2.8665, 1500: 2.92}
+    bcc = BCC | {"temperatures_kelvin": [293, 896.5], "lattice_by_kelvin": table}
+    grid = validate({"phases": {"bcc": bcc}, "measurements": {}}).phases.bcc
+    assert grid.lattice_at(293) == 2.8665
+    assert grid.lattice_at(896.5) == pytest.approx((2.8665 + 2.92) / 2)
+    with pytest.raises(UserError, match="1600 K is outside its 10 to 1500 K"):
+        validate({"phases": {"bcc": bcc | {"temperatures_kelvin": [1600]}}})
+
+
+def test_a_series_has_only_the_phases_it_names_and_mixes_its_own():
+    bcc = BCC | {"temperatures_kelvin": [300, 1185]}
+    config = validate({"series": {"heating": {"phases": {"bcc": bcc}}}})
+    assert list(config.series["heating"].phases.present()) == ["bcc"]
+    assert list(config.grids())[-1] == "series.heating.phases.bcc"
+    mixtures = {"phases": ["bcc", "fcc"], "temperature_kelvin": 1185}
+    with pytest.raises(UserError, match="no run of fcc at 1185 K"):
+        validate({"series": {"heating": {"phases": {"bcc": bcc}, "mixtures": mixtures}}})
+    with pytest.raises(UserError, match=r"series\.heating\.phases\.bcc\.potential: 'x'"):
+        validate({"series": {"heating": {"phases": {"bcc": bcc | {"potential": "x"}}}}})
+
+
+@pytest.mark.parametrize(
+    ("study", "message"),
+    [
+        ({"network": {"hidden": [3]}}, "studies.wide: hidden: Extra inputs"),
+        ({"training": {"learning_rate": -1}}, "studies.wide: learning_rate"),
+        ({"leave_out": {}}, "give phases, temperatures_kelvin, or both"),
+        ({"folds": 6}, "more than dataset.folds"),
+    ],
+)
+def test_a_study_with_a_mistake_is_refused(study, message):
+    with pytest.raises(UserError, match=message):
+        validate({"studies": {"wide": study}})
+
+
+def test_a_study_changes_its_own_keys_alone():
+    config = validate({"studies": {"wide": {"network": {"hidden_sizes": [7]}}}})
+    representation, augmentation, network, training = config.studied(config.studies["wide"])
+    assert network.hidden_sizes == [7]
+    assert network.r_smoothing_angstrom == config.network.r_smoothing_angstrom
+    assert (representation, augmentation, training) == (
+        config.representation,
+        config.augmentation,
+        config.training,
+    )
+
+
+def test_intensities_come_in_pairs():
+    with pytest.raises(UserError, match="give both incident_columns and transmitted_columns"):
+        validate({"measurements": {"foil": {"files": ["a"], "incident_columns": [3]}}})
+
+
+def test_what_an_overlay_drops_stays_dropped_in_the_written_config(tmp_path: Path):
+    overlay = {
+        "measurements": {"ni_foil": None},
+        "potentials": {"sutton_chen": None},
+        "report": {"compare_with": {"feff_12_absorbers": None}},
+    }
+    config = validate(merge(CampaignConfig().model_dump(mode="json"), overlay))
+    path = tmp_path / "config.yaml"
+    path.write_text(default_yaml(config))
+    again = load(path)
+    assert again == config
+    assert again.measurements == {}
+    assert "sutton_chen" not in again.potentials

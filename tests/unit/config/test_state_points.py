@@ -1,0 +1,104 @@
+"""State points: every one once, ids that sort and survive, seeds that depend on the id alone."""
+
+from pathlib import Path
+
+import pytest
+
+from nnexafs.config import CampaignConfig, load, validate
+from nnexafs.config import seeds as config_seeds
+from nnexafs.config.seeds import seed_of
+from nnexafs.config.state_points import find, of_all, of_campaign, of_series
+from nnexafs.errors import UserError
+from nnexafs.jobs import settings
+
+
+def test_the_grid_is_complete():
+    points = of_campaign(CampaignConfig())
+    default = CampaignConfig().phases.present()
+    expected = sum(
+        len(grid.temperatures_kelvin) * len(grid.lattice_scales) * grid.replicas for grid in default.values()
+    )
+    assert len(points) == expected
+    assert points["fcc_T0300_x1.0000_r0"].temperature_kelvin == 300
+
+
+def test_two_state_points_never_share_an_id():
+    config = validate({"phases": {"fcc": {"temperatures_kelvin": [300.001, 300.002]}}, "measurements": {}})
+    with pytest.raises(UserError, match="share an id"):
+        of_campaign(config)
+
+
+def test_a_comparison_must_be_a_state_point_of_the_campaign():
+    foil = {"files": ["a.dat"], "compare_with": "fcc_T0301_x1.0000_r0"}
+    with pytest.raises(UserError, match=r"measurements\.foil\.compare_with"):
+        of_all(validate({"measurements": {"foil": foil}}))
+
+
+def test_fractions_of_a_kelvin_stay_in_the_id():
+    config = validate({"phases": {"fcc": {"temperatures_kelvin": [77.35]}}, "measurements": {}})
+    assert "fcc_T0077.35_x1.0000_r0" in of_campaign(config)
+
+
+def test_an_unknown_id_names_some_that_exist():
+    with pytest.raises(UserError, match="fcc_T0100"):
+        find(CampaignConfig(), "fcc_T0301_x1.0000_r0")
+
+
+def test_seeds_depend_on_the_names_alone():
+    assert seed_of(1, "md", "a") == seed_of(1, "md", "a")
+    seeds = {
+        seed_of(campaign, kind, name) for campaign in (1, 2) for kind in ("md", "exafs") for name in "abc"
+    }
+    assert len(seeds) == 12
+    assert all(0 < seed < 2**31 for seed in seeds)
+
+
+def test_a_new_temperature_leaves_the_other_runs_alone():
+    before = CampaignConfig()
+    grown = [*before.phases.fcc.temperatures_kelvin, 1000.0]
+    after = validate({"phases": {"fcc": {"temperatures_kelvin": grown}}})
+    name = "fcc_T0300_x1.0000_r0"
+    assert settings.dynamics(before, find(before, name)) == settings.dynamics(after, find(after, name))
+    assert settings.exafs(before, name) == settings.exafs(after, name)
+
+
+def test_a_longer_run_changes_the_leaf():
+    after = validate({"dynamics": {"production_ps": 9}})
+    name = "fcc_T0300_x1.0000_r0"
+    assert settings.dynamics(CampaignConfig(), find(CampaignConfig(), name)) != settings.dynamics(
+        after, find(after, name)
+    )
+
+
+FULL = Path(__file__).parents[3] / "config" / "campaigns"
+
+
+@pytest.mark.parametrize(
+    ("name", "in_dataset", "in_series"),
+    # (fcc, hcp, bcc, diamond: 73 temperatures x 21) + (liquid: 26 x 21); 3 phases x 50 x 20
+    [("iesari2021-full", 4 * 73 * 21 + 26 * 21, 7), ("timoshenko2018-full", 3 * 50 * 20, 14)],
+)
+def test_full_campaigns_have_every_point_of_their_grids_once(name, in_dataset, in_series):
+    config = load(FULL / f"{name}.yaml")
+    points = of_campaign(config)
+    assert len(points) == in_dataset
+    assert len(of_all(config)) == in_dataset + in_series
+    expected = {
+        (phase, kelvin, scale)
+        for phase, grid in config.phases.present().items()
+        for kelvin in grid.temperatures_kelvin
+        for scale in grid.lattice_scales
+    }
+    assert {(p.phase, p.temperature_kelvin, p.lattice_scale) for p in points.values()} == expected
+    assert len({config_seeds.dynamics_seed(config, point) for point in points.values()}) == in_dataset
+
+
+def test_series_have_ids_and_seeds_of_their_own():
+    grid = {"temperatures_kelvin": [300], "lattice_scales": [1.0]}
+    config = validate({"phases": {"fcc": grid}, "series": {"other": {"phases": {"fcc": grid}}}})
+    assert set(of_series(config, "other")) == {"other-fcc_T0300_x1.0000_r0"}
+    point = find(config, "other-fcc_T0300_x1.0000_r0")
+    assert point.series == "other"
+    assert point.id not in of_campaign(config)
+    twin = find(config, "fcc_T0300_x1.0000_r0")
+    assert config_seeds.dynamics_seed(config, point) != config_seeds.dynamics_seed(config, twin)

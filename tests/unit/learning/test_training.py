@@ -1,0 +1,280 @@
+"""Training of a fold: the files it writes, the same weights for the same seed, interrupts."""
+
+import json
+import signal
+import subprocess
+import sys
+import textwrap
+from contextlib import ExitStack
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+import pytest
+import torch
+import xarray as xr
+from fakes.campaign import fake_ensemble, train_fake_fold
+
+from nnexafs.config import Augmentation, CampaignConfig, Network, Representation, Training
+from nnexafs.dataset.gathering import VARIABLES
+from nnexafs.errors import UserError
+from nnexafs.files import write_dataset
+from nnexafs.learning.fold_data import FoldData, Settings, samples_of, with_means
+from nnexafs.learning.network import StructureNetwork, gaussian_smoothing, smoothing_bins
+from nnexafs.learning.representation import operator, window_grid
+from nnexafs.learning.training import choose_device
+
+SHORT = CampaignConfig(
+    network=Network(hidden_sizes=[16]),
+    training=Training(max_epochs=4, samples_per_epoch=128, patience=3, accelerator="cpu"),
+)
+
+
+@pytest.fixture(scope="module")
+def dataset() -> xr.Dataset:
+    return fake_ensemble().dataset
+
+
+def silent(line: str) -> None:
+    pass
+
+
+def fold_data(dataset: xr.Dataset, fold: int = 0) -> FoldData:
+    settings = Settings(SHORT.representation, SHORT.augmentation, SHORT.network, SHORT.training)
+    return FoldData(dataset, fold, settings, device=torch.device("cpu"), seed=1)
+
+
+def test_files_say_what_happened(dataset: xr.Dataset, tmp_path: Path) -> None:
+    lines: list[str] = []
+    metrics = train_fake_fold(dataset, 1, tmp_path / "fold1", SHORT, report=lines.append)
+    assert sorted(path.name for path in (tmp_path / "fold1").iterdir()) == [
+        "history.csv", "metrics.json", "network.pt",
+    ]  # fmt: skip
+    assert list(tmp_path.iterdir()) == [tmp_path / "fold1"]
+    assert json.loads((tmp_path / "fold1" / "metrics.json").read_text()) == metrics
+    history = pd.read_csv(tmp_path / "fold1" / "history.csv")
+    assert history["epoch"].tolist() == [0, 1, 2, 3]
+    best = history.loc[history["validation_loss"].idxmin()]
+    assert metrics["best_epoch"] == best["epoch"]
+    assert metrics["validation_loss"] == pytest.approx(best["validation_loss"], rel=1e-6)
+    assert history["train_loss"].iloc[-1] < history["train_loss"].iloc[0]
+    assert "fold 1: 4 epochs" in lines[-1]
+    state = torch.load(tmp_path / "fold1" / "network.pt", weights_only=True)
+    trained = [tensor for name, tensor in state.items() if name.endswith((".weight", ".bias"))]
+    assert (metrics["features"], metrics["weights"]) == (221, sum(tensor.numel() for tensor in trained))
+
+
+def test_written_weights_are_those_of_the_best_epoch(dataset: xr.Dataset, tmp_path: Path) -> None:
+    # Early stopping guarantees that the last two epochs are worse than the best one.
+    training = SHORT.training.model_copy(update={"learning_rate": 0.5, "max_epochs": 50, "patience": 2})
+    wild = SHORT.model_copy(update={"training": training})
+    metrics = train_fake_fold(dataset, 0, tmp_path / "fold0", wild, report=silent)
+    assert metrics["best_epoch"] < metrics["epochs"] - 1
+    network = StructureNetwork(
+        features=221,
+        r_bins=195,
+        angle_bins=90,
+        hidden_sizes=[16],
+        smoothing_bins=smoothing_bins(dataset, wild.network),
+    )
+    network.load_state_dict(torch.load(tmp_path / "fold0" / "network.pt", weights_only=True))
+    settings = Settings(wild.representation, wild.augmentation, wild.network, wild.training)
+    data = FoldData(dataset, 0, settings, device=torch.device("cpu"), seed=5)
+    loss = network.loss(*data.fixed_validation, angle_weight=1.0)
+    assert float(loss.detach()) == pytest.approx(metrics["validation_loss"], rel=1e-5)
+
+
+def test_same_seed_same_weights(dataset: xr.Dataset, tmp_path: Path) -> None:
+    states = []
+    for name, fold in (("one", 0), ("two", 0), ("other", 1)):
+        torch.rand(3)  # the surroundings' random state must not matter
+        train_fake_fold(dataset, fold, tmp_path / name, SHORT, report=silent)
+        states.append(torch.load(tmp_path / name / "network.pt", weights_only=True))
+    one, two, other = states
+    assert all(torch.equal(one[name], two[name]) for name in one)
+    assert not torch.equal(one["pair_head.weight"], other["pair_head.weight"])
+
+
+def test_early_stopping_ends_a_training_that_gets_no_better(dataset: xr.Dataset, tmp_path: Path) -> None:
+    training = Training(max_epochs=50, samples_per_epoch=64, patience=2, learning_rate=0.5, accelerator="cpu")
+    metrics = train_fake_fold(
+        dataset, 0, tmp_path / "a", SHORT.model_copy(update={"training": training}), report=silent
+    )
+    assert metrics["epochs"] == metrics["best_epoch"] + 1 + 2 < 50
+
+
+def test_validation_and_test_samples_are_never_drawn(dataset: xr.Dataset) -> None:
+    data, split = fold_data(dataset, fold=1), dataset["split"].values
+    # Every sample, and as many means of trajectories.
+    assert len(data.train[0]) == 2 * ((split != 1) & (split != -1)).sum()
+    assert len(data.validation[0]) == 2 * (split == 1).sum()
+    assert len(data.test[0]) == (split == -1).sum()
+    trained = {tuple(row) for row in data.train[1].numpy().round(4).tolist()}
+    held = [*data.validation[1].numpy().round(4).tolist(), *data.test[1].numpy().round(4).tolist()]
+    assert not trained & {tuple(row) for row in held}
+
+
+def test_validation_spectra_are_fixed_and_shifted(dataset: xr.Dataset) -> None:
+    one, two = fold_data(dataset), fold_data(dataset)
+    one.draw(10)
+    assert torch.equal(one.fixed_validation[0], two.fixed_validation[0])
+    features = one.fixed_validation[0].reshape(4, len(one.validation[0]), -1)
+    assert float((features[0] - features[3]).norm() / features[0].norm()) > 0.5
+    assert torch.equal(one.fixed_validation[1][: len(one.validation[0])], one.validation[1])
+
+
+def test_a_large_fold_is_validated_on_a_part_of_it(
+    dataset: xr.Dataset, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The same part every time, in the order of the dataset, each sample one of the fold."""
+    whole = fold_data(dataset).validation[0]
+    count = len(whole) // 2
+    monkeypatch.setattr("nnexafs.learning.fold_data.VALIDATION_SAMPLES", count)
+    first, second = (fold_data(dataset) for _ in range(2))
+    assert len(first.validation[0]) == count and len(first.fixed_validation[0]) == 4 * count
+    assert torch.equal(first.fixed_validation[0], second.fixed_validation[0])
+    place = [int((whole == chi).all(dim=1).nonzero()[0]) for chi in first.validation[0]]
+    assert place == sorted(place) and place != list(range(count))
+
+
+def test_single_precision_means_are_those_of_double(dataset: xr.Dataset) -> None:
+    """A dataset read in single precision is held so, and gives the same tensors."""
+    names = {name: dataset[name].astype("float32") for name in VARIABLES}
+    single = with_means(dataset.assign(names))
+    assert all(single[name].dtype == np.float32 for name in VARIABLES)
+    for held, exact in zip(samples_of(single), samples_of(with_means(dataset)), strict=True):
+        assert torch.allclose(held, exact, rtol=1e-5, atol=1e-6)
+
+
+def test_validation_spectra_do_not_depend_on_how_the_training_is_augmented(dataset: xr.Dataset) -> None:
+    plain = Augmentation(e0_shift_ev=(0, 0), noise=0, mixture_fraction=0, s02=(1, 1))
+    usual, own, compared = (
+        FoldData(dataset, 0, settings, device=torch.device("cpu"), seed=1)
+        for settings in (
+            Settings(SHORT.representation, SHORT.augmentation, SHORT.network, SHORT.training),
+            Settings(SHORT.representation, plain, SHORT.network, SHORT.training),
+            Settings(SHORT.representation, plain, SHORT.network, SHORT.training, SHORT.augmentation),
+        )
+    )
+    assert all(
+        torch.equal(*pair) for pair in zip(usual.fixed_validation, compared.fixed_validation, strict=True)
+    )
+    assert not torch.equal(usual.fixed_validation[0], own.fixed_validation[0])
+    simulated = {tuple(row) for row in compared.simulated(compared.train)[0].numpy().tolist()}
+    assert {tuple(row) for row in compared.draw(20)[0].numpy().tolist()} <= simulated
+
+
+@pytest.mark.parametrize("space", ["r", "wavelet"])
+def test_another_representation_sees_the_same_validation_spectra(dataset: xr.Dataset, space: str) -> None:
+    """The features of space "k" follow from those of any other: the same spectra, noise and all, lie behind them."""
+    coarse = {"wavelet_k_step_per_angstrom": 0.25, "wavelet_r_step_angstrom": 0.1}
+    other = Representation(space=space, r_range_angstrom=(0.2, 6.0), **coarse)
+    one, two = (
+        FoldData(dataset, 0, Settings(kind, SHORT.augmentation, SHORT.network, SHORT.training),
+                 device=torch.device("cpu"), seed=1)
+        for kind in (SHORT.representation, other)
+    )  # fmt: skip
+    k_features, features = (data.fixed_validation[0].double() for data in (one, two))
+    grid = window_grid(SHORT.representation)
+    back = torch.as_tensor(
+        operator(grid, SHORT.representation) @ np.linalg.pinv(operator(grid, other), rcond=1e-4)
+    )
+    assert float((features @ back.T - k_features).norm()) < 0.01 * float(k_features.norm())
+
+
+def test_normalisation_makes_one_the_loss_of_always_the_mean(dataset: xr.Dataset) -> None:
+    features, pair, angle = fold_data(dataset).draw(2000)
+    network = StructureNetwork(features=221, r_bins=195, angle_bins=90, hidden_sizes=[8])
+    network.set_normalisation(features, pair, angle)
+    for head in (network.pair_head, network.angle_head):
+        torch.nn.init.zeros_(head.weight)
+        torch.nn.init.zeros_(head.bias)
+    assert float(network.loss(features, pair, angle, angle_weight=0.0).detach()) == pytest.approx(1, rel=1e-4)
+    assert float(network.loss(features, pair, angle, angle_weight=2.0).detach()) == pytest.approx(3, rel=1e-4)
+    answer = network.predict(features[:1])[0][0]
+    assert answer.numpy() == pytest.approx(pair.mean(dim=0).numpy(), rel=1e-4, abs=1e-4)
+
+
+def test_smoothing_forbids_spikes_and_keeps_broad_peaks() -> None:
+    """What the heads can draw: a spike narrower than the kernel is out of reach, a broader Gaussian is not."""
+    kernel, place = gaussian_smoothing(120, 3.0).double(), torch.arange(120)
+    for width, reachable in ((0.5, False), (5.0, True)):
+        wanted = torch.exp(-0.5 * ((place - 60) / width) ** 2).double()
+        weights = torch.linalg.lstsq(kernel.T, wanted[:, None], rcond=1e-6, driver="gelsd").solution
+        missed = (kernel.T @ weights)[:, 0] - wanted
+        assert (float(missed.norm() / wanted.norm()) < 1e-3) is reachable
+
+
+def test_smoothing_has_no_denormal_numbers() -> None:
+    """Tails of 1e-40 take a hundred times longer to multiply."""
+    for width in (0.7, 3.0, 8.0):
+        kernel = gaussian_smoothing(200, width)
+        assert kernel[kernel > 0].min() > 1e-12
+        assert kernel.square().sum(dim=0).numpy() == pytest.approx(1, rel=1e-6)
+
+
+def test_bad_requests_are_refused(dataset: xr.Dataset, tmp_path: Path) -> None:
+    with pytest.raises(UserError, match="fold 7 has no validation"):
+        train_fake_fold(dataset, 7, tmp_path / "a", SHORT, report=silent)
+    same = dataset.copy(deep=True)
+    same["pair_distribution"][:] = 1.0
+    with pytest.raises(UserError, match="pair values are all equal"):
+        train_fake_fold(same, 0, tmp_path / "a", SHORT, report=silent)
+    if not torch.cuda.is_available():
+        with pytest.raises(UserError, match="torch finds none"):
+            choose_device("gpu")
+    assert choose_device("cpu").type == "cpu"
+    assert not (tmp_path / "a").exists()
+
+
+ENDLESS = """
+    import sys
+    from pathlib import Path
+    from nnexafs.config import Augmentation, Network, Representation, Training
+    from nnexafs.files import read_dataset
+    from nnexafs.learning import training
+    training.REPORT_SECONDS = 0.0
+    training.train_fold(
+        read_dataset(Path("dataset.nc"), what="dataset"), fold=0, representation=Representation(),
+        augmentation=Augmentation(), network=Network(hidden_sizes=[8]), seed=1, folder=Path(sys.argv[1], "fold0"),
+        training=Training(max_epochs=100000, patience=100000, samples_per_epoch=64),
+        report=lambda line: print(line, flush=True))
+"""
+
+
+def hear_interrupts() -> None:
+    """A shell starts background jobs, such as a nightly test run, with SIGINT ignored, and children inherit it."""
+    signal.signal(signal.SIGINT, signal.SIG_DFL)
+
+
+def test_interrupted_training_fails_and_leaves_nothing(dataset: xr.Dataset, tmp_path: Path) -> None:
+    write_dataset(tmp_path / "dataset.nc", dataset)
+    command = [sys.executable, "-c", textwrap.dedent(ENDLESS)]
+    signals = {signal.SIGINT: 1, signal.SIGTERM: 128 + signal.SIGTERM}
+    with ExitStack() as stack:
+        processes = [
+            stack.enter_context(
+                subprocess.Popen(
+                    [*command, str(stop.value)],
+                    cwd=tmp_path,
+                    stdout=subprocess.PIPE,
+                    stderr=subprocess.DEVNULL,
+                    preexec_fn=hear_interrupts,
+                )
+            )
+            for stop in signals
+        ]
+        for process, stop in zip(processes, signals, strict=True):
+            assert b"epoch" in process.stdout.readline()
+            process.send_signal(stop)
+            process.communicate(timeout=60)
+    assert [process.returncode for process in processes] == list(signals.values())
+    assert [path.name for path in tmp_path.rglob("*") if path.is_file()] == ["dataset.nc"]
+
+
+def test_trained_networks_do_better_than_always_the_mean() -> None:
+    for folder in fake_ensemble().folds:
+        metrics = json.loads((folder / "metrics.json").read_text())
+        assert all(np.isfinite(value) for part in ("validation", "test") for value in metrics[part].values())
+        # 2 is the loss of always the mean, one for each target.
+        assert metrics["validation_loss"] < 1

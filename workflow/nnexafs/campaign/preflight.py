@@ -1,0 +1,38 @@
+"""What a campaign needs before its first job, checked where a mistake would otherwise show after minutes."""
+
+import tempfile
+from pathlib import Path
+
+from nnexafs.config import CampaignConfig
+from nnexafs.errors import UserError
+from nnexafs.exafs.feff.input import check_edge
+from nnexafs.exafs.feff.process import binaries_folder
+from nnexafs.exafs.subsets import check_subsets
+from nnexafs.structures.cells import build
+from nnexafs.structures.potentials import pair_commands
+
+
+def check(config: CampaignConfig) -> None:
+    """UserError with the config key unless potentials, cells, FEFF and measured files are all there."""
+    binaries_folder()
+    check_edge(config.element, config.edge)
+    for place, grid in config.grids().items():
+        kelvin = grid.temperatures_kelvin[0]
+        phase = place.rpartition(".")[2]
+        cell = build(phase, grid, element=config.element, lattice_scale=1.0, temperature_kelvin=kelvin)
+        check_subsets(config.exafs, len(cell), place=place)
+        with tempfile.TemporaryDirectory() as folder:
+            potential = config.potentials[grid.potential]
+            pair_commands.pair_commands(potential, element=config.element, folder=Path(folder))
+    for name, measured in config.measurements.items():
+        missing = [file for file in measured.files if not Path(file).is_file()]
+        if missing:
+            raise UserError(
+                f"measurements.{name}.files: no file {missing[0]} (paths are relative to the checkout)"
+            )
+    for name, compared in config.report.compare_with.items():
+        if not Path(compared.metrics).is_file():
+            raise UserError(
+                f"report.compare_with.{name}.metrics: no file {compared.metrics} (paths are relative to the "
+                "checkout); null drops the comparison"
+            )

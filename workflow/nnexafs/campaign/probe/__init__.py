@@ -1,0 +1,1 @@
+"""What a campaign costs by stage, from short measurements on this machine."""

@@ -1,0 +1,1 @@
+"""Is a finished campaign complete, unchanged and sound? Recomputes what it can."""

@@ -1,0 +1,208 @@
+"""Commands of the package inversion: fit, predict."""
+
+from dataclasses import asdict
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import click
+
+from nnexafs.cli.common import Folder, InFile, config_option, frozen_files, out_option, say
+from nnexafs.errors import UserError
+
+if TYPE_CHECKING:
+    import xarray as xr
+
+    from nnexafs.config import CampaignConfig, Measurement
+    from nnexafs.exafs.feff.reference import FrozenPhases
+from nnexafs.cli.measured import _measurement, numbers
+
+
+@click.command()
+@click.argument("chi", type=InFile)
+@config_option
+@click.option(
+    "--measurement", help="Entry of the config's measurements: its shells and element. Default: one shell."
+)
+@click.option("--phases", type=Folder, required=True, help="Folder of frozen phases (nnexafs freeze).")
+@out_option("File for the fit's values (JSON).")
+def fit(chi: Path, configs: tuple[Path, ...], measurement: str | None, phases: Path, out: Path) -> None:
+    """Fit the first shells of CHI (nnexafs spectrum) with larch and FEFF's paths of the reference cell.
+
+    Where the measurement is of another element than the campaign, FEFF's paths are those of that element's own
+    crystal (ASE's reference state, without self-consistency).
+    """
+    import numpy as np
+
+    from nnexafs.config import load
+    from nnexafs.files import read_dataset, write_json
+    from nnexafs.inversion.shell_fit import first_shell_fit
+    from nnexafs.jobs.record import recorded
+
+    settings = load(*configs)
+    chosen = _measurement(settings, measurement) if measurement else None
+    element = (chosen and chosen.element) or settings.element
+    with recorded(out, stage="fit", inputs=[chi, *frozen_files(phases)], config=settings):
+        measured = read_dataset(chi, what="measured spectrum")
+        _check_element(measured.attrs.get("element", element), element, chi)
+        good = np.isfinite(measured["chi"].values)
+        k, (low, high) = measured["k"].values[good], settings.representation.k_range_per_angstrom
+        result = first_shell_fit(
+            k,
+            measured["chi"].values[good],
+            phases=_fit_phases(phases, chosen, settings),
+            shells=chosen.fit_shells if chosen else 1,
+            k_range=(low, min(high, float(k[-1]))),
+        )
+        write_json(out, result)
+    for shell in result["shells"]:
+        say(f"R {shell['R_angstrom']:.4f} angstrom, sigma2 {shell['sigma2_angstrom2']:.5f} angstrom^2")
+
+
+def _check_element(measured: str, wanted: str, path: Path) -> None:
+    if measured != wanted:
+        raise UserError(
+            f"{path}: a spectrum of {measured}, asked to fit {wanted}; give the --measurement it is of"
+        )
+
+
+def _fit_phases(folder: Path, chosen: "Measurement | None", settings: "CampaignConfig") -> "FrozenPhases":
+    """The campaign's phases, or those of the own crystal of the element that the measurement names."""
+    from nnexafs.exafs.feff.reference import FrozenPhases
+    from nnexafs.inversion.shell_fit import own_crystal_phases
+
+    if chosen is None or chosen.element is None:
+        return FrozenPhases.load(folder)
+    return own_crystal_phases(chosen.element, edge=settings.edge)
+
+
+@click.command()
+@click.argument("spectra", metavar="SPECTRUM...", type=InFile, nargs=-1, required=True)
+@click.option("--ensemble", "ensemble_folder", type=Folder, required=True, help="Ensemble folder.")
+@click.option("--group", help="Athena project: name of the group.")
+@click.option(
+    "--kind",
+    type=click.Choice(["auto", "mu", "chi"]),
+    default="auto",
+    show_default=True,
+    help="mu(E) or chi(k).",
+)
+@click.option("--energy-column", type=click.IntRange(min=0), help="Column of energy or k, from 0.")
+@click.option("--signal-column", type=click.IntRange(min=0), help="Column of mu or chi, from 0.")
+@click.option(
+    "--incident-columns",
+    multiple=True,
+    callback=numbers,
+    help="Columns whose sum is the intensity before the sample, such as 3,4; mu = ln(I0 / I).",
+)
+@click.option(
+    "--transmitted-columns",
+    multiple=True,
+    callback=numbers,
+    help="Columns whose sum is the intensity behind the sample.",
+)
+@click.option("--element", help="Absorbing element; default: the ensemble's.")
+@click.option("--e0", type=float, help="Edge energy in eV; default: maximum of the derivative.")
+@click.option("--e0-shift", type=float, default=0.0, help="Place E0 this much higher (eV), after extraction.")
+@click.option("--rbkg", type=float, default=1.0, show_default=True, help="autobk's rbkg, angstrom.")
+@click.option(
+    "--s02", type=float, default=1.0, show_default=True, help="Divide chi by this amplitude factor."
+)
+@click.option("--k-range", type=float, nargs=2, help="Use only this part of the data, per angstrom.")
+@click.option(
+    "--distance-scale",
+    type=float,
+    default=1.0,
+    show_default=True,
+    help="Typical distance in the sample over that in the ensemble's campaign.",
+)
+@out_option("Folder for rdf.csv, angles.csv, shells.json, prediction.png.")
+def predict(
+    spectra: tuple[Path, ...],
+    ensemble_folder: Path,
+    group: str | None,
+    kind: str,
+    energy_column: int | None,
+    signal_column: int | None,
+    incident_columns: list[int],
+    transmitted_columns: list[int],
+    element: str | None,
+    e0: float | None,
+    e0_shift: float,
+    rbkg: float,
+    s02: float,
+    k_range: tuple[float, float] | None,
+    distance_scale: float,
+    out: Path,
+) -> None:
+    """Structure behind a measured SPECTRUM: n(r), bond angles and first shell, with errors.
+
+    Takes mu(E) or chi(k) as larch reads them (columns, XDI, Athena project), or a file of `nnexafs spectrum`.
+    Several files are repeats of one measurement.
+    """
+    from nnexafs.inversion.invert import Options, invert
+    from nnexafs.jobs.record import recorded
+    from nnexafs.learning.ensemble import Ensemble
+
+    chosen = {
+        "group": group,
+        "kind": kind,
+        "energy_column": energy_column,
+        "signal_column": signal_column,
+        "incident_columns": incident_columns,
+        "transmitted_columns": transmitted_columns,
+        "element": element,
+        "background": {"e0_ev": e0, "rbkg_angstrom": rbkg},
+    }
+    options = Options(e0_shift, s02, k_range or None, distance_scale)
+    with recorded(out, stage="predict", inputs=[*spectra, ensemble_folder]) as record:
+        record.describe(options=chosen | asdict(options))
+        ensemble = Ensemble.load(ensemble_folder)
+        measured = _processed(spectra, ensemble.manifest, chosen)
+        result = invert(measured, ensemble, out=out, options=options, title=_title(measured, spectra))
+    if result["N1"] is None:
+        say("no first shell found")
+    else:
+        say(
+            f"R1 {result['R1_angstrom']:.4f} +- {result['R1_angstrom_std']:.4f} angstrom, "
+            f"N1 {result['N1']:.2f} +- {result['N1_std']:.2f}, "
+            f"sigma2_1 {result['sigma2_1_angstrom2']:.5f} +- {result['sigma2_1_angstrom2_std']:.5f} angstrom^2"
+        )
+    for warning in result["warnings"]:
+        say(f"warning: {warning}")
+    say(f"wrote {out}")
+
+
+def _processed(files: tuple[Path, ...], manifest: dict, chosen: dict) -> "xr.Dataset":
+    """chi(k) of the files on the grid of the ensemble's campaign; `chosen` are keys of a measurement."""
+    from pydantic import ValidationError
+
+    from nnexafs.config import Feff, Measurement, one_line
+    from nnexafs.exafs.feff.reference import k_grid
+    from nnexafs.measured.chi import process, read, read_processed
+
+    if len(files) == 1 and files[0].suffix == ".nc":
+        return read_processed(files[0])
+    if "exafs" not in manifest.get("config", {}):
+        raise UserError("the ensemble's manifest has no config.exafs.feff; train again")
+    try:
+        measurement = Measurement(files=[str(file) for file in files], **chosen)
+    except ValidationError as error:
+        raise UserError(one_line(error, "options")) from error
+    return process(
+        read(files, measurement),
+        measurement.background,
+        k_grid=k_grid(Feff.model_validate(manifest["config"]["exafs"]["feff"])),
+        element=measurement.element or manifest["element"],
+        edge=manifest["edge"],
+    )
+
+
+def _title(measured: "xr.Dataset", given: tuple[Path, ...]) -> str:
+    """The measured files, also where chi(k) was made of them before."""
+    from nnexafs.files import json_value
+    from nnexafs.text import one_line
+
+    known = json_value(measured.attrs.get("files", ""))
+    names = known if isinstance(known, list) and known else [path.name for path in given]
+    more = f" and {len(names) - 1} more" if len(names) > 1 else ""
+    return f"{one_line(names[0], limit=80)}{more}"

@@ -1,0 +1,83 @@
+"""State points: phase, temperature, lattice scale and replica, each with one string id and a seed."""
+
+from dataclasses import dataclass
+
+from nnexafs.config import CampaignConfig, Grid, PhaseName, Phases
+from nnexafs.errors import UserError
+
+
+@dataclass(frozen=True)
+class StatePoint:
+    """One molecular-dynamics run, of the campaign's grid or of a held-out series."""
+
+    phase: PhaseName
+    temperature_kelvin: float
+    lattice_scale: float
+    replica: int
+    series: str | None = None
+
+    @property
+    def id(self) -> str:
+        """Name of the run's folders, such as `fcc_T0300_x1.0000_r0` or `heating-fcc_T0300_x1.0000_r0`."""
+        temperature = f"{self.temperature_kelvin:07.2f}".removesuffix(".00")
+        series = f"{self.series}-" if self.series else ""
+        return f"{series}{self.phase}_T{temperature}_x{self.lattice_scale:.4f}_r{self.replica}"
+
+
+def of_phase(phase: PhaseName, grid: Grid, *, series: str | None = None) -> list[StatePoint]:
+    """The state points of one phase."""
+    return [
+        StatePoint(phase, temperature, scale, replica, series)
+        for temperature in grid.temperatures_kelvin
+        for scale in grid.lattice_scales
+        for replica in range(grid.replicas)
+    ]
+
+
+def of_campaign(config: CampaignConfig) -> dict[str, StatePoint]:
+    """Every state point whose spectra go into the dataset, by id."""
+    return _by_id(config.phases, place="phases")
+
+
+def of_series(config: CampaignConfig, name: str) -> dict[str, StatePoint]:
+    """The state points of one held-out series, by id."""
+    return _by_id(config.series[name].phases, place=f"series.{name}.phases", series=name)
+
+
+def of_all(config: CampaignConfig) -> dict[str, StatePoint]:
+    """Every run of the campaign: the dataset's and all series'."""
+    points = of_campaign(config)
+    for name in config.series:
+        points |= of_series(config, name)
+    _check_comparisons(config, points)
+    return points
+
+
+def _by_id(phases: Phases, *, place: str, series: str | None = None) -> dict[str, StatePoint]:
+    points = [
+        point for phase, grid in phases.present().items() for point in of_phase(phase, grid, series=series)
+    ]
+    by_id = {point.id: point for point in points}
+    if len(by_id) < len(points):
+        raise UserError(
+            f"{place}: two state points share an id; temperatures must differ by 0.01 K, scales by 0.0001"
+        )
+    return by_id
+
+
+def _check_comparisons(config: CampaignConfig, by_id: dict[str, StatePoint]) -> None:
+    for name, measured in config.measurements.items():
+        if measured.compare_with is not None and measured.compare_with not in by_id:
+            raise UserError(
+                f"measurements.{name}.compare_with: '{measured.compare_with}' is not a state point of this "
+                f"campaign; give one such as {next(iter(by_id))}, or null"
+            )
+
+
+def find(config: CampaignConfig, state_point_id: str) -> StatePoint:
+    """The state point of that id; UserError names the nearest ones there are."""
+    points = of_all(config)
+    if state_point_id not in points:
+        some = ", ".join(list(points)[:3])
+        raise UserError(f"no state point '{state_point_id}' in this campaign (it has {some}, ...)")
+    return points[state_point_id]

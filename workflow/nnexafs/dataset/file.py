@@ -1,0 +1,148 @@
+"""The dataset as a file: written and read in pieces, so that it may be larger than the memory."""
+
+from collections.abc import Collection, Iterator
+from functools import partial
+from pathlib import Path
+
+import h5netcdf
+import h5py
+import numpy as np
+import xarray as xr
+
+from nnexafs import netcdf
+from nnexafs.config import DatasetSettings
+from nnexafs.dataset.gathering import (
+    ABOUT,
+    DIMENSIONS,
+    GRIDS,
+    PIECE,
+    SUBSETS,
+    TEST,
+    VARIABLES,
+    Assembly,
+    content_hash,
+    planned,
+    samples,
+)
+from nnexafs.files import read_dataset, readable, replacing
+
+# A quarter of a megabyte of chi(k): some rows are read without much else, and each chunk fits HDF5's cache.
+SAMPLES_IN_CHUNK = 64
+COMPRESSION = {"compression": "gzip", "compression_opts": 4, "shuffle": True}
+ON_SAMPLES = ("state_point", "phase", "temperature_kelvin", "lattice_scale", "snapshot", "subset", "split")
+LOOKED_AT = {*VARIABLES, *SUBSETS, *GRIDS, "chi_correction_error", "snapshot_status"}
+
+
+def write(
+    out: Path, spectra_files: list[Path], *, settings: DatasetSettings, campaign: str, seed: int
+) -> dict:
+    """Gather `spectra.nc` files into the dataset file `out` and return its attributes.
+
+    It holds what `dataset.assemble` returns for the same files, which are read twice: for the split, and for the
+    spectra, of which some `PIECE` are in memory at a time. The same files give the same bytes. UserError as there.
+    """
+    paths = sorted(map(Path, spectra_files))
+    looked_at = ((path, _looked_at(path)) for path in paths)
+    assembly = planned(looked_at, settings=settings, campaign=campaign, seed=seed)
+    with replacing(out) as temporary:
+        with h5netcdf.File(temporary, "w") as file:
+            _outline(file, assembly.outline)
+            _fill(file, assembly)
+        with xr.open_dataset(temporary, engine="h5netcdf", cache=False) as stored:
+            assembly.outline.attrs["hash"] = content_hash(stored)
+        with h5netcdf.File(temporary, "a") as file:
+            file.attrs["hash"] = assembly.outline.attrs["hash"]
+    return assembly.outline.attrs
+
+
+def read(
+    path: Path,
+    *,
+    variables: Collection[str] = VARIABLES,
+    splits: Collection[int] | None = None,
+    dtype: type = np.float32,
+) -> xr.Dataset:
+    """The samples of a dataset file that lie in `splits` (None: all), with no more curves than `variables`.
+
+    Curves are of `dtype`; coordinates and attributes as stored. In memory is never more than the result and a piece.
+    UserError where `path` is no dataset file.
+    """
+    with readable(path, what="dataset"):
+        split = netcdf.load(path, names={"split"})["split"].values
+        chosen = np.ones(len(split), bool) if splits is None else np.isin(split, list(splits))
+        names = {*GRIDS, *ON_SAMPLES, *variables}
+        found = netcdf.load(path, names=names, values=partial(_chosen, samples=chosen, dtype=dtype))
+        return found.set_coords(ON_SAMPLES)
+
+
+def _chosen(stored: h5py.Dataset, *, samples: np.ndarray, dtype: type) -> np.ndarray:
+    """A variable's values at the chosen samples; curves by pieces, because HDF5 is slow with scattered rows."""
+    name = stored.name.removeprefix("/")
+    if name not in DIMENSIONS:
+        return netcdf.whole(stored)[samples] if name in ON_SAMPLES else netcdf.whole(stored)
+    found = np.empty((samples.sum(), *stored.shape[1:]), dtype)
+    stop = 0
+    for start in range(0, len(stored), PIECE):
+        wanted = samples[start : start + PIECE]
+        begin, stop = stop, stop + wanted.sum()
+        found[begin:stop] = stored[start : start + PIECE][wanted]
+    return found
+
+
+def _looked_at(path: Path) -> xr.Dataset:
+    """What the plan of the dataset needs of a spectra file."""
+    with readable(path, what="spectra"):
+        return netcdf.load(path, names=LOOKED_AT, values=_without_subsets)
+
+
+def _without_subsets(stored: h5py.Dataset) -> np.ndarray:
+    """Zeros that need no memory in place of the subsets' curves."""
+    if stored.name.removeprefix("/") in SUBSETS:
+        return np.broadcast_to(0.0, stored.shape)
+    return netcdf.whole(stored)
+
+
+def _outline(file: h5netcdf.File, outline: xr.Dataset) -> None:
+    """Dimensions, attributes, grids and coordinates; the curves as empty variables."""
+    file.dimensions = dict(outline.sizes)
+    file.attrs.update(outline.attrs)
+    for name, variable in outline.variables.items():
+        text = variable.dtype.kind == "U"
+        values = variable.values.astype(object) if text else variable.values
+        stored = file.create_variable(
+            name, variable.dims, h5py.string_dtype() if text else values.dtype, data=values
+        )
+        stored.attrs.update(variable.attrs)
+    on_samples = " ".join(sorted(str(name) for name in outline.coords if outline[name].dims == ("sample",)))
+    for name, dimensions in DIMENSIONS.items():
+        shape = tuple(outline.sizes[one] for one in dimensions)
+        chunks = (min(SAMPLES_IN_CHUNK, shape[0]), shape[1])
+        stored = file.create_variable(name, dimensions, float, chunks=chunks, **COMPRESSION)
+        stored.attrs.update({"coordinates": on_samples} | ABOUT[name])
+
+
+def _fill(file: h5netcdf.File, assembly: Assembly) -> None:
+    start = 0
+    for curves in _pieces(assembly):
+        stop = start + len(curves["chi"])
+        for name, values in curves.items():
+            file.variables[name][start:stop] = values
+        start = stop
+
+
+def _pieces(assembly: Assembly) -> Iterator[dict[str, np.ndarray]]:
+    """The curves of as many trajectories as make `PIECE` samples."""
+    waiting: list[dict[str, np.ndarray]] = []
+    for one in assembly.trajectories:
+        split = assembly.splits[one.state_point]
+        names = {*VARIABLES, "chi_correction_error", *(SUBSETS if split != TEST else ())}
+        waiting.append(samples(read_dataset(one.path, what="spectra", names=names), one, split))
+        if sum(len(curves["chi"]) for curves in waiting) >= PIECE:
+            yield _joined(waiting)
+            waiting = []
+    if waiting:
+        yield _joined(waiting)
+
+
+def _joined(parts: list[dict[str, np.ndarray]]) -> dict[str, np.ndarray]:
+    return {name: np.concatenate([part[name] for part in parts]) for name in DIMENSIONS}

@@ -1,0 +1,297 @@
+"""One dataset of every spectrum of a campaign, split by trajectory so that none is on two sides."""
+
+import hashlib
+import json
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass, field
+from pathlib import Path
+
+import numpy as np
+import xarray as xr
+
+from nnexafs.config import DatasetSettings
+from nnexafs.dataset.splits import TEST, split_trajectories
+from nnexafs.errors import UserError
+from nnexafs.files import read_dataset
+
+GRIDS = ("k", "r", "angle")
+VARIABLES = ("chi", "pair_distribution", "angle_distribution")
+SUBSETS = tuple(f"subset_{name}" for name in VARIABLES)
+DIMENSIONS = {
+    "angle_distribution": ("sample", "angle"),
+    "chi": ("sample", "k"),
+    "chi_error": ("sample", "k"),
+    "pair_distribution": ("sample", "r"),
+}
+ABOUT = {
+    "angle_distribution": {
+        "units": "1/degree",
+        "long_name": "pairs of neighbours within the cut-off, per absorber",
+    },
+    "chi": {"units": "1", "long_name": "EXAFS, mean over the absorbers"},
+    "chi_error": {"units": "1", "long_name": "standard error of chi's correction"},
+    "pair_distribution": {"units": "1/angstrom", "long_name": "n(r), mean over the absorbers"},
+    "temperature_kelvin": {"units": "kelvin", "long_name": "temperature asked for"},
+    "lattice_scale": {"units": "1", "long_name": "lattice, of the phase's own"},
+    "split": {"long_name": "-1: test set; otherwise the fold in which the sample is validation data"},
+    "subset": {
+        "long_name": "-1: all absorbers of the snapshot; otherwise the number of a random part of them"
+    },
+}
+PIECE = 4096
+"""Samples held in memory where a dataset goes through in pieces: 33 MB."""
+WHOLE = -1
+"""`subset` of a sample that is the mean over all absorbers of its snapshot."""
+SHARED_ATTRIBUTES = ("element", "edge", "engine", "phases_hash", "angle_cutoff_angstrom")
+PHASE_FLAG = "phase"
+"""A flag that starts so says that the phase was lost, which is no reason to distrust the spectra. Any other
+one (temperature, energy drift, pressure) is."""
+
+
+@dataclass(frozen=True)
+class Trajectory:
+    """A trajectory that is used: where its spectra lie and which of its snapshots are good."""
+
+    path: Path
+    state_point: str
+    phase: str
+    temperature_kelvin: float
+    lattice_scale: float
+    good: np.ndarray
+    """(snapshot,) bool"""
+    subsets: int
+    """random subsets of absorbers of each snapshot"""
+
+
+@dataclass
+class Contents:
+    """What the files hold, without the spectra: which are used, and what was flagged or left out, and why."""
+
+    trajectories: list[Trajectory] = field(default_factory=list)
+    flagged: list[dict] = field(default_factory=list)
+    excluded: list[dict] = field(default_factory=list)
+    failed_snapshots: int = 0
+    shared: xr.Dataset = field(default_factory=xr.Dataset)
+    """grids, and the attributes that all files share"""
+
+
+@dataclass(frozen=True)
+class Assembly:
+    """A dataset of which the spectra are still to be read, one trajectory after the other."""
+
+    trajectories: list[Trajectory]
+    splits: dict[str, int]
+    outline: xr.Dataset
+    """grids, attributes, and the coordinates on `sample`"""
+
+
+def assemble(spectra_files: list[Path], *, settings: DatasetSettings, campaign: str, seed: int) -> xr.Dataset:
+    """Gather `spectra.nc` files into one dataset in memory (`dataset_file.write`: into a file, in pieces).
+
+    The result follows the contract of `dataset.nc` (docs/architecture.md): chi(sample, k),
+    pair_distribution(sample, r) and angle_distribution(sample, angle) with `split` -1 for the test set
+    and otherwise the fold in which a sample is validation data. Random subsets of a snapshot's absorbers, where
+    the files hold any, are further samples with `subset` 0, 1, ... (whole snapshots: -1) in all trajectories but
+    those of the test set, so that test errors stay comparable. It does not depend on the files' order.
+
+    Raises UserError when files disagree (grids, element, edge, phases), when nothing usable is left, and
+    when there are too few trajectories for the test set and the folds.
+    """
+    files = ((path, read_dataset(path, what="spectra")) for path in sorted(map(Path, spectra_files)))
+    return combine(files, settings=settings, campaign=campaign, seed=seed)
+
+
+def combine(
+    files: Iterable[tuple[Path, xr.Dataset]], *, settings: DatasetSettings, campaign: str, seed: int
+) -> xr.Dataset:
+    """`assemble` for spectra that are read already; the paths are for messages."""
+    files = list(files)
+    assembly = planned(files, settings=settings, campaign=campaign, seed=seed)
+    spectra = {one.attrs["state_point"]: one for _, one in files}
+    parts = [
+        samples(spectra[one.state_point], one, assembly.splits[one.state_point])
+        for one in assembly.trajectories
+    ]
+    dataset = assembly.outline.assign(
+        {
+            name: (DIMENSIONS[name], np.concatenate([part[name] for part in parts]), ABOUT[name])
+            for name in DIMENSIONS
+        }
+    )
+    dataset.attrs["hash"] = content_hash(dataset)
+    return dataset
+
+
+def planned(
+    files: Iterable[tuple[Path, xr.Dataset]], *, settings: DatasetSettings, campaign: str, seed: int
+) -> Assembly:
+    """Everything of the dataset but its spectra, of which one at a time is looked at.
+
+    Of the variables `subset_...` only the sizes count. UserError as in `assemble`.
+    """
+    contents = survey(files)
+    if not contents.trajectories:
+        reasons = "; ".join(f"{item['state_point']}: {item['reason']}" for item in contents.excluded[:3])
+        raise UserError(f"dataset: none of {len(contents.excluded)} trajectories is usable ({reasons}, ...)")
+    phases = {one.state_point: one.phase for one in contents.trajectories}
+    splits = split_trajectories(phases, settings=settings, seed=seed)
+    coordinates = _sample_coordinates(contents.trajectories, splits)
+    outline = xr.Dataset(
+        coords=contents.shared.assign_coords(coordinates).coords, attrs=_attributes(contents, campaign)
+    )
+    return Assembly(contents.trajectories, splits, outline)
+
+
+def survey(files: Iterable[tuple[Path, xr.Dataset]]) -> Contents:
+    """What the files hold; UserError where one is no spectra file or does not go with the first."""
+    contents, seen = Contents(), set()
+    first_path = None
+    for path, spectra in files:
+        _check_complete(spectra, path)
+        if first_path is None:
+            first_path, contents.shared = path, _shared(spectra)
+        _check_agreement(first_path, contents.shared, path, spectra)
+        if spectra.attrs["state_point"] in seen:
+            raise UserError(f"{path}: state point {spectra.attrs['state_point']} is given twice; remove one")
+        seen.add(spectra.attrs["state_point"])
+        _sort(path, spectra, contents)
+    if first_path is None:
+        raise UserError("dataset: no spectra files given; run the exafs stage first")
+    return contents
+
+
+def _shared(spectra: xr.Dataset) -> xr.Dataset:
+    return xr.Dataset(
+        coords={name: spectra[name].variable for name in GRIDS},
+        attrs={name: spectra.attrs[name] for name in SHARED_ATTRIBUTES},
+    )
+
+
+def _check_complete(spectra: xr.Dataset, path: Path) -> None:
+    variables = (*VARIABLES, "chi_correction_error", "snapshot_status", *GRIDS)
+    attributes = (*SHARED_ATTRIBUTES, "state_point", "phase_end", "phase_lost", "flags")
+    missing = [name for name in variables if name not in spectra.variables]
+    missing += [name for name in attributes if name not in spectra.attrs]
+    if missing:
+        raise UserError(f"{path}: not a spectra file: {', '.join(missing)} missing; rerun the exafs stage")
+
+
+def _check_agreement(first_path: Path, first: xr.Dataset, path: Path, spectra: xr.Dataset) -> None:
+    def refuse(what: str) -> None:
+        raise UserError(f"{first_path} and {path} differ in {what}; rerun the exafs stage for both")
+
+    for name in GRIDS:
+        one, other = first[name].values, spectra[name].values
+        if one.shape != other.shape or not np.allclose(one, other, rtol=0, atol=1e-9):
+            refuse(f"the {name} grid")
+    for name in SHARED_ATTRIBUTES:
+        if first.attrs[name] != spectra.attrs[name]:
+            refuse(f"{name} ({first.attrs[name]} and {spectra.attrs[name]})")
+
+
+def _sort(path: Path, spectra: xr.Dataset, contents: Contents) -> None:
+    """Put one trajectory where it belongs: used, flagged, excluded."""
+    state_point, texts = spectra.attrs["state_point"], json.loads(spectra.attrs["flags"])
+    if texts or spectra.attrs["phase_lost"]:
+        lost = f"asked for {spectra.attrs.get('phase_start', '?')}, ended in {spectra.attrs['phase_end']}"
+        contents.flagged.append({"state_point": state_point, "texts": texts or [lost]})
+    untrusted = [text for text in texts if not text.startswith(PHASE_FLAG)]
+    if untrusted:
+        contents.excluded.append({"state_point": state_point, "reason": untrusted[0]})
+        return
+    good = (spectra["snapshot_status"].values == 0) & _finite(spectra)
+    contents.failed_snapshots += int((~good).sum())
+    if good.any():
+        contents.trajectories.append(_trajectory(path, spectra, good))
+    else:
+        contents.excluded.append({"state_point": state_point, "reason": "every snapshot failed"})
+
+
+def _trajectory(path: Path, spectra: xr.Dataset, good: np.ndarray) -> Trajectory:
+    return Trajectory(
+        path=path,
+        state_point=str(spectra.attrs["state_point"]),
+        phase=str(spectra.attrs["phase_end"]),
+        temperature_kelvin=float(spectra.attrs["temperature_kelvin"]),
+        lattice_scale=float(spectra.attrs["lattice_scale"]),
+        good=good,
+        subsets=spectra.sizes["subset"] if SUBSETS[0] in spectra else 0,
+    )
+
+
+def _finite(spectra: xr.Dataset) -> np.ndarray:
+    return np.all([np.isfinite(spectra[name].values).all(axis=1) for name in VARIABLES], axis=0)
+
+
+def places(one: Trajectory, split: int) -> tuple[np.ndarray, np.ndarray]:
+    """Snapshot and subset of each sample of a trajectory: its good snapshots, then the subsets of each."""
+    snapshots = np.flatnonzero(one.good)
+    subsets = 0 if split == TEST else one.subsets
+    return (
+        np.concatenate([snapshots, np.repeat(snapshots, subsets)]),
+        np.concatenate([np.full(len(snapshots), WHOLE), np.tile(np.arange(subsets), len(snapshots))]),
+    )
+
+
+def samples(spectra: xr.Dataset, one: Trajectory, split: int) -> dict[str, np.ndarray]:
+    """The curves (sample, ...) of a trajectory's samples, in the order of `places`."""
+    found = {name: spectra[name].values[one.good] for name in VARIABLES}
+    if split != TEST and one.subsets:
+        for name, subset in zip(VARIABLES, SUBSETS, strict=True):
+            parts = spectra[subset].transpose("snapshot", "subset", ...).values[one.good]
+            found[name] = np.concatenate([found[name], parts.reshape(-1, parts.shape[-1])])
+    error = spectra["chi_correction_error"].values
+    return found | {"chi_error": np.broadcast_to(error, found["chi"].shape)}
+
+
+def _sample_coordinates(trajectories: list[Trajectory], splits: dict[str, int]) -> dict[str, tuple]:
+    """The coordinates of the contract on `sample`."""
+    placed = [places(one, splits[one.state_point]) for one in trajectories]
+    counts = [len(snapshots) for snapshots, _ in placed]
+    constant = {
+        "state_point": [one.state_point for one in trajectories],
+        "phase": [one.phase for one in trajectories],
+        "temperature_kelvin": [one.temperature_kelvin for one in trajectories],
+        "lattice_scale": [one.lattice_scale for one in trajectories],
+        "split": [splits[one.state_point] for one in trajectories],
+    }
+    coordinates = {name: np.repeat(values, counts) for name, values in constant.items()}
+    for name, parts in zip(("snapshot", "subset"), zip(*placed, strict=True), strict=True):
+        coordinates[name] = np.concatenate(parts)
+    return {name: ("sample", values, ABOUT.get(name, {})) for name, values in coordinates.items()}
+
+
+def _attributes(contents: Contents, campaign: str) -> dict:
+    return {
+        "campaign": campaign,
+        **contents.shared.attrs,
+        "flagged": json.dumps(contents.flagged),
+        "excluded": json.dumps(contents.excluded),
+        "failed_snapshots": contents.failed_snapshots,
+    }
+
+
+def content_hash(dataset: xr.Dataset) -> str:
+    """sha256 over every array and coordinate, whatever the compression, order or string encoding.
+
+    Of a dataset that is not in memory (`xarray.open_dataset`) only `PIECE` samples are, at a time.
+    """
+    digest = hashlib.sha256()
+    for name in sorted(map(str, dataset.variables)):
+        variable = dataset.variables[name]
+        digest.update(f"{name} {variable.dims} {variable.shape} ".encode())
+        if variable.dtype.kind in "OUST":
+            digest.update(json.dumps([str(value) for value in variable.values.ravel()]).encode())
+            continue
+        kind = "<f8" if variable.dtype.kind == "f" else "<i8"
+        for piece in pieces(variable):
+            digest.update(np.ascontiguousarray(piece, dtype=kind))
+    return digest.hexdigest()
+
+
+def pieces(variable: xr.Variable) -> Iterator[np.ndarray]:
+    """The values of a variable, `PIECE` along its first dimension at a time."""
+    if not variable.ndim:
+        yield variable.values
+    for start in range(0, len(variable) if variable.ndim else 0, PIECE):
+        yield variable[start : start + PIECE].values

@@ -1,0 +1,19 @@
+"""Means over the samples of each trajectory."""
+
+import numpy as np
+import xarray as xr
+from scipy.sparse import csr_array
+
+from nnexafs.dataset.gathering import VARIABLES, WHOLE
+
+
+def trajectory_means(dataset: xr.Dataset) -> xr.Dataset:
+    """Mean chi, n(r) and angles of each trajectory's whole snapshots; a sample a trajectory, with its coordinates."""
+    dataset = dataset.isel(sample=dataset["subset"].values == WHOLE)
+    names, first, inverse = np.unique(dataset["state_point"].values, return_index=True, return_inverse=True)
+    share = 1 / np.bincount(inverse)[inverse]
+    weights = csr_array((share, (inverse, np.arange(len(inverse)))), shape=(len(names), len(inverse)))
+    means = dataset.isel(sample=first).copy()
+    for name in VARIABLES:
+        means[name] = (dataset[name].dims, weights @ dataset[name].values)
+    return means

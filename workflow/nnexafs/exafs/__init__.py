@@ -1,0 +1,8 @@
+"""EXAFS of simulated structures: chi(k), with n(r) and bond angles over the same absorbers.
+
+Takes    trajectory.nc (structures), frozen potentials
+Gives    spectra.nc
+Entry    exafs.snapshots.spectra_of, exafs.trajectory.exafs_of
+Rules    freeze, tables, snapshots (workflow/rules/exafs.smk)
+Results  scattering/, exafs/
+"""

@@ -1,0 +1,109 @@
+"""The n-body expansion: EXAFS of all absorbers of a snapshot from histograms of tabulated path amplitudes."""
+
+import numpy as np
+from ase import Atoms
+from ase.data import atomic_numbers
+
+from nnexafs.errors import UserError
+from nnexafs.exafs.nbody import splines
+from nnexafs.exafs.nbody.classes import Neighbours
+from nnexafs.exafs.nbody.four_body import BIN_ANGSTROM
+from nnexafs.exafs.nbody.histograms_kernel import accumulate
+from nnexafs.exafs.nbody.splines import COMPONENTS
+from nnexafs.exafs.nbody.tables import Table, Tables
+from nnexafs.structures.neighbours import neighbours
+
+
+def neighbours_of(atoms: Atoms, tables: Tables) -> Neighbours:
+    """Neighbours within the tables' reach, periodic images included; UserError for a species without tables."""
+    scatterers = {atomic_numbers[symbol]: index for index, symbol in enumerate(tables.species[1:])}
+    unknown = sorted({atoms.symbols[i] for i, z in enumerate(atoms.numbers) if z not in scatterers})
+    if unknown:
+        raise UserError(
+            f"amplitude tables: made for {'-'.join(tables.species)}, the snapshot holds {unknown[0]}"
+        )
+    first, second, vectors = neighbours(atoms, tables.domain.reach_angstrom)
+    kind = np.array([scatterers[number] for number in atoms.numbers])
+    starts = np.searchsorted(first, np.arange(len(atoms) + 1))
+    return Neighbours(vectors, kind[second], starts)
+
+
+class PathHistograms:
+    """Amplitudes of paths by half path length, for one or more groups of absorbers.
+
+    Histograms add over absorbers and snapshots; memory is `groups` times 8 bytes times tables (5 for one
+    species, 16 for two) times bins (about 250) times 24 components: 0.24 MB a group for one species.
+    """
+
+    def __init__(self, tables: Tables, groups: int = 1) -> None:
+        """Empty histograms of `groups` groups."""
+        self.tables = tables
+        reach, closest = tables.domain.reach_angstrom, tables.domain.closest_angstrom
+        self.start = closest - 2 * BIN_ANGSTROM
+        bins = int(np.ceil((reach - self.start) / BIN_ANGSTROM)) + splines.WIDTH
+        count = sum(len(table.coefficients) for table in tables.classes.values())
+        self.values = np.zeros((groups, count, bins, COMPONENTS))
+        self.absorbers = np.zeros(groups, dtype=int)
+        self.outside = np.zeros(groups, dtype=int)
+        self.grids = np.array([_grid(table) for table in tables.classes.values()])
+        self.flat = tuple(
+            table.coefficients.reshape(len(table.coefficients), -1) for table in tables.classes.values()
+        )
+        if "ring" not in tables.classes:  # the compiled sum wants one, and does not look at it
+            self.flat += self.flat[-1:]
+
+    def add(self, around: Neighbours, absorbers: np.ndarray, groups: np.ndarray | int = 0) -> None:
+        """Add the paths of `absorbers` (atoms) to their `groups` (one for each absorber, or one for all).
+
+        Where all atoms absorb, in one group, the three absorbers of a triangle are looked up at once.
+        """
+        groups = np.array(
+            np.broadcast_to(groups, len(absorbers))
+        )  # a copy: compiled code is made anew for views
+        everyone = np.array_equal(np.sort(absorbers), np.arange(len(around.starts) - 1))
+        together = "ring" in self.tables.classes and everyone and len(np.unique(groups)) == 1
+        accumulate(
+            around.vectors,
+            around.kinds,
+            around.starts,
+            np.asarray(absorbers),
+            groups,
+            len(self.tables.species) - 1,
+            together,
+            (self.tables.domain.closest_angstrom, self.tables.domain.reach_angstrom),
+            (self.start, BIN_ANGSTROM),
+            self.flat,
+            self.grids,
+            self.values,
+            self.outside,
+        )
+        self.absorbers += np.bincount(groups, minlength=len(self.absorbers))
+
+    def chi(self) -> np.ndarray:
+        """chi (group, k): the mean over each group's absorbers, NaN for a group without any."""
+        amplitude = np.einsum("gtbm->bgtm", self.values).reshape(self.values.shape[2], -1)
+        phase = self._phase_factors()
+        curves = (phase.real @ amplitude + 1j * (phase.imag @ amplitude)).reshape(
+            len(self.tables.k), *self.values.shape[:2], COMPONENTS
+        )
+        basis = np.concatenate([table.basis for table in self.tables.classes.values()])
+        total = np.einsum("kgtm,tmk->gk", curves, basis).imag
+        with np.errstate(invalid="ignore", divide="ignore"):
+            return total / self.absorbers[:, None]
+
+    def _phase_factors(self) -> np.ndarray:
+        """exp(2 i p s) of every bin (k, bin), without what spreading multiplied it by."""
+        s = self.start + BIN_ANGSTROM * np.arange(self.values.shape[2])
+        momentum = self.tables.momentum
+        spreading = splines.transform_of_spline(2 * momentum * BIN_ANGSTROM)
+        return np.exp(2j * np.outer(momentum, s)) / spreading[:, None]
+
+
+def _grid(table: Table) -> list[float]:
+    """Start and step of the table's axes and their lengths, as the compiled sum wants them."""
+    path, shape = table.path, table.coefficients.shape[1:-1]
+    angle_step = 180.0 / (shape[-1] - 3) if len(shape) == 3 else 1.0
+    steps = (path.r_step_angstrom, path.r_step_angstrom, angle_step)
+    starts = (*table.starts, 0.0, 0.0)[:3]
+    axes = [value for pair in zip(starts, steps, strict=True) for value in pair]
+    return [*axes, *map(float, (*shape, 1, 1)[:3])]

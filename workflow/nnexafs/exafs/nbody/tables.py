@@ -1,0 +1,311 @@
+"""Amplitude tables of the n-body expansion, made of paths that FEFF's genfmt computes.
+
+A path's chi without its phase exp(2 i p s) (p the complex momentum, s half the path's length) and without
+the product of its legs' lengths varies slowly with the geometry. FEFF computes it on a coarse grid; a
+singular value decomposition leaves a few curves of k for each class of paths, and cubic splines give their
+weights at any geometry.
+"""
+
+from collections.abc import Callable
+from dataclasses import dataclass, field, replace
+
+import numpy as np
+from ase import Atoms
+from scipy.ndimage import distance_transform_edt
+
+from nnexafs.errors import PhysicsError, UserError
+from nnexafs.exafs.feff.paths import Momentum, amplitudes
+from nnexafs.exafs.feff.reference import FrozenPhases, k_grid
+from nnexafs.exafs.nbody import splines
+from nnexafs.exafs.nbody.classes import CLASSES, Domain, PathClass, full_geometry
+from nnexafs.exafs.nbody.four_body import Waves, waves_of
+from nnexafs.structures.neighbours import neighbours
+
+CHECKED_PATHS = 200  # random geometries a table
+LARGEST_R = 1e-3  # of a class; a table that misses it is made again with a finer grid
+REFINEMENTS = 2
+CHECKED_K_PER_ANGSTROM = (3.0, 16.0)
+# ASSUME: no two atoms of a usable snapshot come closer than this fraction of the crystal's shortest distance
+# (in the default campaign the liquid reaches 0.78, crystals 0.80); nearer pairs are counted and fail their snapshot.
+CLOSEST_FRACTION = 0.7
+ROOM_ANGSTROM = 0.2  # beyond two shortest distances, the length of the shortest path of multiple scattering
+IMPOSSIBLE = 0.6  # atoms nearer than this fraction of the closest distance are not given to FEFF
+
+Report = Callable[[str], None]
+
+
+@dataclass(frozen=True)
+class Table:
+    """One class of paths for every choice of its neighbours' species.
+
+    `coefficients` (kinds, *grid, component) of the splines, `basis` (kinds, component, k) complex;
+    `starts` of the grid's axes; `error` (kinds): R of the interpolation on random geometries.
+    """
+
+    path: PathClass
+    starts: tuple[float, ...]
+    coefficients: np.ndarray
+    basis: np.ndarray
+    error: np.ndarray
+
+
+@dataclass(frozen=True)
+class Tables:
+    """All classes, and what they were made for."""
+
+    domain: Domain
+    species: tuple[str, ...]
+    k: np.ndarray
+    momentum: np.ndarray
+    phases_hash: str
+    classes: dict[str, Table] = field(repr=False)
+    waves: Waves = field(repr=False)
+
+
+def domain_for(reference: Atoms, reach_angstrom: float, *, closest_angstrom: float | None = None) -> Domain:
+    """The domain for simulations of a reference cell: down to 0.7 of its shortest distance, unless given."""
+    if closest_angstrom is not None:
+        return Domain(closest_angstrom, reach_angstrom)
+    _, _, vectors = neighbours(reference, reach_angstrom)
+    nearest = float(np.linalg.norm(vectors, axis=1).min())
+    return Domain(round(CLOSEST_FRACTION * nearest, 2), reach_angstrom)
+
+
+def check_room(domain: Domain) -> None:
+    """Raise UserError where the path length leaves no room for paths of multiple scattering."""
+    least = 2 * domain.closest_angstrom + ROOM_ANGSTROM
+    if domain.reach_angstrom < least - 1e-9:
+        raise UserError(
+            f"amplitude tables: a path length of {domain.reach_angstrom:g} angstrom is too short for atoms "
+            f"{domain.closest_angstrom:g} apart; use at least {least:.2f}, or the engine feff"
+        )
+
+
+# --- making them -------------------------------------------------------------------------------
+
+
+def make(
+    phases: FrozenPhases, domain: Domain, *, processes: int = 1, report: Report = lambda text: None
+) -> Tables:
+    """Tables of every class for the species of the frozen phases; PhysicsError if one is not accurate."""
+    check_room(domain)
+    k = k_grid(phases.settings)
+    made, momentum = {}, None
+    for path in classes_of(len(phases.species) - 1):
+        made[path.name], momentum = _class_table(path, phases, domain, k, processes, report)
+    waves = waves_of(phases, domain, momentum)
+    report(f"paths through three neighbours: R {waves.error:.1e}")
+    if waves.error > LARGEST_R:
+        raise PhysicsError(
+            f"four-body paths: R {waves.error:.1e} against FEFF, expected below {LARGEST_R:.0e}"
+        )
+    return Tables(domain, phases.species, k, momentum.on(k), phases.phases_hash, made, waves)
+
+
+def classes_of(species: int) -> tuple[PathClass, ...]:
+    """The classes that have a table for so many species."""
+    return tuple(path for path in CLASSES if path.kinds(species))
+
+
+def _class_table(
+    path: PathClass, phases: FrozenPhases, domain: Domain, k: np.ndarray, processes: int, report: Report
+) -> tuple[Table, Momentum]:
+    """The table of a class for all species; the legs' steps are halved until every one is accurate."""
+    kinds = path.kinds(len(phases.species) - 1)
+    names = ["-".join([phases.element, *(phases.species[kind] for kind in each)]) for each in kinds]
+    for refinement in range(REFINEMENTS + 1):
+        finer = replace(path, r_step_angstrom=path.r_step_angstrom / 2**refinement)
+        parts = []
+        for each in kinds:
+            part, momentum = _table_of(finer, each, phases, domain, k, processes)
+            parts.append(part)
+            if part.error > LARGEST_R:
+                break
+        else:
+            break
+    if part.error > LARGEST_R:
+        raise PhysicsError(
+            f"amplitude table {path.name} {names[len(parts) - 1]}: R {part.error:.1e} against FEFF, expected below "
+            f"{LARGEST_R:.0e}; the engine feff needs no tables"
+        )
+    for name, part in zip(names, parts, strict=True):
+        report(f"{path.name} {name}: {part.paths} paths, R {part.error:.1e}")
+    made = Table(
+        finer,
+        tuple(axis[0] for axis in _axes(finer, domain)),
+        np.array([part.coefficients for part in parts], dtype=np.float32),
+        np.array([part.basis for part in parts]),
+        np.array([part.error for part in parts]),
+    )
+    return made, momentum
+
+
+@dataclass(frozen=True)
+class _Part:
+    """A table for one choice of species."""
+
+    coefficients: np.ndarray
+    basis: np.ndarray
+    error: float
+    paths: int
+
+
+def _table_of(
+    path: PathClass,
+    kinds: tuple[int, ...],
+    phases: FrozenPhases,
+    domain: Domain,
+    k: np.ndarray,
+    processes: int,
+) -> tuple[_Part, Momentum]:
+    axes = _axes(path, domain)
+    needed = _needed(path, axes, domain)
+    grid = np.meshgrid(*axes, indexing="ij")
+    random = _random_geometries(path, axes, domain)
+    asked = tuple(np.concatenate([of[needed], more]) for of, more in zip(grid, random, strict=True))
+    slow, momentum = _slow_amplitudes(path, kinds, asked, phases, k, processes)
+    count = int(needed.sum())
+    weight = _weights(path, asked, momentum, k)
+    values = np.hstack([slow.real, slow.imag]) * weight.columns
+    basis = _principal_curves(values[:count] * weight.rows[:count, None])
+    spline = _coefficients(values[:count] @ basis.T, needed)
+    found = _interpolated(spline, random, axes) @ (basis / weight.columns)
+    found = found[:, : len(k)] + 1j * found[:, len(k) :]
+    error = _squared_error(path, random, found, slow[count:], momentum, k)
+    curves = basis / weight.columns
+    return _Part(spline, curves[:, : len(k)] + 1j * curves[:, len(k) :], error, count), momentum
+
+
+def _axes(path: PathClass, domain: Domain) -> tuple[np.ndarray, ...]:
+    """The table's grid: one axis (two-body) or three; legs from one step below the closest distance."""
+    step, closest, reach = path.r_step_angstrom, domain.closest_angstrom, domain.reach_angstrom
+    if path.neighbours == 1:
+        return (_legs(closest, 2 * reach / (len(path.sites) + 1), step),)
+    longest = {
+        "triangle": (reach - closest / 2, reach),
+        "through_absorber": (reach / 2, reach - closest),
+        "ring": (2 * reach / 3, reach - closest / 2),
+    }
+    first, second = longest.get(path.name, (reach - closest, reach - closest))
+    angles = np.linspace(0.0, 180.0, round(180 / path.angle_step_degree) + 1)
+    return _legs(closest, first, step), _legs(closest, second, step), angles
+
+
+def _legs(closest: float, longest: float, step: float) -> np.ndarray:
+    return closest + step * np.arange(-1, max(int(np.ceil((longest - closest) / step - 1e-9)), 1) + 2)
+
+
+def _needed(path: PathClass, axes: tuple[np.ndarray, ...], domain: Domain) -> np.ndarray:
+    """The nodes under the splines of any geometry in the domain, but for impossible ones."""
+    quarters = np.meshgrid(*(np.arange(0, len(axis) - 0.999, 0.25) for axis in axes), indexing="ij")
+    points = [axis[0] + (axis[1] - axis[0]) * at for axis, at in zip(axes, quarters, strict=True)]
+    used = domain.holds(path, *points)
+    cells = [np.minimum(at[used].astype(int), len(axis) - 2) for at, axis in zip(quarters, axes, strict=True)]
+    needed = np.zeros([len(axis) for axis in axes], dtype=bool)
+    for shift in np.ndindex(*[splines.WIDTH] * len(axes)):
+        nodes = [
+            _mirrored(cell + by - 1, len(axis)) for cell, by, axis in zip(cells, shift, axes, strict=True)
+        ]
+        needed[tuple(nodes)] = True
+    grid = full_geometry(path, tuple(np.meshgrid(*axes, indexing="ij")))
+    return needed & (np.min(path.sides(*grid), axis=0) > IMPOSSIBLE * domain.closest_angstrom)
+
+
+def _mirrored(index: np.ndarray, length: int) -> np.ndarray:
+    index = np.abs(index)
+    return np.where(index > length - 1, 2 * (length - 1) - index, index)
+
+
+def _random_geometries(
+    path: PathClass, axes: tuple[np.ndarray, ...], domain: Domain
+) -> tuple[np.ndarray, ...]:
+    """Geometries of the domain for the check, always the same."""
+    generator = np.random.default_rng(0)
+    found: list[np.ndarray] = []
+    while sum(part.shape[1] for part in found) < CHECKED_PATHS:
+        drawn = np.array([generator.uniform(axis[0], axis[-1], 2000) for axis in axes])
+        found.append(drawn[:, domain.holds(path, *drawn)])
+    return tuple(np.concatenate(found, axis=1)[:, :CHECKED_PATHS])
+
+
+def _slow_amplitudes(
+    path: PathClass,
+    kinds: tuple[int, ...],
+    geometry: tuple[np.ndarray, ...],
+    phases: FrozenPhases,
+    k: np.ndarray,
+    processes: int,
+) -> tuple[np.ndarray, Momentum]:
+    """FEFF's chi without exp(2 i p s), times the legs' lengths (geometry, k)."""
+    full = full_geometry(path, geometry)
+    potentials = np.tile(path.potentials(kinds), (len(full[0]), 1))
+    found = [
+        amplitudes(positions, potentials, phases=phases, processes=processes)
+        for positions in path.around_each_absorber(*full)
+    ]
+    legs, momentum = path.leg_lengths(*full), found[0].momentum
+    fast = np.exp(2j * np.outer(legs.sum(axis=0) / 2, momentum.on(k)))
+    return sum(each.chi(k) for each in found) / fast * legs.prod(axis=0)[:, None], momentum
+
+
+@dataclass(frozen=True)
+class _Weights:
+    """Importance of geometries (rows) and of k, real part then imaginary part (columns)."""
+
+    rows: np.ndarray
+    columns: np.ndarray
+
+
+def _weights(
+    path: PathClass, geometry: tuple[np.ndarray, ...], momentum: Momentum, k: np.ndarray
+) -> _Weights:
+    """k^2 chi counts, and chi itself at low k; long legs and long paths count less."""
+    legs = path.leg_lengths(*full_geometry(path, geometry))
+    damping = np.exp(-momentum.on(k).imag * legs.sum(axis=0).mean())
+    return _Weights(1 / legs.prod(axis=0), np.tile((1 + k**2) * damping, 2))
+
+
+def _principal_curves(values: np.ndarray) -> np.ndarray:
+    """The leading orthonormal curves (component, k real and imaginary) of weighted amplitudes."""
+    _, curves = np.linalg.eigh(values.T @ values)
+    return np.ascontiguousarray(curves[:, ::-1][:, : splines.COMPONENTS].T)
+
+
+def _coefficients(values: np.ndarray, needed: np.ndarray) -> np.ndarray:
+    """Spline coefficients (*grid, component); nodes without a value take the nearest one's.
+
+    The angle's axis gets a mirrored node at both ends, so that 0 and 180 degrees need no special case.
+    """
+    grid = np.zeros((*needed.shape, values.shape[1]))
+    grid[needed] = values
+    nearest = distance_transform_edt(~needed, return_distances=False, return_indices=True)
+    spline = splines.coefficients(grid[tuple(nearest)], axes=needed.ndim)
+    if needed.ndim == 3:
+        spline = np.pad(spline, ((0, 0), (0, 0), (1, 1), (0, 0)), mode="reflect")
+    return spline.astype(np.float32)
+
+
+def _interpolated(
+    spline: np.ndarray, geometry: tuple[np.ndarray, ...], axes: tuple[np.ndarray, ...]
+) -> np.ndarray:
+    """Components (geometry, component) by the compiled interpolation that the sum uses."""
+    at = [(of - axis[0]) / (axis[1] - axis[0]) for of, axis in zip(geometry, axes, strict=True)]
+    sampler = splines.Sampler(spline)
+    return np.array([sampler.at(*point) for point in zip(*at, strict=True)], dtype=float)
+
+
+def _squared_error(
+    path: PathClass,
+    geometry: tuple[np.ndarray, ...],
+    found: np.ndarray,
+    exact: np.ndarray,
+    momentum: Momentum,
+    k: np.ndarray,
+) -> float:
+    """R of k^2 chi over all geometries together."""
+    legs = path.leg_lengths(*full_geometry(path, geometry))
+    chi = np.exp(-np.outer(legs.sum(axis=0), momentum.on(k).imag)) / legs.prod(axis=0)[:, None] * k**2
+    seen = (k >= CHECKED_K_PER_ANGSTROM[0]) & (k <= CHECKED_K_PER_ANGSTROM[1])
+    return float(
+        (np.abs((found - exact) * chi)[:, seen] ** 2).sum() / (np.abs(exact * chi)[:, seen] ** 2).sum()
+    )

@@ -1,0 +1,8 @@
+"""The structure behind a measured chi(k): n(r), bond angles and first shell, beside classical fits.
+
+Takes    chi.nc (measured), ensemble/ (learning), frozen potentials (exafs)
+Gives    rdf.csv, angles.csv, shells.json, fit.json
+Entry    inversion.invert.invert, inversion.shell_fit
+Rules    fit, predict (workflow/rules/inversion.smk)
+Results  inversion/, spectra/<name>/fit.json
+"""

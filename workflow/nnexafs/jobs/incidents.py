@@ -1,0 +1,30 @@
+"""What went wrong and was mended while a job ran: a FEFF run repeated, a run resumed from its restart file.
+
+A job goes on after an incident and its result is that of an undisturbed one; the job's record (`record`) keeps the
+lines and the report counts them.
+"""
+
+import logging
+from collections.abc import Iterator
+from contextlib import contextmanager
+
+LOGGER = logging.getLogger("nnexafs.jobs.incidents")
+LOGGER.propagate = False
+
+
+def incident(text: str) -> None:
+    """Say in one line what happened and what was done about it; from any thread."""
+    LOGGER.warning(text)
+
+
+@contextmanager
+def collected() -> Iterator[list[str]]:
+    """The incidents of the block, in the order in which they happened."""
+    lines: list[str] = []
+    handler = logging.Handler()
+    handler.emit = lambda entry: lines.append(entry.getMessage())
+    LOGGER.addHandler(handler)
+    try:
+        yield lines
+    finally:
+        LOGGER.removeHandler(handler)

@@ -1,0 +1,165 @@
+"""Where an ensemble was trained: ranges of its training set, and the distance of a spectrum from it."""
+
+import json
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+import torch
+import xarray as xr
+
+from nnexafs.config import Augmentation, Representation
+from nnexafs.dataset.gathering import TEST
+from nnexafs.dataset.means import trajectory_means
+from nnexafs.errors import UserError
+from nnexafs.learning.augmentation import K2_PER_EV
+from nnexafs.learning.manifest import tensors_in
+from nnexafs.learning.representation import interpolation_matrix, operator, window_grid
+from nnexafs.structures.first_shell import first_shell
+
+SHIFT_STEP_EV = 1.5
+BLOCK = 256
+"""Rows that are compared with all training directions at a time; all with all would not fit into memory."""
+
+
+def shifted_features(
+    k: np.ndarray, chi: np.ndarray, representation: Representation, *, shift_ev: float
+) -> np.ndarray:
+    """Features (S, F) of chi (S, K) seen with E0 placed `shift_ev` too low (see `augmentation`)."""
+    grid = window_grid(representation)
+    true_k = np.sqrt(np.maximum(grid**2 - K2_PER_EV * shift_ev, 0))
+    to_features = operator(grid, representation) @ interpolation_matrix(k, true_k)
+    return chi @ to_features.T
+
+
+def shift_grid(augmentation: Augmentation) -> np.ndarray:
+    """E0 shifts (eV) over the trained range, about `SHIFT_STEP_EV` apart, zero among them if inside."""
+    low, high = augmentation.e0_shift_ev
+    shifts = np.linspace(low, high, 1 + int(np.ceil((high - low) / SHIFT_STEP_EV)))
+    return np.union1d(shifts, [0.0]) if low <= 0 <= high else shifts
+
+
+@dataclass(frozen=True)
+class Neighbours:
+    """Unit vectors of the training trajectories' features at many E0 shifts, and whose they are."""
+
+    directions: np.ndarray
+    """(B, F)"""
+    trajectory: np.ndarray
+    """(B,) number of the trajectory"""
+
+    @classmethod
+    def of(
+        cls, dataset: xr.Dataset, representation: Representation, augmentation: Augmentation
+    ) -> "Neighbours":
+        """From the training part of a dataset (everything but the test set)."""
+        means = trajectory_means(dataset.isel(sample=dataset["split"].values != TEST))
+        k, chi = means["k"].values, means["chi"].values
+        shifts = shift_grid(augmentation)
+        blocks = [shifted_features(k, chi, representation, shift_ev=shift) for shift in shifts]
+        return cls(_unit(np.concatenate(blocks)), np.tile(np.arange(len(chi)), len(shifts)))
+
+    def distance(self, features: np.ndarray) -> np.ndarray:
+        """Distance (S,) of features (S, F) to the nearest direction: sqrt(1 - cos^2), 0 to 1, no amplitude.
+
+        It is the fraction of a spectrum (root mean square) that its best scaled neighbour leaves unexplained.
+        """
+        return _sine(_blockwise(_unit(features), lambda rows, own: (own @ self.directions.T).max(axis=1)))
+
+    def own_distances(self) -> np.ndarray:
+        """Distance of each direction to the nearest one of another trajectory (B,)."""
+        return _sine(_blockwise(self.directions, self._largest_cosine))
+
+    def _largest_cosine(self, rows: slice, directions: np.ndarray) -> np.ndarray:
+        cosine = directions @ self.directions.T
+        cosine[self.trajectory[rows, None] == self.trajectory] = -1.0
+        return cosine.max(axis=1)
+
+    def save(self, path: Path) -> None:
+        """Write as tensors, single precision."""
+        directions = torch.as_tensor(self.directions, dtype=torch.float32)
+        torch.save({"directions": directions, "trajectory": torch.as_tensor(self.trajectory)}, path)
+
+    @classmethod
+    def load(cls, path: Path, *, features: int) -> "Neighbours":
+        """Read what `save` wrote for spectra of so many features; UserError for anything else."""
+        saved = tensors_in(path, what="training directions")
+        directions, trajectory = saved.get("directions"), saved.get("trajectory")
+        if (
+            directions is None
+            or directions.ndim != 2
+            or directions.shape[1] != features
+            or not len(directions)
+        ):
+            raise UserError(f"{path}: does not hold training directions of {features} features; train again")
+        if trajectory is None or trajectory.shape != directions.shape[:1]:
+            raise UserError(f"{path}: does not say whose the training directions are; train again")
+        return cls(directions.double().numpy(), trajectory.numpy())
+
+
+def _blockwise(rows: np.ndarray, call: Callable[[slice, np.ndarray], np.ndarray]) -> np.ndarray:
+    """What `call` returns for some rows, given their place and themselves, for all of them."""
+    places = [slice(start, start + BLOCK) for start in range(0, len(rows), BLOCK)]
+    return np.concatenate([call(place, rows[place]) for place in places])
+
+
+def _unit(features: np.ndarray) -> np.ndarray:
+    return features / np.maximum(np.linalg.norm(features, axis=1, keepdims=True), 1e-30)
+
+
+def _sine(cosine: np.ndarray) -> np.ndarray:
+    return np.sqrt(1 - np.clip(cosine, 0, 1) ** 2)
+
+
+def training_domain(
+    dataset: xr.Dataset, representation: Representation, augmentation: Augmentation, neighbours: Neighbours
+) -> dict:
+    """Ranges [low, high] of the training trajectories' means, counts, and neighbour distances."""
+    training = dataset.isel(sample=dataset["split"].values != TEST)
+    means = trajectory_means(training)
+    phases, counts = np.unique(means["phase"].values.astype(str), return_counts=True)
+    distances = neighbours.own_distances()
+    return {
+        "phases": {str(phase): int(count) for phase, count in zip(phases, counts, strict=True)},
+        "samples": training.sizes["sample"],
+        "temperature_kelvin": _range(means["temperature_kelvin"].values),
+        "lattice_scale": _range(means["lattice_scale"].values),
+        "e0_shift_ev": list(augmentation.e0_shift_ev),
+        "s02": list(augmentation.s02),
+        "k2chi_rms": _amplitude_range(means, representation, augmentation),
+        **_shell_ranges(means),
+        "neighbour_distance": {
+            "median": float(np.median(distances)),
+            "percentile_95": float(np.percentile(distances, 95)),
+            "largest": float(distances.max()),
+        },
+        "flagged": json.loads(dataset.attrs["flagged"]),
+        "excluded": json.loads(dataset.attrs["excluded"]),
+    }
+
+
+def _range(values: np.ndarray) -> list[float]:
+    return [float(values.min()), float(values.max())]
+
+
+def _amplitude_range(
+    means: xr.Dataset, representation: Representation, augmentation: Augmentation
+) -> list[float]:
+    """Range of the rms of k^2 chi over the k range, with every trained S0^2."""
+    low, high = representation.k_range_per_angstrom
+    k = means["k"].values
+    inside = (k >= low) & (k <= high)
+    rms = np.sqrt(((k**2 * means["chi"].values)[:, inside] ** 2).mean(axis=1))
+    return [float(rms.min() * augmentation.s02[0]), float(rms.max() * augmentation.s02[1])]
+
+
+def _shell_ranges(means: xr.Dataset) -> dict[str, list[float]]:
+    """Ranges of the first shell's R1, N1 and sigma2_1 over the n(r) that have one."""
+    shells = [first_shell(means["r"].values, n) for n in means["pair_distribution"].values]
+    ranges = {}
+    for name in ("R1_angstrom", "N1", "sigma2_1_angstrom2"):
+        values = np.array([getattr(shell, name) for shell in shells])
+        if np.isfinite(values).any():
+            ranges[name] = _range(values[np.isfinite(values)])
+    return ranges

@@ -1,0 +1,143 @@
+"""The trained ensemble on disk: assembled from the folds, loaded and used without the campaign around it."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from functools import cached_property
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+import torch
+
+from nnexafs.config import Representation
+from nnexafs.errors import UserError
+from nnexafs.learning.domain import Neighbours
+from nnexafs.learning.manifest import read_manifest, tensors_in
+from nnexafs.learning.network import StructureNetwork
+from nnexafs.learning.representation import operator
+
+
+@dataclass(frozen=True)
+class Prediction:
+    """What each network says of S spectra; means and standard deviations are over the networks.
+
+    The spread of the networks is not a full error: what they share (training set, E0, simulated spectra) is
+    not in it.
+    """
+
+    r_angstrom: np.ndarray
+    """(R,) angstrom"""
+    angle_degree: np.ndarray
+    """(A,) degree"""
+    pair_members: np.ndarray
+    """n(r) of each network (fold, S, R), neighbours per angstrom"""
+    angle_members: np.ndarray
+    """bond angles of each network (fold, S, A), pairs per absorber and degree"""
+
+    @property
+    def pair_mean(self) -> np.ndarray:
+        """n(r) (S, R), neighbours per angstrom."""
+        return self.pair_members.mean(axis=0)
+
+    @property
+    def pair_std(self) -> np.ndarray:
+        """Spread of n(r) (S, R): standard deviation over the networks (0 for a single one)."""
+        return _spread(self.pair_members)
+
+    @property
+    def angle_mean(self) -> np.ndarray:
+        """Bond angles (S, A), pairs per absorber and degree."""
+        return self.angle_members.mean(axis=0)
+
+    @property
+    def angle_std(self) -> np.ndarray:
+        """Spread of the bond angles (S, A)."""
+        return _spread(self.angle_members)
+
+
+def _spread(members: np.ndarray) -> np.ndarray:
+    return members.std(axis=0, ddof=1 if len(members) > 1 else 0)
+
+
+class Ensemble:
+    """The networks of an ensemble folder, and its manifest."""
+
+    def __init__(self, networks: list[StructureNetwork], manifest: dict, neighbours: Neighbours) -> None:
+        self.networks, self.manifest, self.neighbours = networks, manifest, neighbours
+
+    @classmethod
+    def load(cls, folder: Path) -> "Ensemble":
+        """Load an ensemble folder; nothing in it is executed.
+
+        UserError when it is missing, of an unknown format, or changed since it was written.
+        """
+        folder = Path(folder)
+        manifest = read_manifest(folder)
+        names = sorted((name for name in manifest["files"] if name.startswith("fold")), key=_fold_number)
+        networks = [_network(folder / name, manifest) for name in names]
+        features = manifest["architecture"]["features"]
+        return cls(networks, manifest, Neighbours.load(folder / "neighbours.pt", features=features))
+
+    @cached_property
+    def representation(self) -> Representation:
+        """What the networks see of chi(k)."""
+        return Representation.model_validate(self.manifest["representation"])
+
+    def features(self, k: np.ndarray, chi: np.ndarray) -> np.ndarray:
+        """The networks' input (S, F) of chi (S, K) on any grid `k` (K,) that covers the window.
+
+        UserError when the grid does not, is not increasing, or a value is not finite.
+        """
+        k, chi = np.asarray(k, dtype=float), np.atleast_2d(np.asarray(chi, dtype=float))
+        if k.ndim != 1 or chi.ndim != 2 or chi.shape[1] != len(k) or len(k) < 4:
+            raise UserError(f"spectrum: k has shape {k.shape} and chi {chi.shape}; expected (K,) and (S, K)")
+        if not (np.isfinite(k).all() and np.isfinite(chi).all() and (np.diff(k) > 0).all()):
+            raise UserError("spectrum: expected increasing k and finite chi; remove the rows that are not")
+        return chi @ operator(k, self.representation).T
+
+    def predict(self, k: np.ndarray, chi: np.ndarray) -> Prediction:
+        """n(r) and bond angles of chi (S, K) on the grid `k` (K,), per angstrom, from every network."""
+        features = torch.as_tensor(self.features(k, chi), dtype=torch.float32)
+        answers = [network.predict(features) for network in self.networks]
+        return Prediction(
+            r_angstrom=np.array(self.manifest["grids"]["r_angstrom"]),
+            angle_degree=np.array(self.manifest["grids"]["angle_degree"]),
+            pair_members=torch.stack([pair for pair, _ in answers]).double().numpy(),
+            angle_members=torch.stack([angle for _, angle in answers]).double().numpy(),
+        )
+
+    def distance(self, k: np.ndarray, chi: np.ndarray) -> np.ndarray:
+        """How unlike anything trained on the spectra are (S,): see `domain.Neighbours.distance`.
+
+        Compare with `manifest["training_domain"]["neighbour_distance"]`, whose `largest` is what a trajectory
+        of the training set shows when it is itself left out.
+        """
+        return self.neighbours.distance(self.features(k, chi))
+
+
+def _fold_number(name: str) -> int:
+    return int(name.removeprefix("fold").removesuffix(".pt"))
+
+
+def _network(path: Path, manifest: Mapping) -> StructureNetwork:
+    tensors = tensors_in(path, what="the network of this ensemble")
+    network = StructureNetwork(**manifest["architecture"])
+    try:
+        network.load_state_dict(tensors)
+    except RuntimeError as error:
+        reason = str(error).splitlines()[0]
+        raise UserError(f"{path}: does not hold the network of this ensemble: {reason}") from error
+    return network.eval()
+
+
+def prediction_table(prediction: Prediction) -> pd.DataFrame:
+    """The first spectrum's prediction as a long table: quantity, x (angstrom or degree), mean, std."""
+    parts = [
+        ("pair_distribution", prediction.r_angstrom, prediction.pair_mean[0], prediction.pair_std[0]),
+        ("angle_distribution", prediction.angle_degree, prediction.angle_mean[0], prediction.angle_std[0]),
+    ]
+    tables = [
+        pd.DataFrame({"quantity": quantity, "x": x, "mean": mean, "std": std})
+        for quantity, x, mean, std in parts
+    ]
+    return pd.concat(tables, ignore_index=True)

@@ -1,0 +1,104 @@
+"""Writes the ensemble folder from the networks of the folds."""
+
+import hashlib
+from collections.abc import Mapping
+from pathlib import Path
+
+import xarray as xr
+
+from nnexafs.config import Augmentation, Network, Representation
+from nnexafs.errors import UserError
+from nnexafs.files import read_json, replacing_folder, write_json
+from nnexafs.jobs.code import git_commit, versions
+from nnexafs.learning.domain import Neighbours, training_domain
+from nnexafs.learning.ensemble import _network
+from nnexafs.learning.manifest import FORMAT
+from nnexafs.learning.network import StructureNetwork, smoothing_bins
+from nnexafs.learning.representation import operator, window_grid
+
+
+def assemble_ensemble(
+    fold_folders: list[Path],
+    dataset: xr.Dataset,
+    out: Path,
+    *,
+    representation: Representation,
+    augmentation: Augmentation,
+    network: Network,
+    config: Mapping,
+) -> dict:
+    """Write the ensemble folder of the trained folds and return its manifest.
+
+    `config` is the campaign's config as a mapping (kept in the manifest for the record). UserError when a
+    fold is missing or was trained with other settings than those given.
+    """
+    if not fold_folders:
+        raise UserError("ensemble: no folds given; run the train stage")
+    metrics = [read_json(Path(folder) / "metrics.json", what="fold metrics") for folder in fold_folders]
+    _check_folds(metrics, dataset, fold_folders)
+    features = len(operator(window_grid(representation), representation))
+    architecture = {
+        "features": features,
+        "r_bins": dataset.sizes["r"],
+        "angle_bins": dataset.sizes["angle"],
+        "hidden_sizes": list(network.hidden_sizes),
+        "smoothing_bins": list(smoothing_bins(dataset, network)),
+    }
+    neighbours = Neighbours.of(dataset, representation, augmentation)
+    manifest = {
+        "format": FORMAT,
+        "campaign": dataset.attrs["campaign"],
+        "element": dataset.attrs["element"],
+        "edge": dataset.attrs["edge"],
+        "engine": dataset.attrs["engine"],
+        "phases_hash": dataset.attrs["phases_hash"],
+        "angle_cutoff_angstrom": float(dataset.attrs["angle_cutoff_angstrom"]),
+        "dataset_hash": dataset.attrs["hash"],
+        "grids": {
+            "k_per_angstrom": window_grid(representation).tolist(),
+            "r_angstrom": dataset["r"].values.tolist(),
+            "angle_degree": dataset["angle"].values.tolist(),
+        },
+        "representation": representation.model_dump(mode="json"),
+        "architecture": architecture,
+        "training_domain": training_domain(dataset, representation, augmentation, neighbours),
+        "metrics": metrics,
+        "config": dict(config),
+        "versions": versions(),
+        "git_commit": git_commit(),
+    }
+    return _write(Path(out), fold_folders, metrics, neighbours, manifest)
+
+
+def _check_folds(metrics: list[dict], dataset: xr.Dataset, fold_folders: list[Path]) -> None:
+    folds = [one["fold"] for one in metrics]
+    if len(set(folds)) < len(folds):
+        raise UserError(f"ensemble: fold {max(folds, key=folds.count)} is given twice; give each fold once")
+    for one, folder in zip(metrics, fold_folders, strict=True):
+        if one["dataset_hash"] != dataset.attrs["hash"]:
+            raise UserError(f"{folder}: trained on another dataset than the one given; train this fold again")
+
+
+def _write(
+    out: Path, fold_folders: list[Path], metrics: list[dict], neighbours: Neighbours, manifest: dict
+) -> dict:
+    with replacing_folder(out) as temporary:
+        normalisation = {}
+        for one, folder in zip(metrics, fold_folders, strict=True):
+            source = Path(folder) / "network.pt"
+            if not source.is_file():
+                raise UserError(f"{source}: no such network; run the train stage for this fold")
+            name = f"fold{one['fold']}.pt"
+            (temporary / name).write_bytes(source.read_bytes())
+            normalisation[name] = _normalisation(_network(temporary / name, manifest))
+        neighbours.save(temporary / "neighbours.pt")
+        files = sorted(path for path in temporary.iterdir() if path.suffix == ".pt")
+        manifest["normalisation"] = normalisation
+        manifest["files"] = {path.name: hashlib.sha256(path.read_bytes()).hexdigest() for path in files}
+        write_json(temporary / "manifest.json", manifest)
+    return manifest
+
+
+def _normalisation(network: StructureNetwork) -> dict:
+    """Scales of a network's input and targets, for the record; the checkpoint holds them with the means."""
+    return {f"{name}_scale": float(getattr(network, f"{name}_scale")) for name in ("input", "pair", "angle")}

@@ -1,0 +1,182 @@
+"""What an ensemble folder says of itself, checked before anything in it is believed; its tensors, read without code."""
+
+import json
+import zipfile
+from itertools import pairwise
+from pathlib import Path
+from typing import Annotated, Literal
+
+import torch
+from pydantic import ConfigDict, Field, ValidationError, field_validator, model_validator
+
+from nnexafs.config import Feff, Model, Representation
+from nnexafs.config import one_line as first_problem
+from nnexafs.errors import UserError
+from nnexafs.files import read_json, sha256
+from nnexafs.text import one_line
+
+FORMAT = 1
+REQUIRED = {"files", "architecture", "grids", "representation", "training_domain"}
+# A head's smoothing is a matrix of bins by bins.
+Bins = Annotated[int, Field(ge=2, le=5000)]
+Width = Annotated[int, Field(ge=1, le=100_000)]
+FileName = Annotated[str, Field(pattern=r"^(fold[0-9]{1,3}|neighbours)\.pt$")]
+Sha256 = Annotated[str, Field(pattern=r"^[0-9a-f]{64}$")]
+
+
+class _Part(Model):
+    """A part of a manifest; keys of later versions do no harm."""
+
+    model_config = ConfigDict(extra="ignore")
+
+
+class _Architecture(_Part):
+    features: Width
+    r_bins: Bins
+    angle_bins: Bins
+    hidden_sizes: list[Width] = Field(min_length=1, max_length=64)
+    smoothing_bins: tuple[float, float] = (0.0, 0.0)
+
+    def parameters(self) -> int:
+        """Numbers in the layers of one network."""
+        sizes = [self.features, *self.hidden_sizes]
+        layers = sum((first + 1) * second for first, second in pairwise(sizes))
+        return layers + (sizes[-1] + 1) * (self.r_bins + self.angle_bins)
+
+
+class _Grids(_Part):
+    r_angstrom: list[float]
+    angle_degree: list[float]
+
+    @field_validator("r_angstrom", "angle_degree")
+    @classmethod
+    def rising(cls, values: list[float]) -> list[float]:
+        if any(second <= first for first, second in pairwise(values)):
+            raise ValueError("expected rising values")
+        return values
+
+
+class _Exafs(_Part):
+    feff: Feff
+
+
+class _Config(_Part):
+    exafs: _Exafs | None = None
+
+
+class _Domain(_Part):
+    s02: tuple[float, float] | None = None
+    neighbour_distance: dict[str, float] = Field(default_factory=dict)
+    k2chi_rms: tuple[float, float] | None = None
+    R1_angstrom: tuple[float, float] | None = None
+    N1: tuple[float, float] | None = None
+    sigma2_1_angstrom2: tuple[float, float] | None = None
+
+
+class _Manifest(_Part):
+    element: str = Field(pattern=r"^[A-Z][a-z]?$")
+    edge: Literal["K", "L3"]
+    files: dict[FileName, Sha256]
+    architecture: _Architecture
+    grids: _Grids
+    representation: Representation
+    training_domain: _Domain
+    config: _Config = _Config()
+
+    @model_validator(mode="after")
+    def agree(self) -> "_Manifest":
+        if "neighbours.pt" not in self.files or len(self.files) < 2:
+            raise ValueError("files: expected neighbours.pt and at least one network, fold0.pt")
+        sizes = len(self.grids.r_angstrom), len(self.grids.angle_degree)
+        if sizes != (self.architecture.r_bins, self.architecture.angle_bins):
+            raise ValueError("grids: not of the architecture's r_bins and angle_bins")
+        return self
+
+
+def read_manifest(folder: Path) -> dict:
+    """The manifest of an ensemble folder, every entry that is used of the type it must be, every file unchanged.
+
+    UserError when it is missing, of an unknown format, damaged, or names files outside the folder.
+    """
+    path = folder / "manifest.json"
+    if not path.is_file():
+        raise UserError(f"{folder}: not an ensemble folder (no manifest.json); run the train stage")
+    try:
+        manifest = read_json(path, what="ensemble manifest")
+        text = json.dumps(manifest)
+    except RecursionError as error:
+        raise UserError(f"{path}: not a readable ensemble manifest (JSON): nested too deeply") from error
+    if manifest.get("format") != FORMAT:
+        versions = manifest.get("versions")
+        writer = versions.get("nnexafs", "?") if isinstance(versions, dict) else "?"
+        raise UserError(
+            f"{folder}: ensemble format {one_line(manifest.get('format'), limit=20)} is unknown (expected "
+            f"{FORMAT}); use the nnexafs that wrote it ({one_line(writer, limit=40)})"
+        )
+    missing = REQUIRED - manifest.keys()
+    if missing:
+        raise UserError(f"{folder}: incomplete manifest ({', '.join(sorted(missing))}); train again")
+    try:
+        checked = _Manifest.model_validate_json(text, strict=True)
+    except ValidationError as error:
+        raise UserError(f"{first_problem(error, str(path))}; copy the folder again or retrain") from error
+    for name, expected in checked.files.items():
+        _check_file(folder / name, expected)
+    _check_sizes(folder, checked)
+    return manifest
+
+
+def _check_file(path: Path, expected: str) -> None:
+    if not path.is_file():
+        raise UserError(f"{path}: missing from the ensemble; copy the whole folder")
+    if sha256(path) != expected:
+        raise UserError(f"{path}: changed since the ensemble was written; copy the folder again or retrain")
+
+
+def _check_sizes(folder: Path, manifest: _Manifest) -> None:
+    """An architecture of a million neurons must not be built for a file of a few bytes."""
+    for name in manifest.files.keys() - {"neighbours.pt"}:
+        size, needed = (folder / name).stat().st_size, 4 * manifest.architecture.parameters()
+        if size < needed:
+            raise UserError(
+                f"{folder / name}: does not hold the network of this ensemble: {size:,} bytes of at least {needed:,}"
+            )
+
+
+def tensors_in(path: Path, *, what: str) -> dict[str, torch.Tensor]:
+    """The tensors of a checkpoint by name, all finite; nothing in the file is executed.
+
+    UserError, saying that it does not hold `what`, for anything else.
+    """
+    try:
+        _refuse_packed(path)
+        tensors = torch.load(path, weights_only=True, map_location="cpu")
+        sound = isinstance(tensors, dict) and all(map(_is_plain, tensors.values()))
+    except Exception as error:  # torch raises whatever its reader stumbles over
+        reason = str(error).partition("\n")[0] or type(error).__name__
+        raise UserError(f"{path}: does not hold {what}: {one_line(reason)}") from error
+    if not sound:
+        raise UserError(f"{path}: does not hold {what}: expected named tensors of finite numbers")
+    return tensors
+
+
+def _refuse_packed(path: Path) -> None:
+    """Torch stores tensors as they are; a packed archive is somebody's way to fill the memory."""
+    if zipfile.is_zipfile(path):
+        with zipfile.ZipFile(path) as archive:
+            unpacked = sum(entry.file_size for entry in archive.infolist())
+        if unpacked > 2 * path.stat().st_size:
+            raise ValueError("a packed archive")
+
+
+def _is_plain(tensor: object) -> bool:
+    """Dense numbers that the file really holds: strides can make a terabyte of one."""
+    return (
+        isinstance(tensor, torch.Tensor)
+        and tensor.layout == torch.strided
+        and not tensor.is_quantized
+        and tensor.is_contiguous()
+        and tensor.numel() * tensor.element_size() <= tensor.untyped_storage().nbytes()
+        and (tensor.dtype in (torch.float32, torch.float64, torch.int64))
+        and bool(torch.isfinite(tensor).all())
+    )

@@ -1,0 +1,1 @@
+"""MLflow: the campaign's runs, and the ensemble as a registered model."""

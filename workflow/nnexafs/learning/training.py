@@ -1,0 +1,285 @@
+"""Training of one fold's network with Lightning: Adam, early stopping, best weights."""
+
+import logging
+import signal
+import time
+import warnings
+from collections.abc import Callable
+from dataclasses import dataclass
+from functools import partial
+from pathlib import Path
+from typing import Protocol
+
+import lightning.pytorch as pl
+import pandas as pd
+import torch
+import xarray as xr
+from lightning.pytorch.callbacks import Callback, EarlyStopping
+from lightning.pytorch.plugins.environments import LightningEnvironment
+from lightning.pytorch.utilities.exceptions import SIGTERMException
+from torch import Tensor
+
+from nnexafs import config
+from nnexafs.config.seeds import seed_of
+from nnexafs.errors import UserError
+from nnexafs.files import replacing_folder, write_json
+from nnexafs.jobs.restart import remove
+from nnexafs.learning.fold_data import NORMALISATION_SAMPLES, Batches, FoldData, Samples, Settings
+from nnexafs.learning.network import StructureNetwork
+from nnexafs.learning.restart_file import RestartFile, restart_folder
+
+REPORT_SECONDS = 5.0
+
+
+class Tracker(Protocol):
+    """What training needs of an experiment tracker (see `tracking.FoldTracker`)."""
+
+    def record(self, folder: Path | None, metrics: dict, history: pd.DataFrame) -> str:
+        """Record a finished fold (its files are in `folder`, if it has any) and return the run's id."""
+
+
+@dataclass(frozen=True)
+class TrainedFold:
+    """The network of a fold at its best epoch, losses by epoch, and the fold's metrics."""
+
+    network: StructureNetwork
+    history: pd.DataFrame
+    metrics: dict
+
+
+def train_fold(
+    dataset: xr.Dataset,
+    *,
+    fold: int,
+    representation: config.Representation,
+    augmentation: config.Augmentation,
+    network: config.Network,
+    training: config.Training,
+    seed: int,
+    folder: Path,
+    validated_with: config.Augmentation | None = None,
+    tracker: Tracker | None = None,
+    report: Callable[[str], None] = print,
+    restart: Path | None = None,
+) -> dict:
+    """Train the network whose validation data is `fold` and write its folder; returns its metrics.
+
+    `folder` gets `network.pt` (state dict with the normalisation, loadable with `weights_only`),
+    `history.csv` (epoch, train_loss, validation_loss) and `metrics.json`; it appears only when complete.
+    The rest is as in `fit_fold`; the restart files are removed when the folder is there.
+    """
+    settings = Settings(representation, augmentation, network, training, validated_with)
+    trained = fit_fold(dataset, fold=fold, settings=settings, seed=seed, report=report, restart=restart)
+    _write(Path(folder), trained, tracker)
+    if restart is not None:
+        remove(restart)
+    return trained.metrics
+
+
+def fit_fold(
+    dataset: xr.Dataset,
+    *,
+    fold: int,
+    settings: Settings,
+    seed: int,
+    report: Callable[[str], None] = print,
+    restart: Path | None = None,
+) -> TrainedFold:
+    """Train the network whose validation data is `fold`, in memory.
+
+    The validation spectra are the same whatever the representation, architecture and training augmentation, if
+    `settings.validated_with` is; `validation` and `test` of the metrics are in physical units and depend on no
+    normalisation. The same dataset, settings and seed give the same weights on a CPU. UserError when the fold is
+    empty or a GPU is asked for and there is none.
+
+    `restart` is a folder for restart files: the same call after a kill goes on from the last one, to the same weights
+    and history, and after the training's end it trains no more. Who has used the fold removes the folder
+    (`nnexafs.jobs.restart.remove`). Files of another training are not used; nothing in them is executed.
+    """
+    device = choose_device(settings.training.accelerator)
+    threads = torch.get_num_threads()
+    torch.set_num_threads(settings.training.threads)
+    try:
+        with torch.random.fork_rng(devices=[]):
+            torch.manual_seed(seed_of(seed, "fold", fold))
+            data = FoldData(dataset, fold, settings, device=device, seed=seed)
+            kept = restart_folder(
+                restart,
+                fold=fold,
+                settings=settings,
+                seed=seed,
+                dataset_hash=data.dataset_hash,
+                device=device,
+            )
+            times = RestartFile(kept, data.generator)
+            module, history = _fit(data, settings, times, report)
+            metrics = _metrics(module, data, history, times, fold=fold)
+    finally:
+        torch.set_num_threads(threads)
+    report(f"fold {fold}: {metrics['epochs']} epochs, best validation loss {metrics['validation_loss']:.4f}")
+    return TrainedFold(module.network, pd.DataFrame(history.rows), metrics)
+
+
+def choose_device(accelerator: str) -> torch.device:
+    """The CPU, or the GPU when it is asked for or there (`auto`)."""
+    available = torch.cuda.is_available()
+    if accelerator == "gpu" and not available:
+        raise UserError("training.accelerator: gpu, but torch finds none; use auto or cpu")
+    return torch.device("cuda" if available and accelerator != "cpu" else "cpu")
+
+
+class Regression(pl.LightningModule):
+    """Both heads' mean squared error, Adam."""
+
+    def __init__(self, network: StructureNetwork, settings: Settings) -> None:
+        super().__init__()
+        self.network, self.settings = network, settings
+        self.train_losses: list[Tensor] = []
+
+    def loss(self, samples: Samples) -> Tensor:
+        """The loss of features and targets."""
+        network = self.settings.network
+        return self.network.loss(
+            *samples, angle_weight=network.angle_loss_weight, relative=network.relative_loss
+        )
+
+    def training_step(self, samples: Samples, batch_idx: int) -> Tensor:
+        loss = self.loss(samples)
+        self.train_losses.append(loss.detach())
+        return loss
+
+    def validation_step(self, samples: Samples, batch_idx: int) -> None:
+        self.log("validation_loss", self.loss(samples), batch_size=len(samples[0]))
+
+    def configure_optimizers(self) -> torch.optim.Optimizer:
+        training = self.settings.training
+        return torch.optim.Adam(
+            self.parameters(), lr=training.learning_rate, weight_decay=training.weight_decay, fused=True
+        )
+
+
+class History(Callback):
+    """Keeps the losses of every epoch and, in memory, the weights of the best one."""
+
+    def __init__(self, fold: int, report: Callable[[str], None]) -> None:
+        self.fold, self.report = fold, report
+        self.rows: list[dict] = []
+        self.best: dict = {"epoch": -1, "validation_loss": float("inf"), "weights": None}
+        self.reported = time.monotonic()
+
+    def state_dict(self) -> dict:
+        return {"rows": self.rows, "best": self.best}
+
+    def load_state_dict(self, state_dict: dict) -> None:
+        self.rows, self.best = state_dict["rows"], state_dict["best"]
+
+    def on_validation_epoch_end(self, trainer: pl.Trainer, pl_module: Regression) -> None:
+        train = float(torch.stack(pl_module.train_losses).mean())
+        pl_module.train_losses.clear()
+        loss = float(trainer.callback_metrics["validation_loss"])
+        self.rows.append({"epoch": trainer.current_epoch, "train_loss": train, "validation_loss": loss})
+        if loss < self.best["validation_loss"]:
+            weights = {name: value.detach().clone() for name, value in pl_module.network.state_dict().items()}
+            self.best = {"epoch": trainer.current_epoch, "validation_loss": loss, "weights": weights}
+        if time.monotonic() - self.reported >= REPORT_SECONDS:
+            self.reported = time.monotonic()
+            best = f"best {self.best['validation_loss']:.4f} at {self.best['epoch']}"
+            self.report(
+                f"fold {self.fold}: epoch {trainer.current_epoch}, validation loss {loss:.4f} ({best})"
+            )
+
+
+def _fit(
+    data: FoldData, settings: Settings, restarts: RestartFile, report: Callable[[str], None]
+) -> tuple[Regression, History]:
+    features, pair, angle = data.draw(NORMALISATION_SAMPLES)
+    network = StructureNetwork(
+        features=features.shape[1],
+        r_bins=pair.shape[1],
+        angle_bins=angle.shape[1],
+        hidden_sizes=settings.network.hidden_sizes,
+        smoothing_bins=data.smoothing_bins,
+    ).to(features.device)
+    network.set_normalisation(features, pair, angle)
+    module, history = Regression(network, settings), History(data.fold, report)
+    stopping = EarlyStopping("validation_loss", patience=settings.training.patience, check_finite=True)
+    size, epoch = settings.training.batch_size, settings.training.samples_per_epoch
+    train = Batches(lambda: data.draw(size), -(-epoch // size))
+    validation = Batches(lambda: data.fixed_validation, 1)
+    trainer = _trainer(features.device, settings.training, [history, stopping, restarts])
+    fit = partial(trainer.fit, module, train_dataloaders=train, val_dataloaders=validation)
+    with warnings.catch_warnings():
+        # Lightning 2.6 still uses a pytree call that torch 2.13 deprecates.
+        warnings.filterwarnings("ignore", message=".*LeafSpec.*", category=FutureWarning)
+        # On a cluster it misses srun; a fold is one process.
+        warnings.filterwarnings("ignore", message=".*`srun`.*", category=UserWarning)
+        try:
+            restarts.fit(trainer, fit)
+        except SIGTERMException as stop:
+            # Lightning would end the process with status 0, as if the training were done.
+            raise SystemExit(128 + signal.SIGTERM) from stop
+    if history.best["weights"] is None:
+        raise UserError(f"fold {data.fold}: the loss is not finite; lower training.learning_rate")
+    network.load_state_dict(history.best["weights"])
+    return module.to(features.device).eval(), history
+
+
+def _trainer(device: torch.device, training: config.Training, callbacks: list[Callback]) -> pl.Trainer:
+    # Lightning announces the devices it does not use; the campaign's own lines say what matters.
+    logging.getLogger("lightning.pytorch").setLevel(logging.WARNING)
+    return pl.Trainer(
+        accelerator="gpu" if device.type == "cuda" else "cpu",
+        devices=1,
+        # Inside a SLURM job Lightning would take the job's tasks for its own processes.
+        plugins=[LightningEnvironment()],
+        max_epochs=training.max_epochs,
+        callbacks=callbacks,
+        num_sanity_val_steps=0,
+        logger=False,
+        enable_checkpointing=True,  # by the callback RestartFile; Lightning then adds none
+        enable_progress_bar=False,
+        enable_model_summary=False,
+    )
+
+
+def errors(network: StructureNetwork, samples: Samples) -> dict[str, float]:
+    """Root-mean-square errors of both targets, and the mean over the samples of their relative L2 errors."""
+    features, *truths = samples
+    found: dict[str, float] = {}
+    for name, prediction, truth in zip(("pair", "angle"), network.predict(features), truths, strict=True):
+        difference = prediction - truth
+        found[f"{name}_rmse"] = float(difference.square().mean().sqrt())
+        size = truth.norm(dim=1)
+        some = size > 0
+        found[f"{name}_relative_l2"] = float((difference.norm(dim=1)[some] / size[some]).mean())
+    return found
+
+
+def _metrics(module: Regression, data: FoldData, history: History, times: RestartFile, *, fold: int) -> dict:
+    network = module.network
+    return {
+        "fold": fold,
+        "run_id": None,
+        "dataset_hash": data.dataset_hash,
+        "best_epoch": history.best["epoch"],
+        "epochs": len(history.rows),
+        "validation_loss": history.best["validation_loss"],
+        "validation": errors(network, data.fixed_validation),
+        "test": errors(network, data.simulated(data.test)),
+        "training_samples": len(data.train[0]),
+        "features": data.matrix.shape[1],
+        "weights": sum(weight.numel() for weight in network.parameters()),
+        "device": str(next(network.parameters()).device),
+        "started": times.started,
+        "seconds": times.seconds,
+    }
+
+
+def _write(folder: Path, trained: TrainedFold, tracker: Tracker | None) -> None:
+    with replacing_folder(folder) as temporary:
+        state = {name: value.cpu() for name, value in trained.network.state_dict().items()}
+        torch.save(state, temporary / "network.pt")
+        trained.history.to_csv(temporary / "history.csv", index=False)
+        if tracker is not None:
+            trained.metrics["run_id"] = tracker.record(temporary, trained.metrics, trained.history)
+        write_json(temporary / "metrics.json", trained.metrics)

@@ -1,0 +1,8 @@
+"""Measured spectra: files of a beamline to chi(k).
+
+Takes    mu(E) or chi(k): columns, XDI, Athena projects
+Gives    chi.nc
+Entry    measured.chi.read, measured.chi.process
+Rules    spectrum (workflow/rules/measured.smk)
+Results  spectra/
+"""

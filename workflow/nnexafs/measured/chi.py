@@ -1,0 +1,270 @@
+"""Measured spectra: repeats averaged, background removed by larch, chi(k) on the campaign's grid."""
+
+import json
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from pathlib import Path
+
+import numpy as np
+import xarray as xr
+from scipy.interpolate import CubicSpline
+
+from nnexafs.config import Background, Measurement
+from nnexafs.errors import UserError
+from nnexafs.files import read_dataset, sha256
+from nnexafs.measured.atomic_decay import ELECTRON_K2_PER_EV, decay
+from nnexafs.measured.checks import (
+    check_chi_amplitude,
+    check_e0,
+    check_edge_covered,
+    check_k_range,
+    check_no_glitch,
+    check_rises,
+)
+from nnexafs.measured.reading import Scan, quiet_larch, read_scan
+from nnexafs.text import one_line
+
+OVERLAP_FRACTION = 0.8
+LARGEST_CHI = 1e3
+
+
+def read(paths: Sequence[Path], measurement: Measurement) -> list[Scan]:
+    """Read the repeats of one measurement.
+
+    All must hold the same kind of signal over (nearly) the same range; UserError otherwise.
+    """
+    if not paths:
+        raise UserError("no spectrum files given; name at least one")
+    scans = [read_scan(Path(path), measurement) for path in paths]
+    kinds = {scan.kind for scan in scans}
+    if len(kinds) > 1:
+        raise UserError(f"{scans[0].file}: repeats mix mu(E) and chi(k); give files of one kind")
+    first = scans[0]
+    for scan in scans[1:]:
+        shared = min(first.x[-1], scan.x[-1]) - max(first.x[0], scan.x[0])
+        if shared < OVERLAP_FRACTION * (first.x[-1] - first.x[0]):
+            raise UserError(
+                f"{scan.file}: covers {scan.x[0]:g} to {scan.x[-1]:g}, but {first.file.name} covers "
+                f"{first.x[0]:g} to {first.x[-1]:g}; repeats must be of one range"
+            )
+    return scans
+
+
+def read_processed(path: Path) -> xr.Dataset:
+    """A file of `nnexafs spectrum` (what `process` returns); UserError for any other NetCDF file."""
+    dataset = read_dataset(path, what="measured spectrum")
+    if missing := [name for name in ("k", "chi_repeats") if name not in dataset.variables]:
+        raise UserError(f"{path}: no variable {missing[0]}; expected a file of nnexafs spectrum")
+    k, chi = dataset["k"], dataset["chi_repeats"]
+    if (
+        k.dims != ("k",)
+        or chi.dims != ("repeat", "k")
+        or not chi.size
+        or {k.dtype.kind, chi.dtype.kind} - {"f"}
+    ):
+        raise UserError(
+            f"{path}: expected numbers k(k) and chi_repeats(repeat, k), as nnexafs spectrum writes them"
+        )
+    if not (np.isfinite(k.values).all() and k.values[0] >= 0 and (np.diff(k.values) > 0).all()):
+        raise UserError(
+            f"{path}: expected k that rises from 0 or above; write the file anew with nnexafs spectrum"
+        )
+    if not np.nanmax(np.abs(chi.values), initial=0) < LARGEST_CHI:
+        raise UserError(f"{path}: chi beyond {LARGEST_CHI:g}; write the file anew with nnexafs spectrum")
+    return dataset
+
+
+def process(
+    scans: Sequence[Scan],
+    background: Background,
+    *,
+    k_grid: np.ndarray,
+    element: str,
+    edge: str,
+    k_required_per_angstrom: float | None = None,
+) -> xr.Dataset:
+    """Turn scans into chi(k) on `k_grid` (per angstrom).
+
+    `background.correct_decay` divides chi of a mu(E) by the decay of the edge's absorption (see
+    `atomic_decay`), as FEFF's chi is defined; without it chi is what autobk gives and sigma2 comes
+    out about 0.0005 A^2 too large.
+
+    Returns `chi(k)` of the averaged repeats, `chi_repeats(repeat, k)`, `chi_std(k)` (scatter of the
+    repeats; NaN for a single file), and for mu(E) also `mu, norm, background (energy)`. Outside the
+    data chi is NaN. Attributes: `kind, e0_ev, edge_step, k_min_per_angstrom, k_max_per_angstrom, files,
+    sha256, element, edge, larch_version, settings`. Raises UserError for spectra that do not hold the edge
+    or end before `k_required_per_angstrom`.
+    """
+    prepare = _from_mu if scans[0].kind == "mu" else _from_chi
+    dataset = prepare(scans, background, np.asarray(k_grid, float), element, edge)
+    corrected = background.correct_decay and scans[0].kind == "mu"
+    if corrected:
+        for name in ("chi", "chi_repeats", "chi_std"):
+            dataset[name].values /= decay(dataset.k.values, element=element, edge=edge)
+    if k_required_per_angstrom is not None:
+        check_k_range(dataset.k_max_per_angstrom, k_required=k_required_per_angstrom, path=scans[0].file)
+    return dataset.assign_attrs(
+        decay_corrected=int(corrected), **_provenance(scans, background, element, edge)
+    )
+
+
+def shift_e0(k: np.ndarray, chi: np.ndarray, *, shift_ev: float) -> np.ndarray:
+    """chi on the same grid as if E0 had been chosen `shift_ev` higher.
+
+    The photoelectron that had wave number k' = sqrt(k^2 + 0.2625 shift) then has k. `chi` is (..., k)
+    and finite; where k' leaves the grid or is imaginary the result is NaN.
+    """
+    if shift_ev == 0:
+        return np.array(chi, dtype=float)
+    squared = np.asarray(k, float) ** 2 + ELECTRON_K2_PER_EV * shift_ev
+    source = np.sqrt(np.where(squared < 0, np.nan, squared))
+    source[np.isclose(source, k[-1]) & (source > k[-1])] = k[-1]
+    return CubicSpline(k, chi, axis=-1, extrapolate=False)(source)
+
+
+def _from_mu(
+    scans: Sequence[Scan], background: Background, k_grid: np.ndarray, element: str, edge: str
+) -> xr.Dataset:
+    for scan in scans:
+        check_edge_covered(scan.x, element=element, edge=edge, path=scan.file)
+        check_no_glitch(scan.x, scan.y, path=scan.file)
+    energy = _common_grid(scans)
+    repeats = np.array([np.interp(energy, scan.x, scan.y) for scan in scans])
+    averaged = repeats.mean(axis=0)
+    e0_ev = _edge_position(energy, averaged, background, element=element, edge=edge, path=scans[0].file)
+    check_rises(energy, averaged, e0_ev=e0_ev, path=scans[0].file)
+    fixed = background.model_copy(update={"e0_ev": e0_ev})
+    mean = extract(energy, averaged, fixed, path=scans[0].file)
+    each = [extract(energy, mu, fixed, path=scan.file) for mu, scan in zip(repeats, scans, strict=True)]
+    dataset = _chi_dataset(k_grid, (mean.k, mean.chi), [(one.k, one.chi) for one in each])
+    curves = {"mu": mean.mu, "norm": mean.norm, "background": mean.bkg}
+    names = {"mu": "absorption", "norm": "normalised absorption", "background": "atomic background"}
+    for name, values in curves.items():
+        dataset[name] = ("energy", values, {"units": "1", "long_name": names[name]})
+    dataset = dataset.assign_coords(energy=("energy", energy, {"units": "eV", "long_name": "photon energy"}))
+    return dataset.assign_attrs(kind="mu", e0_ev=float(mean.e0), edge_step=float(mean.edge_step))
+
+
+def _from_chi(
+    scans: Sequence[Scan], background: Background, k_grid: np.ndarray, element: str, edge: str
+) -> xr.Dataset:
+    for scan in scans:
+        check_chi_amplitude(scan.x, scan.y, path=scan.file)
+    k = _common_grid(scans)
+    repeats = np.array([CubicSpline(scan.x, scan.y)(k) for scan in scans])
+    dataset = _chi_dataset(k_grid, (k, repeats.mean(axis=0)), [(k, chi) for chi in repeats])
+    return dataset.assign_attrs(kind="chi")
+
+
+def _edge_position(
+    energy: np.ndarray, mu: np.ndarray, background: Background, *, element: str, edge: str, path: Path
+) -> float:
+    """E0, eV: the one that is given, or the steepest rise where that is near the tabulated edge."""
+    if background.e0_ev is not None:
+        _check_inside(energy, background.e0_ev, path=path)
+        return background.e0_ev
+    e0_ev = steepest_rise_ev(energy, mu, path=path)
+    check_e0(e0_ev, element=element, edge=edge, path=path)
+    return e0_ev
+
+
+def _check_inside(energy: np.ndarray, e0_ev: float, *, path: Path) -> None:
+    if not energy[0] < e0_ev < energy[-1]:
+        raise UserError(f"{path}: background.e0_ev {e0_ev:g} is outside {energy[0]:g} to {energy[-1]:g} eV")
+
+
+def steepest_rise_ev(energy: np.ndarray, mu: np.ndarray, *, path: Path) -> float:
+    """E0 as larch finds it, the maximum of the smoothed derivative; UserError where there is none."""
+    from larch.xafs import find_e0
+
+    with _larch("find the edge", path):
+        e0_ev = float(find_e0(energy.copy(), mu=mu.copy()))
+    if not energy[0] < e0_ev < energy[-1]:
+        raise UserError(f"{path}: no edge found; look at the scan, or give background.e0_ev")
+    return e0_ev
+
+
+def extract(energy: np.ndarray, mu: np.ndarray, background: Background, *, path: Path) -> object:
+    """Larch's pre-edge, normalisation and autobk of one mu(E); returns its group.
+
+    The group has `e0, edge_step, norm, bkg, k, chi` (k step 0.05 per angstrom). Without
+    `background.e0_ev`, E0 is the maximum of the smoothed derivative (larch's find_e0).
+    """
+    from larch import Group
+    from larch.xafs import autobk, pre_edge
+
+    e0 = background.e0_ev
+    if e0 is not None:
+        _check_inside(energy, e0, path=path)
+    group = Group(energy=energy.copy(), mu=mu.copy())
+    # A scan that no spline fits keeps larch busy for up to a minute: it allows 2,000 evaluations a knot.
+    with _larch("remove the background", path):
+        pre_edge(group, e0=e0)
+        autobk(
+            group,
+            rbkg=background.rbkg_angstrom,
+            kweight=background.k_weight,
+            kmax=background.k_max_per_angstrom,
+        )
+    if not np.isfinite(group.chi).all() or len(group.k) < 30:
+        raise UserError(f"{path}: background removal gave no usable chi(k); look at the scan and at E0")
+    return group
+
+
+@contextmanager
+def _larch(task: str, path: Path) -> Iterator[None]:
+    """A call of larch: silent, and one UserError for whatever it stumbles over."""
+    try:
+        with quiet_larch():
+            yield
+    except TypeError as error:  # its fit gave up, and it looks for the errors of what was not found
+        raise UserError(
+            f"{path}: larch cannot {task}: its fit does not converge; look for glitches"
+        ) from error
+    except Exception as error:
+        raise UserError(f"{path}: larch cannot {task}: {one_line(error)}") from error
+
+
+def _common_grid(scans: Sequence[Scan]) -> np.ndarray:
+    """The first scan's points within the range that all scans share."""
+    low, high = max(scan.x[0] for scan in scans), min(scan.x[-1] for scan in scans)
+    x = scans[0].x
+    return x[(x >= low) & (x <= high)]
+
+
+def _on_grid(k_grid: np.ndarray, k: np.ndarray, chi: np.ndarray) -> np.ndarray:
+    values = CubicSpline(k, chi, extrapolate=False)(np.clip(k_grid, k[0] - 1, k[-1] + 1))
+    nearly_end = np.isclose(k_grid, k[-1])
+    return np.where(nearly_end, chi[-1], values)
+
+
+def _chi_dataset(
+    k_grid: np.ndarray,
+    mean: tuple[np.ndarray, np.ndarray],
+    repeats: list[tuple[np.ndarray, np.ndarray]],
+) -> xr.Dataset:
+    each = np.array([_on_grid(k_grid, k, chi) for k, chi in repeats])
+    scatter = each.std(axis=0, ddof=1) if len(each) > 1 else np.full(len(k_grid), np.nan)
+    dataset = xr.Dataset(
+        {
+            "chi": ("k", _on_grid(k_grid, *mean), {"units": "1", "long_name": "EXAFS"}),
+            "chi_repeats": (("repeat", "k"), each, {"units": "1", "long_name": "EXAFS of each repeat"}),
+            "chi_std": ("k", scatter, {"units": "1", "long_name": "standard deviation of the repeats"}),
+        },
+        coords={"k": ("k", k_grid, {"units": "1/angstrom", "long_name": "photoelectron wave number"})},
+    )
+    k = mean[0]
+    return dataset.assign_attrs(k_min_per_angstrom=float(k[0]), k_max_per_angstrom=float(k[-1]))
+
+
+def _provenance(scans: Sequence[Scan], background: Background, element: str, edge: str) -> dict[str, str]:
+    import larch
+
+    return {
+        "files": json.dumps([scan.file.name for scan in scans]),
+        "sha256": json.dumps([sha256(scan.file) for scan in scans]),
+        "element": element,
+        "edge": edge,
+        "larch_version": larch.__version__,
+        "settings": json.dumps(background.model_dump(mode="json"), sort_keys=True),
+    }

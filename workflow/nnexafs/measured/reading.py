@@ -1,0 +1,135 @@
+"""Reading of measured spectra: plain columns and XDI through larch's reader of tables, and Athena projects.
+
+Whatever is wrong with a file becomes one UserError; larch's prints and warnings stay inside.
+"""
+
+import contextlib
+import io
+import re
+import tempfile
+import warnings
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+
+from nnexafs.config import Measurement
+from nnexafs.errors import UserError
+from nnexafs.measured import athena
+from nnexafs.measured.checks import Kind, check_numbers, ordered_points
+from nnexafs.measured.columns import Table, column_arrays
+from nnexafs.measured.content import check_table, content_of, is_number, text_of
+from nnexafs.text import one_line
+
+# Two numbers such as 8333,25 side by side; larch would take them for four columns.
+DECIMAL_COMMAS = re.compile(
+    r"^[ \t]*-?\d+,\d+(?:[eE][-+]?\d+)?[ \t;]+-?\d+,\d+(?:[eE][-+]?\d+)?[ \t;]*$", re.M
+)
+XDI_COLUMN = re.compile(r"^#\s*Column\.(\d{1,4}):\s*(\S+)", re.M | re.I)
+
+
+@dataclass(frozen=True)
+class Scan:
+    """One scan: mu against energy in eV, or chi against k per angstrom, x rising, all finite."""
+
+    kind: Kind
+    x: np.ndarray
+    y: np.ndarray
+    file: Path
+
+
+@contextlib.contextmanager
+def quiet_larch() -> Iterator[None]:
+    """Keep larch's warnings and prints from the user: what matters is checked on its results."""
+    # A StringIO has no encoding, which larch asks of sys.stdout.
+    sink = io.TextIOWrapper(io.BytesIO(), encoding="utf-8")
+    with warnings.catch_warnings(), contextlib.redirect_stdout(sink):
+        warnings.simplefilter("ignore")
+        yield
+
+
+def read_scan(path: Path, measurement: Measurement) -> Scan:
+    """Read one file as the measurement says; any flaw is a UserError that names the file."""
+    path = Path(path)
+    content = content_of(path)
+    if athena.is_project(content):
+        kind, x, y = _athena_arrays(content.decode(errors="replace"), path, measurement.group)
+    else:
+        kind, x, y = column_arrays(_read_table(text_of(content), path), path, measurement)
+    check_numbers(x, y, kind=kind, path=path)
+    return Scan(kind, *ordered_points(x, y, kind=kind, path=path), path)
+
+
+# --- Athena projects ---------------------------------------------------------------------------
+
+
+def _athena_arrays(text: str, path: Path, wanted: str | None) -> tuple[Kind, np.ndarray, np.ndarray]:
+    group = _athena_group(text, path, wanted)
+    if group.is_chi:
+        return "chi", group.x, group.y
+    # Athena stores energies as measured and its calibration beside them.
+    return "mu", group.x + group.energy_shift_ev, group.y
+
+
+def _athena_group(text: str, path: Path, wanted: str | None) -> athena.AthenaGroup:
+    try:
+        groups = athena.groups_of(text)
+    except Exception as error:  # whatever a damaged list, number or JSON raises
+        raise UserError(f"{path}: not a readable Athena project: {one_line(error)}") from error
+    listed = one_line(", ".join(group.label for group in groups)) or "none"
+    if wanted is None and len(groups) != 1:
+        raise UserError(f"{path}: an Athena project; choose a group of: {listed}")
+    chosen = [group for group in groups if wanted in (None, group.label)]
+    if not chosen:
+        raise UserError(f"{path}: no group '{wanted}' in this Athena project; it has: {listed}")
+    if len(chosen) > 1:
+        raise UserError(f"{path}: {len(chosen)} groups are named '{wanted}'; rename all but one in Athena")
+    return chosen[0]
+
+
+# --- columns -----------------------------------------------------------------------------------
+
+
+def _read_table(text: str, path: Path) -> Table:
+    if DECIMAL_COMMAS.search(text):
+        raise UserError(f"{path}: numbers with decimal commas; replace them by points")
+    check_table(text, path)
+    try:
+        with quiet_larch():
+            data, labels, header = _larch_table(text)
+    except Exception as error:  # larch raises whatever its parser stumbles over
+        raise UserError(f"{path}: not a readable table of numbers: {one_line(error)}") from error
+    if data.size == 0:
+        raise UserError(f"{path}: no rows of numbers; expected columns of mu(E) or chi(k)")
+    if len(data) < 2:
+        raise UserError(f"{path}: only one column of numbers; expected energy and mu, or k and chi")
+    _refuse_interrupted(header, len(data), path)
+    return Table(labels, data)
+
+
+def _larch_table(text: str) -> tuple[np.ndarray, list[str], list[str]]:
+    """Numbers (column, row), labels and header by larch, which knows the headers of many beamlines."""
+    from larch.io import read_ascii
+
+    with tempfile.TemporaryDirectory(prefix="nnexafs-spectrum-") as folder:
+        # larch guesses encodings and decompresses; here it gets plain text.
+        plain = Path(folder) / "table.dat"
+        plain.write_text(text, encoding="ascii")
+        group = read_ascii(str(plain))
+    data = np.atleast_2d(np.asarray(group.data, dtype=float))
+    labels = [str(label).lower() for label in group.array_labels]
+    # larch's reader of XDI is a C library; of the format only the names of the columns are wanted.
+    named = XDI_COLUMN.findall(text) if text[:64].lstrip("# ").startswith("XDI/") else []
+    for number, label in named:
+        if 1 <= int(number) <= len(labels):
+            labels[int(number) - 1] = label.lower()
+    return data, labels, list(getattr(group, "header", []))
+
+
+def _refuse_interrupted(header: Sequence[str], columns: int, path: Path) -> None:
+    """Larch takes everything above a line of text for header, numbers too."""
+    for line in header:
+        words = line.replace(",", " ").split()
+        if len(words) == columns and all(map(is_number, words)):
+            raise UserError(f"{path}: a line that is not numbers interrupts the table; remove or mend it")

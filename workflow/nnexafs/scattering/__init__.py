@@ -1,1 +1,0 @@
-"""X-ray scattering: FEFF8.5L with frozen or fresh potentials."""

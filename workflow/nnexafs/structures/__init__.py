@@ -1,0 +1,8 @@
+"""Structures of matter: cells, molecular dynamics, and what is read off them (n(r), bond angles, first shell).
+
+Takes    config: phases, potentials, dynamics
+Gives    trajectory.nc
+Entry    structures.dynamics.simulation.simulate
+Rules    md (workflow/rules/structures.smk)
+Results  md/
+"""

@@ -1,0 +1,1 @@
+"""Molecular dynamics of one state point: LAMMPS inside this process, checked and labelled."""

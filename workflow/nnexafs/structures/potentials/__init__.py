@@ -1,0 +1,1 @@
+"""Interatomic potentials as LAMMPS commands for one element, and where their numbers come from."""

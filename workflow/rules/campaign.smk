@@ -1,0 +1,39 @@
+# in:  everything above
+# out: verified.json
+
+
+rule verify:
+    """Completeness, checksums and physical invariants of the whole campaign; without it none is finished.
+
+    Every result is an input: one that was set aside because it was damaged is made anew.
+    """
+    input:
+        rules.report.input,  # without a name, because there is a function among them
+        report=rules.report.output,
+        # functions: Snakemake would hash a named list once for each file in it
+        trajectories=lambda wildcards: expand(rules.md.output, state_point=state_points),
+        scattering=[
+            *rules.freeze.output,
+            *(rules.tables.output if campaign.exafs.engine == "nbody" else []),
+        ],
+        spectra=lambda wildcards: expand(
+            rules.snapshots.output, state_point=state_points
+        ),
+        networks=expand(rules.train.output, fold=FOLDS),
+        ensemble=rules.ensemble.output,
+        series=expand(rules.series.output, series=campaign.series),
+        predictions=expand(rules.predict.output, measurement=campaign.measurements),
+    output:
+        VERIFIED,
+    log:
+        f"{LOGS}/verify.log",
+    benchmark:
+        f"{BENCHMARKS}/verify.tsv"
+    conda:
+        "../../envs/training.yaml"
+    params:
+        settings=settings.report(campaign),
+        code=code.stage_code("verify"),
+        folder=lambda wildcards, input: Path(input.report[0]).parent,
+    shell:
+        "python -m nnexafs verify {params.folder} --out {output} > {log} 2>&1"
