@@ -12,9 +12,9 @@ from pathlib import Path
 import click
 
 from nnexafs.errors import PhysicsError, UserError
-from nnexafs.jobs.incidents import LOGGER
 from nnexafs.progress import Advance, Progress, in_lines
 
+LOGGER = logging.getLogger("nnexafs")
 SCREEN = "NNEXAFS_SCREEN"
 NO_SPACE = {errno.ENOSPC, errno.EDQUOT, errno.EFBIG}
 # How SQLite, HDF5 and PyTorch (which does not know why) say that a disk is full.
@@ -73,6 +73,7 @@ class Commands(click.Group):
         signal.signal(signal.SIGTERM, lambda *_: sys.exit(128 + signal.SIGTERM))
         spoken = logging.StreamHandler()
         LOGGER.addHandler(spoken)
+        LOGGER.setLevel(logging.INFO)
         try:
             return super().invoke(context)
         except (click.exceptions.Exit, click.ClickException, click.Abort):

@@ -1,6 +1,6 @@
-"""What went wrong and was mended while a job ran: a FEFF run repeated, a run resumed from its restart file.
+"""What went wrong and was put right while a job ran: warnings of the package's log.
 
-A job goes on after an incident and its result is that of an undisturbed one; the job's record (`record`) keeps the
+A job continues after a warning, and its result is that of an undisturbed one; the job's record (`record`) keeps the
 lines and the report counts them.
 """
 
@@ -8,8 +8,7 @@ import logging
 from collections.abc import Iterator
 from contextlib import contextmanager
 
-LOGGER = logging.getLogger("nnexafs.jobs.incidents")
-LOGGER.propagate = False
+LOGGER = logging.getLogger("nnexafs")
 
 
 def incident(text: str) -> None:
@@ -19,9 +18,9 @@ def incident(text: str) -> None:
 
 @contextmanager
 def collected() -> Iterator[list[str]]:
-    """The incidents of the block, in the order in which they happened."""
+    """The warnings of the block, in the order in which they happened."""
     lines: list[str] = []
-    handler = logging.Handler()
+    handler = logging.Handler(logging.WARNING)
     handler.emit = lambda entry: lines.append(entry.getMessage())
     LOGGER.addHandler(handler)
     try:

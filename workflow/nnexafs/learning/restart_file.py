@@ -32,7 +32,7 @@ def restart_folder(
         device=device.type,
         torch=torch.__version__,
         lightning=lightning.__version__,
-        code=code_hash("training"),
+        code=code_hash("learning.training"),
     )
     return RestartFolder(folder, key=key, name=f"fold {fold}")
 

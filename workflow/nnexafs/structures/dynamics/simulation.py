@@ -102,5 +102,5 @@ def _described(atoms: Atoms, *, grid: Crystal | Liquid, dynamics: Dynamics, sour
         "structure": grid.model_dump(mode="json", exclude=OTHER_STATE_POINTS),
         "potential": source,
         "dynamics": dynamics.model_dump(mode="json", exclude={"checks"}),
-        "code": code_hash("dynamics.simulation"),
+        "code": code_hash("structures.dynamics.simulation"),
     }
