@@ -2,7 +2,7 @@
 # make test  every test
 # make paper NAME=iesari2021 (or timoshenko2018): a paper's campaign and its page in docs/papers
 # make lint  style of code and workflow
-# Both set up .venv first, from the pins in pyproject.toml and envs/constraints.txt.
+# Both set up .venv first, from the pins in envs/constraints.txt.
 
 PYTHON ?= $(shell command -v python3.11 || command -v python3)
 CORES ?= all
@@ -43,15 +43,15 @@ $(VENV)/.installed: pyproject.toml envs/constraints.txt
 	$(PYTHON) -m venv --clear $(VENV)
 	$(BIN)/python -m pip install --quiet --disable-pip-version-check pip==$(PIP)
 	$(BIN)/python -m pip install --quiet --disable-pip-version-check \
-	  --constraint envs/constraints.txt --editable '.[test]'
+	  --constraint envs/constraints.txt --editable '.[campaign,test]'
 	touch $@
 
-# After a change of the pins: resolves anew in a fresh environment and writes the whole set.
+# After a change of the ranges: resolves them in a fresh environment and writes the whole set of pins.
 constraints:
 	rm -rf $(VENV)
 	$(PYTHON) -m venv $(VENV)
 	$(BIN)/python -m pip install --quiet --disable-pip-version-check pip==$(PIP)
-	$(BIN)/python -m pip install --quiet --disable-pip-version-check --editable '.[test]'
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check --editable '.[campaign,test]'
 	$(BIN)/python -m pip freeze --exclude-editable | sed 's/+cpu$$//' > envs/constraints.txt
 
 clean-environment:

@@ -45,7 +45,9 @@ def test_nothing_new_lies_in_the_root() -> None:
 
 
 def test_public_names_come_without_heavy_imports() -> None:
-    script = "import sys, nnexafs; assert not {'torch', 'larch', 'numba', 'mlflow', 'numpy'} & set(sys.modules)"
+    script = (
+        "import sys, nnexafs; assert not {'torch', 'larch', 'numba', 'mlflow', 'numpy'} & set(sys.modules)"
+    )
     subprocess.run([sys.executable, "-c", script], check=True)
     import nnexafs
 

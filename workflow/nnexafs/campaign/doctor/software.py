@@ -42,8 +42,12 @@ def packages(constraints: Path = CONSTRAINTS) -> Finding:
 
 
 def required() -> list[str]:
-    """Names of the packages that nnexafs cannot do without."""
-    names = [text for text in requires("nnexafs") or [] if "extra ==" not in text]
+    """Names of the packages that a campaign cannot do without."""
+    names = [
+        text
+        for text in requires("nnexafs") or []
+        if re.search(r"extra == .campaign", text) or "extra ==" not in text
+    ]
     return [re.split(r"[\[<>=!~; ]", text)[0] for text in names]
 
 
