@@ -16,8 +16,8 @@ LOGGER = logging.getLogger(__name__)
 class Steps(tqdm):
     """Counts the steps of one loop: `with Steps("absorbers", total) as steps: ...; steps.update()`.
 
-    On a terminal a bar with the time left, in a log file a line such as `absorbers: 12/40 [00:30<01:10], 1 failed` every
-    ten seconds and at the end. Silent unless the program that calls the library shows the log (level INFO).
+    On a terminal a bar with the time left; in a log file a line such as `absorbers: 12/40 [00:30<01:10, 1 failed]`
+    every ten seconds and at the end. Silent unless the program that calls the library shows the log (level INFO).
     """
 
     def __init__(self, what: str, total: int) -> None:
