@@ -8,12 +8,12 @@ from snakemake.exceptions import WorkflowError
 from snakemake.utils import min_version
 
 from nnexafs.campaign import before_run, campaign_lock, plan
+from nnexafs.config import potential_files, validate
 from nnexafs.config import state_points as points_of
-from nnexafs.config import validate
 from nnexafs.config.files import default_yaml
 from nnexafs.errors import UserError
 from nnexafs.files import write_text
-from nnexafs.jobs import code, settings
+from nnexafs.jobs import stages
 
 min_version("9.27")
 
@@ -24,6 +24,7 @@ configfile: "config/config.yaml"
 try:
     campaign = validate(config)
     state_points = points_of.of_all(campaign)
+    potentials = potential_files.checksums(campaign)
 except UserError as error:
     raise WorkflowError(str(error)) from None
 
@@ -42,6 +43,17 @@ PREFIX += f"NNEXAFS_RUN={os.getpid()} NNEXAFS_SCREEN=3; exec 3>&2; "
 if not workflow.deployment_settings.deployment_method:
     PREFIX += f"export PATH='{Path(sys.executable).parent}':\"$PATH\"; "
 shell.prefix(f"set -euo pipefail; {PREFIX}")
+
+
+def settings_of(stage, **which):
+    """Parameter of a rule: the part of the config that its job depends on, as text."""
+    return stages.text_of(stages.settings_of(stage, campaign, **which))
+
+
+def potential_of(point):
+    """Parameter of the rule md: checksums of the files of the potential that a state point uses, as text."""
+    name = campaign.grid(point.phase, point.series).potential
+    return stages.text_of(potentials[name])
 
 
 wildcard_constraints:

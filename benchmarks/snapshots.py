@@ -10,13 +10,13 @@ from ase import Atoms
 from ase.build import bulk
 
 from nnexafs.config import Crystal, Dynamics, EamPotential, Liquid, PhaseName
+from nnexafs.config.potential_files import resolve
 from nnexafs.config.state_points import StatePoint
 from nnexafs.errors import PhysicsError
 from nnexafs.structures.dynamics import phase
 from nnexafs.structures.dynamics.lammps import load_mpi
 from nnexafs.structures.dynamics.simulation import simulate
 from nnexafs.structures.dynamics.stages import follow
-from nnexafs.structures.potentials.lammps_files import resolve
 
 # ASSUME: after a picosecond, several periods of the slowest vibrations, a snapshot is as good as a new one.
 APART_PS = 1.0

@@ -32,8 +32,8 @@ rule verify:
     conda:
         "../../envs/training.yaml"
     params:
-        settings=settings.report(campaign),
-        code=code.stage_code("verify"),
+        settings=settings_of("verify"),
+        code=stages.code_of("verify"),
         folder=lambda wildcards, input: Path(input.report[0]).parent,
     shell:
         "python -m nnexafs verify {params.folder} --out {output} > {log} 2>&1"

@@ -21,7 +21,7 @@ rule dataset:
         "../../envs/training.yaml"
     params:
         config=CONFIG,
-        settings=settings.dataset(campaign),
-        code=code.stage_code("dataset"),
+        settings=settings_of("dataset"),
+        code=stages.code_of("dataset"),
     shell:
         "python -m nnexafs dataset {input.spectra} --config {params.config} --out {output} > {log} 2>&1"

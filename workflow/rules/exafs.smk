@@ -26,8 +26,8 @@ rule freeze:
         "../../envs/exafs.yaml"
     params:
         config=CONFIG,
-        settings=settings.scattering(campaign),
-        code=code.stage_code("freeze"),
+        settings=settings_of("freeze"),
+        code=stages.code_of("freeze"),
         folder=lambda wildcards, output: Path(output.manifest).parent,
     shell:
         "python -m nnexafs freeze --config {params.config} --out {params.folder} > {log} 2>&1"
@@ -53,8 +53,8 @@ rule tables:
     threads: 2
     params:
         config=CONFIG,
-        settings=settings.tables(campaign),
-        code=code.stage_code("tables"),
+        settings=settings_of("tables"),
+        code=stages.code_of("tables"),
         folder=lambda wildcards, input: Path(input.phases).parent,
     shell:
         "python -m nnexafs tables --config {params.config} --phases {params.folder} --processes {threads}"
@@ -82,8 +82,8 @@ rule snapshots:
     threads: campaign.exafs.processes
     params:
         config=CONFIG,
-        settings=lambda wildcards: settings.exafs(campaign, wildcards.state_point),
-        code=code.stage_code("snapshots"),
+        settings=lambda wildcards: settings_of("snapshots", **wildcards),
+        code=stages.code_of("snapshots"),
         folder=lambda wildcards, input: Path(input.phases).parent,
     shell:
         "python -m nnexafs snapshots {input.trajectory} --config {params.config}"

@@ -1,5 +1,5 @@
-# in:  spectra/<name>/chi.nc, ensemble/, scattering/
-# out: spectra/<name>/fit.json, inversion/<name>/
+# in:  spectra/<name>/chi.nc, ensemble/, scattering/; exafs/<state point>/spectra.nc of the held-out series
+# out: spectra/<name>/fit.json, inversion/<name>/, series/<series>/
 
 
 rule fit:
@@ -17,12 +17,8 @@ rule fit:
         "../../envs/spectra.yaml"
     params:
         config=CONFIG,
-        settings=lambda wildcards: settings.strings(
-            representation=campaign.representation,
-            shells=campaign.measurements[wildcards.measurement].fit_shells,
-            element=campaign.measurements[wildcards.measurement].element,
-        ),
-        code=code.stage_code("fit"),
+        settings=lambda wildcards: settings_of("fit", **wildcards),
+        code=stages.code_of("fit"),
         folder=lambda wildcards, input: Path(input.phases).parent,
     shell:
         "python -m nnexafs fit {input.chi} --config {params.config} --phases {params.folder}"
@@ -47,7 +43,8 @@ rule predict:
         "../../envs/spectra.yaml"
     params:
         config=CONFIG,
-        code=code.stage_code("predict"),
+        settings=lambda wildcards: settings_of("predict", **wildcards),
+        code=stages.code_of("predict"),
         ensemble=lambda wildcards, input: Path(input.ensemble).parent,
         scale=lambda wildcards: campaign.measurements[
             wildcards.measurement
@@ -56,3 +53,35 @@ rule predict:
     shell:
         "python -m nnexafs predict {input.chi} --ensemble {params.ensemble} --out {params.folder}"
         " --distance-scale {params.scale} > {log} 2>&1"
+
+
+rule series:
+    """Spectra of a held-out series read by the networks: n(r), shares of phases, beside the truth."""
+    input:
+        spectra=lambda wildcards: expand(
+            rules.snapshots.output,
+            state_point=points_of.of_series(campaign, wildcards.series),
+        ),
+        dataset=rules.dataset.output,
+        ensemble=rules.ensemble.output.manifest,
+        phases=FROZEN,
+    output:
+        table=f"{RESULTS}/series/{{series}}/series.nc",
+        metrics=f"{RESULTS}/series/{{series}}/metrics.json",
+    log:
+        f"{LOGS}/series/{{series}}.log",
+    benchmark:
+        f"{BENCHMARKS}/series/{{series}}.tsv"
+    conda:
+        "../../envs/spectra.yaml"
+    params:
+        config=CONFIG,
+        settings=lambda wildcards: settings_of("series", **wildcards),
+        code=stages.code_of("series"),
+        ensemble=lambda wildcards, input: Path(input.ensemble).parent,
+        phases=lambda wildcards, input: Path(input.phases).parent,
+        folder=lambda wildcards, output: Path(output.table).parent,
+    shell:
+        "python -m nnexafs series {input.spectra} --dataset {input.dataset} --ensemble {params.ensemble}"
+        " --phases {params.phases} --config {params.config} --series {wildcards.series}"
+        " --out {params.folder} > {log} 2>&1"

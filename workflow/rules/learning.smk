@@ -1,6 +1,5 @@
-# in:  dataset/dataset.nc, exafs/<state point>/spectra.nc of the held-out series
-# out: training/run.json (MLflow parent run), training/fold<i>/, ensemble/, evaluation/, studies/<study>/metrics.json,
-#      series/<series>/
+# in:  dataset/dataset.nc
+# out: training/run.json (MLflow parent run), training/fold<i>/, ensemble/, evaluation/, studies/<study>/metrics.json
 #
 # The MLflow store changes all the time and is neither input nor output; each job writes its run id to its own file.
 
@@ -19,9 +18,7 @@ rule track:
         "../../envs/training.yaml"
     params:
         config=CONFIG,
-        settings=settings.strings(
-            tracking=campaign.tracking, training=settings.training(campaign, "all")
-        ),
+        settings=settings_of("track"),
     shell:
         "python -m nnexafs track {input.dataset} --config {params.config} --out {output} > {log} 2>&1"
 
@@ -44,8 +41,8 @@ rule train:
     threads: campaign.training.threads
     params:
         config=CONFIG,
-        settings=lambda wildcards: settings.training(campaign, wildcards.fold),
-        code=code.stage_code("train"),
+        settings=lambda wildcards: settings_of("train", **wildcards),
+        code=stages.code_of("train"),
         folder=lambda wildcards, output: Path(output.network).parent,
     shell:
         "python -m nnexafs train {input.dataset} --config {params.config} --fold {wildcards.fold}"
@@ -69,7 +66,7 @@ rule ensemble:
         "../../envs/training.yaml"
     params:
         config=CONFIG,
-        code=code.stage_code("ensemble"),
+        code=stages.code_of("ensemble"),
         folds=lambda wildcards, input: [
             str(Path(path).parent) for path in input.networks
         ],
@@ -100,7 +97,8 @@ rule evaluate:
         "../../envs/training.yaml"
     params:
         config=CONFIG,
-        code=code.stage_code("evaluate"),
+        settings=settings_of("evaluate"),
+        code=stages.code_of("evaluate"),
         ensemble=lambda wildcards, input: Path(input.ensemble).parent,
         folder=lambda wildcards, output: Path(output.metrics).parent,
     shell:
@@ -128,40 +126,8 @@ rule study:
     threads: campaign.training.threads
     params:
         config=CONFIG,
-        settings=lambda wildcards: settings.study(campaign, wildcards.study),
-        code=code.stage_code("study"),
+        settings=lambda wildcards: settings_of("study", **wildcards),
+        code=stages.code_of("study"),
     shell:
         "python -m nnexafs study {input.dataset} --config {params.config} --study {wildcards.study}"
         " --run {input.run} --out {output} > {log} 2>&1"
-
-
-rule series:
-    """Spectra of a held-out series read by the networks: n(r), shares of phases, beside the truth."""
-    input:
-        spectra=lambda wildcards: expand(
-            rules.snapshots.output,
-            state_point=points_of.of_series(campaign, wildcards.series),
-        ),
-        dataset=rules.dataset.output,
-        ensemble=rules.ensemble.output.manifest,
-        phases=FROZEN,
-    output:
-        table=f"{RESULTS}/series/{{series}}/series.nc",
-        metrics=f"{RESULTS}/series/{{series}}/metrics.json",
-    log:
-        f"{LOGS}/series/{{series}}.log",
-    benchmark:
-        f"{BENCHMARKS}/series/{{series}}.tsv"
-    conda:
-        "../../envs/spectra.yaml"
-    params:
-        config=CONFIG,
-        settings=lambda wildcards: settings.series(campaign, wildcards.series),
-        code=code.stage_code("series"),
-        ensemble=lambda wildcards, input: Path(input.ensemble).parent,
-        phases=lambda wildcards, input: Path(input.phases).parent,
-        folder=lambda wildcards, output: Path(output.table).parent,
-    shell:
-        "python -m nnexafs series {input.spectra} --dataset {input.dataset} --ensemble {params.ensemble}"
-        " --phases {params.phases} --config {params.config} --series {wildcards.series}"
-        " --out {params.folder} > {log} 2>&1"

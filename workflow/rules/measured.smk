@@ -16,8 +16,8 @@ rule spectrum:
         "../../envs/spectra.yaml"
     params:
         config=CONFIG,
-        settings=lambda wildcards: settings.measurement(campaign, wildcards.measurement),
-        code=code.stage_code("spectrum"),
+        settings=lambda wildcards: settings_of("spectrum", **wildcards),
+        code=stages.code_of("spectrum"),
     shell:
         "python -m nnexafs spectrum --config {params.config} --measurement {wildcards.measurement}"
         " --out {output} > {log} 2>&1"

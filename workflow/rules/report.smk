@@ -30,8 +30,8 @@ rule report:
         "../../envs/report.yaml"
     params:
         config=CONFIG,
-        settings=settings.report(campaign),
-        code=code.stage_code("report"),
+        settings=settings_of("report"),
+        code=stages.code_of("report"),
         folder=lambda wildcards, output: Path(output[0]).parent,
     shell:
         "python -m nnexafs report {params.folder} --out {output} > {log} 2>&1"

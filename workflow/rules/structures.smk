@@ -7,7 +7,8 @@ rule md:
 
     Crystals start with velocities of twice the temperature, half of which equipartition turns into potential
     energy; liquids are melted far above melting and cooled to their temperature. The phase that the run ended
-    in is measured by common-neighbour analysis of the quenched last snapshot, and stored.
+    in is measured by common-neighbour analysis of mean positions, and stored. Another content of a potential's file
+    is another potential (`potential`: its sha256).
     """
     output:
         f"{RESULTS}/md/{{state_point}}/trajectory.nc",
@@ -19,10 +20,11 @@ rule md:
         "../../envs/md.yaml"
     params:
         config=CONFIG,
-        settings=lambda wildcards: settings.dynamics(
-            campaign, state_points[wildcards.state_point]
+        settings=lambda wildcards: settings_of(
+            "md", point=state_points[wildcards.state_point]
         ),
-        code=code.stage_code("md"),
+        potential=lambda wildcards: potential_of(state_points[wildcards.state_point]),
+        code=stages.code_of("md"),
     shell:
         "python -m nnexafs md --config {params.config} --state-point {wildcards.state_point}"
         " --out {output} > {log} 2>&1"

@@ -9,7 +9,7 @@ from nnexafs.campaign import campaign_lock
 from nnexafs.campaign.before_run import set_cut_aside, tidy
 from nnexafs.errors import UserError
 from nnexafs.jobs import record
-from nnexafs.jobs.record import recorded
+from nnexafs.jobs.record import job
 
 
 @pytest.fixture
@@ -17,9 +17,9 @@ def results(tmp_path: Path) -> Path:
     """A file and a folder of two files, with their records, and the file that says they were verified."""
     folder = tmp_path / "results" / "nickel"
     trajectory, fold = folder / "md" / "point" / "trajectory.nc", folder / "training" / "fold0"
-    with recorded(trajectory, stage="md", inputs=[]):
+    with job("md", trajectory):
         trajectory.write_text("whole")
-    with recorded(fold, stage="train", inputs=[trajectory]):
+    with job("train", fold, inputs=[trajectory]):
         fold.mkdir()
         (fold / "network.pt").write_text("weights")
         (fold / "metrics.json").write_text("{}")
@@ -71,7 +71,7 @@ def test_another_content_of_the_same_size_is_left_to_who_reads_it(results: Path)
     later(file, "Whole")
     assert set_cut_aside(results) == []
     with pytest.raises(UserError, match="not what was written"):
-        record.checked_sha256(file)
+        record.checked(file)
 
 
 def test_what_a_job_is_writing_is_left_alone(results: Path):

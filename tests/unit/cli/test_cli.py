@@ -1,7 +1,7 @@
 """The command line: every stage explains itself; a mistake is one line and exit code 2."""
 
 import errno
-import io
+import os
 import sqlite3
 import subprocess
 import sys
@@ -15,12 +15,12 @@ import pytest
 import torch
 from click.testing import CliRunner
 
-from nnexafs.cli import main
-from nnexafs.cli.common import Commands, full_disk, shown_progress
+from nnexafs.cli import COMMANDS, main
+from nnexafs.cli.common import SCREEN, Commands, full_disk
 from nnexafs.errors import UserError
 
 CHECKOUT = Path(__file__).parents[3]
-STAGES = sorted(set(main.commands) - {"config"})
+STAGES = sorted(COMMANDS.keys() - {"config"})
 
 
 @pytest.mark.parametrize("stage", STAGES)
@@ -100,23 +100,65 @@ def test_a_mistake_is_one_line(tmp_path: Path, arguments: list[str], words: str)
     assert not list(tmp_path.iterdir())
 
 
-class Terminal(io.StringIO):
-    """A stream that says it is a terminal."""
+def test_the_list_of_commands_says_what_they_say_of_themselves_and_imports_none():
+    for name, (_, line) in COMMANDS.items():
+        whole = " ".join(main.get_command(None, name).help.split())
+        assert whole.startswith(line.removesuffix(".")), name
+    script = "import sys; from nnexafs.cli import main; main(['--help'], standalone_mode=False); "
+    script += (
+        "assert not {'numpy', 'pydantic', 'torch', 'larch', 'numba', 'nnexafs.config'} & set(sys.modules)"
+    )
+    subprocess.run([sys.executable, "-c", script], check=True, capture_output=True)
 
-    def isatty(self) -> bool:
-        return True
+
+def test_md_imports_nothing_of_the_later_stages():
+    script = "import sys; import nnexafs.cli.structures; "
+    script += "assert not {'torch', 'larch', 'numba', 'mlflow'} & set(sys.modules)"
+    subprocess.run([sys.executable, "-c", script], check=True)
 
 
-def test_progress_is_a_bar_on_a_terminal_and_lines_elsewhere(monkeypatch: pytest.MonkeyPatch):
-    shown = {}
-    for stream in (Terminal(), io.StringIO()):
-        monkeypatch.setattr(sys, "stderr", stream)
-        with shown_progress()("frames measured", 3) as advance:
-            for _ in range(3):
-                advance("2 failed")
-        shown[stream.isatty()] = stream.getvalue()
-    assert "frames measured" in shown[True] and "\r" in shown[True] and "3/3" in shown[True]
-    assert shown[False] == "3/3 frames measured, 2 failed, 0 s left\n"
+def shown(where: str, *, screen: Path) -> subprocess.CompletedProcess[str]:
+    """A command that says something of each kind, run like a job: with the workflow's screen as descriptor 3."""
+    script = """
+import logging, sys, click
+from nnexafs.cli.common import Commands
+from nnexafs.errors import UserError
+@click.group(cls=Commands)
+def main(): pass
+@main.command()
+@click.argument("where")
+def work(where):
+    logging.getLogger("nnexafs.exafs").info("12 of 40 absorbers")
+    logging.getLogger("nnexafs.exafs").warning("FEFF was run again")
+    click.echo("R 2.48")
+    if where == "mistake":
+        raise UserError("no such thing")
+    if where == "bug":
+        raise KeyError("edge")
+main()
+"""
+    with screen.open("w") as file:
+        return subprocess.run(
+            [sys.executable, "-c", script, "work", where],
+            pass_fds=[file.fileno()],
+            env=os.environ | {SCREEN: str(file.fileno())},
+            capture_output=True,
+            text=True,
+        )
+
+
+def test_results_go_to_the_output_the_log_beside_it_and_errors_to_the_screen(tmp_path: Path):
+    screen = tmp_path / "screen"
+    done = shown("end", screen=screen)
+    assert (done.returncode, done.stdout) == (0, "R 2.48\n")
+    assert done.stderr.splitlines() == ["12 of 40 absorbers", "FEFF was run again"]
+    assert screen.read_text() == ""
+    done = shown("mistake", screen=screen)
+    assert (done.returncode, done.stdout) == (2, "R 2.48\n")
+    assert screen.read_text() == "nnexafs work: error: no such thing\n" == done.stderr.splitlines(True)[-1]
+    done = shown("bug", screen=screen)
+    assert done.returncode == 1 and "Traceback" in done.stderr
+    assert screen.read_text() == "nnexafs work: KeyError: 'edge' (see its log)\n"
 
 
 def write_to_full_disk_with_torch():

@@ -154,7 +154,7 @@ def test_a_series_has_only_the_phases_it_names_and_mixes_its_own():
     bcc = BCC | {"temperatures_kelvin": [300, 1185]}
     config = validate({"series": {"heating": {"phases": {"bcc": bcc}}}})
     assert list(config.series["heating"].phases.present()) == ["bcc"]
-    assert list(config.grids())[-1] == "series.heating.phases.bcc"
+    assert config.grids()[-1].place == "series.heating.phases.bcc"
     mixtures = {"phases": ["bcc", "fcc"], "temperature_kelvin": 1185}
     with pytest.raises(UserError, match="no run of fcc at 1185 K"):
         validate({"series": {"heating": {"phases": {"bcc": bcc}, "mixtures": mixtures}}})

@@ -9,7 +9,6 @@ from nnexafs.config import seeds as config_seeds
 from nnexafs.config.seeds import seed_of
 from nnexafs.config.state_points import find, of_all, of_campaign, of_series
 from nnexafs.errors import UserError
-from nnexafs.jobs import settings
 
 
 def test_the_grid_is_complete():
@@ -51,23 +50,6 @@ def test_seeds_depend_on_the_names_alone():
     }
     assert len(seeds) == 12
     assert all(0 < seed < 2**31 for seed in seeds)
-
-
-def test_a_new_temperature_leaves_the_other_runs_alone():
-    before = CampaignConfig()
-    grown = [*before.phases.fcc.temperatures_kelvin, 1000.0]
-    after = validate({"phases": {"fcc": {"temperatures_kelvin": grown}}})
-    name = "fcc_T0300_x1.0000_r0"
-    assert settings.dynamics(before, find(before, name)) == settings.dynamics(after, find(after, name))
-    assert settings.exafs(before, name) == settings.exafs(after, name)
-
-
-def test_a_longer_run_changes_the_leaf():
-    after = validate({"dynamics": {"production_ps": 9}})
-    name = "fcc_T0300_x1.0000_r0"
-    assert settings.dynamics(CampaignConfig(), find(CampaignConfig(), name)) != settings.dynamics(
-        after, find(after, name)
-    )
 
 
 FULL = Path(__file__).parents[3] / "config" / "campaigns"

@@ -1,6 +1,7 @@
 """Records: what they say of a job that ended well, badly, or not at all; with real processes."""
 
 import json
+import logging
 import os
 import signal
 import subprocess
@@ -11,17 +12,17 @@ from pathlib import Path
 
 import pytest
 
-from nnexafs.config import load
+from nnexafs.config import load, seeds, validate
+from nnexafs.config.state_points import of_all
 from nnexafs.errors import PhysicsError, UserError
-from nnexafs.jobs import lineage, orphans, record
-from nnexafs.jobs.incidents import incident
-from nnexafs.jobs.record import recorded
+from nnexafs.jobs import lineage, orphans, record, stages
+from nnexafs.jobs.record import job
 
 
 def make(out: Path, text: str = "one", **options) -> dict:
     """Make a result whose content is `text`; its record."""
-    with recorded(out, stage="dataset", inputs=options.pop("inputs", []), **options) as job:
-        job.describe(seed=5)
+    with job("dataset", out, **options) as running:
+        running.describe(hash="5")
         out.write_text(text)
     return record.read(record.path_of(out))
 
@@ -30,8 +31,10 @@ def test_a_finished_job(tmp_path: Path):
     source = tmp_path / "in" / "source.dat"
     source.parent.mkdir()
     source.write_text("measured")
-    made = make(tmp_path / "out" / "dataset.nc", inputs=[source], settings='{"folds": 5}', config=load())
-    assert made["status"] == "done" and made["settings"] == {"folds": 5} and made["details"] == {"seed": 5}
+    config = load()
+    made = make(tmp_path / "out" / "dataset.nc", inputs=[source], config=config)
+    assert made["status"] == "done" and made["settings"] == stages.settings_of("dataset", config)
+    assert made["details"] == {"seed": seeds.dataset_seed(config), "hash": "5"}
     assert made["files"] == {"dataset.nc": record.sha256(tmp_path / "out" / "dataset.nc")}
     assert made["inputs"] == {"../in/source.dat": record.sha256(source)}
     assert made["campaign"] == "nickel" and len(made["config_sha256"]) == 64
@@ -40,7 +43,7 @@ def test_a_finished_job(tmp_path: Path):
 
 def test_a_folder_is_one_result(tmp_path: Path):
     out = tmp_path / "ensemble"
-    with recorded(out, stage="ensemble", inputs=[]):
+    with job("ensemble", out):
         out.mkdir()
         for name in ("fold0.pt", "manifest.json"):
             (out / name).write_text(name)
@@ -49,21 +52,20 @@ def test_a_folder_is_one_result(tmp_path: Path):
     assert record.record_of(out / "fold0.pt") == tmp_path / "ensemble.record.json"
 
 
-def test_a_mistake_leaves_no_trace(tmp_path: Path):
-    out = tmp_path / "new" / "dataset.nc"
-    with pytest.raises(UserError), recorded(out, stage="dataset", inputs=[]):
-        raise UserError("no such thing")
+def test_a_missing_input_leaves_no_trace(tmp_path: Path):
+    with (
+        pytest.raises(UserError, match=r"source\.nc: no such file"),
+        job("dataset", tmp_path / "new" / "dataset.nc", inputs=[tmp_path / "source.nc"]),
+    ):
+        raise AssertionError("begun without its input")
     assert list(tmp_path.iterdir()) == []
-    made = make(tmp_path / "dataset.nc")
-    with pytest.raises(UserError), recorded(tmp_path / "dataset.nc", stage="dataset", inputs=[]):
-        raise UserError("no such thing")
-    assert record.read(tmp_path / "dataset.nc.record.json") == made
 
 
 @pytest.mark.parametrize(
     ("error", "ended"),
     [
         (PhysicsError("fcc_T0300: lost atoms"), "failed: fcc_T0300: lost atoms"),
+        (UserError("dataset.folds: too few trajectories"), "failed: dataset.folds: too few trajectories"),
         (OSError(28, "No space left on device"), "failed: [Errno 28] No space left on device"),
         (SystemExit(143), "stopped by signal 15"),
         (KeyboardInterrupt(), "interrupted"),
@@ -71,8 +73,8 @@ def test_a_mistake_leaves_no_trace(tmp_path: Path):
 )
 def test_a_lost_attempt_is_counted(tmp_path: Path, error: BaseException, ended: str):
     out = tmp_path / "dataset.nc"
-    with pytest.raises(type(error)), recorded(out, stage="dataset", inputs=[]):
-        incident("FEFF was asked twice")
+    with pytest.raises(type(error)), job("dataset", out):
+        logging.getLogger("nnexafs.exafs").warning("FEFF was asked twice")
         raise error
     assert record.read(record.path_of(out))["status"] == "failed"
     made = make(out)
@@ -84,8 +86,8 @@ def test_a_lost_attempt_is_counted(tmp_path: Path, error: BaseException, ended: 
 JOB = """
     import sys, time
     from pathlib import Path
-    from nnexafs.jobs.record import recorded
-    with recorded(Path(sys.argv[1]), stage="dataset", inputs=[]):
+    from nnexafs.jobs.record import job
+    with job("dataset", Path(sys.argv[1])):
         time.sleep(600)
 """
 
@@ -163,3 +165,29 @@ def test_no_record_is_said_in_one_line(tmp_path: Path):
     (tmp_path / "foil.dat.record.json").write_text(json.dumps({"stage": "md"}))
     with pytest.raises(UserError, match="no 'status'"):
         lineage.described(tmp_path / "foil.dat")
+
+
+# --- restart files -----------------------------------------------------------------------------
+
+
+def kept_by(out: Path, source: Path, temperature: float) -> dict | None:
+    """What a job that was lost before kept, as the next attempt finds it; it keeps something itself."""
+    config = validate({"phases": {"fcc": {"temperatures_kelvin": [temperature]}}, "measurements": {}})
+    (point, *_) = of_all(config).values()
+    with pytest.raises(SystemExit), job("md", out, inputs=[source], config=config, point=point) as running:
+        restart = running.restart_folder("fcc")
+        found = restart.load()
+        restart.keep({"step": 40}, new={"restart-40": lambda path: path.write_text("atoms")})
+        raise SystemExit(143)
+    return found
+
+
+def test_restart_files_are_those_of_the_same_settings_and_inputs(tmp_path: Path):
+    out, source = tmp_path / "trajectory.nc", tmp_path / "Ni.eam"
+    source.write_text("potential")
+    assert kept_by(out, source, 300) is None
+    assert kept_by(out, source, 300) == {"step": 40}
+    assert kept_by(out, source, 301) is None
+    assert kept_by(out, source, 301) == {"step": 40}
+    source.write_text("another potential")
+    assert kept_by(out, source, 301) is None

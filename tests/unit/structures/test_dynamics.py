@@ -1,6 +1,7 @@
 """Real molecular dynamics: the contract of trajectory.nc, thermodynamics, lost phases, failures."""
 
 import json
+import logging
 import sys
 
 import numpy as np
@@ -20,6 +21,7 @@ from nnexafs.config import (
     MeamPotential,
     SuttonChenPotential,
 )
+from nnexafs.config.potential_files import resolve
 from nnexafs.config.state_points import StatePoint
 from nnexafs.errors import PhysicsError, UserError
 from nnexafs.structures.cells import build
@@ -27,7 +29,6 @@ from nnexafs.structures.dynamics import lammps as engine_module
 from nnexafs.structures.dynamics.lammps import engine
 from nnexafs.structures.dynamics.schedule import Schedule
 from nnexafs.structures.dynamics.simulation import simulate
-from nnexafs.structures.potentials.lammps_files import resolve
 
 FCC = Crystal(lattice_angstrom=3.52, cells=(3, 3, 3))
 BRIEF = Dynamics(equilibration_ps=0.2, production_ps=0.2, snapshots=5)
@@ -53,10 +54,15 @@ def run(phase="fcc", kelvin=300.0, scale=1.0, *, grid=FCC, potential=None, dynam
 
 @pytest.fixture(scope="module")
 def nickel():
-    """fcc nickel at room temperature with the default campaign's potential."""
-    lines = []
+    """fcc nickel at room temperature with the default campaign's potential, and the lines of its log."""
+    lines, handler = [], logging.Handler()
+    handler.emit = lambda entry: lines.append(entry.getMessage())
+    logger = logging.getLogger("nnexafs")
+    logger.setLevel(logging.INFO)
+    logger.addHandler(handler)
     dynamics = Dynamics(equilibration_ps=1.0, production_ps=2.0, snapshots=20)
-    trajectory = run(potential=MeamPotential(), dynamics=dynamics, report=lines.append)
+    trajectory = run(potential=MeamPotential(), dynamics=dynamics)
+    logger.removeHandler(handler)
     return trajectory, lines
 
 

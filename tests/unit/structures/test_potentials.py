@@ -7,6 +7,7 @@ import pytest
 from ase.build import bulk
 
 from nnexafs.config import EamPotential, FinnisSinclairPotential, MeamPotential, SuttonChenPotential
+from nnexafs.config.potential_files import potentials_folder, resolve
 from nnexafs.errors import UserError
 from nnexafs.structures.dynamics.lammps import engine
 from nnexafs.structures.potentials import lammps_files, meam_library, sutton_chen
@@ -148,7 +149,7 @@ def test_files_that_are_missing_or_of_another_kind(potential, message, tmp_path)
 
 def test_a_table_cut_short_never_reaches_lammps(tmp_path):
     # LAMMPS ends the whole process on such a file.
-    whole = lammps_files.resolve("Ni_u3.eam").read_text(encoding="utf-8").splitlines()
+    whole = resolve("Ni_u3.eam").read_text(encoding="utf-8").splitlines()
     cut = tmp_path / "cut.eam"
     cut.write_text("\n".join(whole[:-2]), encoding="utf-8")
     with pytest.raises(UserError, match=r"needs 1500 numbers, found 14.*is the file whole"):
@@ -160,7 +161,7 @@ def test_a_table_cut_short_never_reaches_lammps(tmp_path):
 
 def test_a_file_of_the_users_own_may_lie_anywhere(tmp_path):
     own = tmp_path / "odd $name #1.eam"
-    own.write_bytes(lammps_files.resolve("Ni_u3.eam").read_bytes())
+    own.write_bytes(resolve("Ni_u3.eam").read_bytes())
     atoms = bulk("Ni", "fcc", a=3.52, cubic=True)
     here = static(EamPotential(file=str(own)), atoms, tmp_path)
     assert here == static(EamPotential(), atoms, tmp_path)
@@ -168,18 +169,18 @@ def test_a_file_of_the_users_own_may_lie_anywhere(tmp_path):
 
 def test_every_eam_file_of_the_wheel_passes_the_check_of_completeness():
     styles = {".eam": "eam", ".alloy": "eam/alloy", ".fs": "eam/fs"}
-    files = [path for path in lammps_files.potentials_folder().glob("*.eam*") if path.suffix in styles]
+    files = [path for path in potentials_folder().glob("*.eam*") if path.suffix in styles]
     assert len(files) > 20
     assert all(lammps_files.eam_elements(path, style=styles[path.suffix]) for path in files)
 
 
 def test_libraries_of_the_wheel_have_their_entries():
-    entries = meam_library.read_entries(lammps_files.resolve("library_2nn.meam"))
+    entries = meam_library.read_entries(resolve("library_2nn.meam"))
     assert [entry.name for entry in entries] == ["Mo", "Co", "Ni", "V", "Fe", "Al", "Cr"]
 
 
 def test_provenance_hashes_the_files_behind_the_potential(tmp_path):
-    path = lammps_files.resolve("Ni_u3.eam")
+    path = resolve("Ni_u3.eam")
     origin = provenance(EamPotential(), element="Ni", folder=tmp_path)
     assert origin["sha256"] == {"Ni_u3.eam": hashlib.sha256(path.read_bytes()).hexdigest()}
     assert origin["style"] == "eam"

@@ -1,6 +1,7 @@
 """Runs that pass through restart files: the same physics, and after kill -9 the same bytes."""
 
 import json
+import logging
 import os
 import shutil
 import signal
@@ -18,8 +19,8 @@ from nnexafs.errors import PhysicsError
 from nnexafs.files import write_dataset
 from nnexafs.jobs import restart
 from nnexafs.jobs.incidents import collected
+from nnexafs.jobs.restart import RestartFolder, key_of
 from nnexafs.structures.dynamics.simulation import simulate
-from nnexafs.structures.potentials.lammps_files import resolve
 
 # A restart file every 40 steps: 40 to 120 melt, to 240 ramp, to 320 equilibration; of crystals from 80.
 OFTEN = Dynamics(equilibration_ps=0.16, production_ps=0.4, snapshots=5, restart_ps=0.08)
@@ -37,8 +38,11 @@ CASES = {
 STEPS = {"crystal": 280, "tethered": 280, "liquid": 520, "tabulated": 280}
 
 
-def run(case: str, *, dynamics: Dynamics = OFTEN, seed: int = 7, **options):
+def run(case: str, *, dynamics: Dynamics = OFTEN, seed: int = 7, restart: Path | None = None):
+    """A run with its restart files, if any, in the folder `restart`."""
     phase, kelvin, grid, potential = CASES[case]
+    name = StatePoint(phase, kelvin, 1.0, 0).id
+    key = key_of(case=case, dynamics=dynamics.model_dump(), seed=seed)
     return simulate(
         StatePoint(phase, kelvin, 1.0, 0),
         grid=grid,
@@ -47,7 +51,7 @@ def run(case: str, *, dynamics: Dynamics = OFTEN, seed: int = 7, **options):
         dynamics=dynamics,
         element="Ni",
         seed=seed,
-        **options,
+        restart=RestartFolder(restart, key=key, name=name) if restart else None,
     )
 
 
@@ -158,20 +162,20 @@ MOMENTS = [
 
 
 @pytest.mark.parametrize(("case", "step", "moment"), MOMENTS)
-def test_a_killed_run_goes_on_and_gives_the_same_bytes(tmp_path, undisturbed, case, step, moment):
+def test_a_killed_run_goes_on_and_gives_the_same_bytes(tmp_path, undisturbed, caplog, case, step, moment):
     folder, out = tmp_path / "restart", tmp_path / "out.nc"
     with start(case, folder, step=step, moment=moment, out=out) as process:
         assert process.wait(timeout=120) == -signal.SIGKILL
     assert not out.exists()
     reached = step if moment == "after" else step - 40
     assert position(folder) == reached
-    reports: list[str] = []
+    caplog.set_level(logging.INFO, logger="nnexafs")
     with collected() as lines:
-        made = written(out, run(case, restart=folder, report=reports.append))
+        made = written(out, run(case, restart=folder))
     assert made == undisturbed[case]
     name = StatePoint(*CASES[case][:2], 1.0, 0).id
     assert lines == [f"{name}: resumed at step {reached} of {STEPS[case]}"]
-    assert not any("melting" in line for line in reports) or reached < 120
+    assert "melting" not in caplog.text or reached < 120
 
 
 def test_killed_again_and_again_at_any_time(tmp_path, undisturbed):
@@ -280,28 +284,9 @@ def test_files_of_another_run_are_not_used(kept, change):
     assert len(lines) == 1 and "made with other settings, input or code" in lines[0]
 
 
-def test_another_potential_file_of_the_same_name_is_another_run(tmp_path, kept):
-    copy = tmp_path / "Ni_u3.eam"
-    copy.write_text(resolve("Ni_u3.eam").read_text().replace("3.5200", "3.5201"))
-    phase, kelvin, grid, _ = CASES["crystal"]
-    options = {"grid": grid, "potential_name": "named", "dynamics": OFTEN, "element": "Ni", "seed": 7}
-    with collected() as lines:
-        simulate(
-            StatePoint(phase, kelvin, 1.0, 0), potential=EamPotential(file=str(copy)), restart=kept, **options
-        )
-    assert len(lines) == 1
-
-
-def test_files_of_the_same_run_for_other_checks_or_a_larger_grid_are_used(kept):
-    checks = OFTEN.checks.model_copy(update={"pressure_gpa": 1e-6})
-    with collected() as lines:
-        made = run("crystal", restart=kept, dynamics=OFTEN.model_copy(update={"checks": checks}))
-    assert "resumed at step 200" in lines[0]
-    assert "pressure" in json.loads(made.attrs["flags"])[0]
-
-
 def test_atoms_that_are_lost_are_lost_again(tmp_path):
     """They are no interruption: the run that goes on from the last files loses them as the first did."""
+    folder = RestartFolder(tmp_path / "restart", key="", name="liquid")
     violent = Dynamics(time_step_fs=10, equilibration_ps=1.0, production_ps=0.2, snapshots=5, restart_ps=0.05)
     hotter = Liquid(atoms=32, melt_temperature_kelvin=1000.0, melt_ps=0.2, quench_ps=1.0)
     said, resumed = [], []
@@ -318,7 +303,7 @@ def test_atoms_that_are_lost_are_lost_again(tmp_path):
                 dynamics=violent,
                 element="Ni",
                 seed=7,
-                restart=tmp_path / "restart",
+                restart=folder,
             )
         said.append(str(caught.value))
         resumed += lines

@@ -16,11 +16,11 @@ def check(config: CampaignConfig) -> None:
     """UserError with the config key unless potentials, cells, FEFF and measured files are all there."""
     binaries_folder()
     check_edge(config.element, config.edge)
-    for place, grid in config.grids().items():
+    for where in config.grids():
+        phase, grid = where.phase, where.grid
         kelvin = grid.temperatures_kelvin[0]
-        phase = place.rpartition(".")[2]
         cell = build(phase, grid, element=config.element, lattice_scale=1.0, temperature_kelvin=kelvin)
-        check_subsets(config.exafs, len(cell), place=place)
+        check_subsets(config.exafs, len(cell), place=where.place)
         with tempfile.TemporaryDirectory() as folder:
             potential = config.potentials[grid.potential]
             pair_commands.pair_commands(potential, element=config.element, folder=Path(folder))

@@ -1,20 +1,22 @@
-"""What all commands share: options, progress, one-line errors."""
+"""What all commands share: options, the log, one-line errors."""
 
 import errno
 import logging
 import os
 import signal
 import sys
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager, suppress
+from importlib import import_module
 from pathlib import Path
+from typing import TypeVar
 
 import click
 
 from nnexafs.errors import PhysicsError, UserError
-from nnexafs.progress import Advance, Progress, in_lines
 
 LOGGER = logging.getLogger("nnexafs")
+Entry = TypeVar("Entry")
 SCREEN = "NNEXAFS_SCREEN"
 NO_SPACE = {errno.ENOSPC, errno.EDQUOT, errno.EFBIG}
 # How SQLite, HDF5 and PyTorch (which does not know why) say that a disk is full.
@@ -42,54 +44,77 @@ def frozen_files(folder: Path) -> list[Path]:
     return [folder / name for name in ("manifest.json", "phase.pad", "xsect.json")]
 
 
-def say(text: str) -> None:
-    """One line of progress."""
-    click.echo(text)
-    sys.stdout.flush()
+class Commands(click.Group):
+    """Commands whose modules are imported when they are called; a known mistake is one line and exit code 2.
 
+    `modules`: by the command's name, its module in `nnexafs.cli` and its line in the list of commands.
+    """
 
-def tell(text: str) -> None:
-    """One line about the work, beside the results: on standard error."""
-    click.echo(text, err=True)
+    def __init__(self, *args: object, modules: Mapping[str, tuple[str, str]] | None = None, **kwargs: object):
+        super().__init__(*args, **kwargs)
+        self.modules = modules or {}
 
+    def list_commands(self, context: click.Context) -> list[str]:
+        """The commands in the order of the flow."""
+        return [*self.modules, *super().list_commands(context)]
 
-def shown_progress() -> Progress:
-    """Bars on standard error where it is a terminal, lines where it is not."""
-    return bars if sys.stderr.isatty() else in_lines(tell)
+    def get_command(self, context: click.Context, name: str) -> click.Command | None:
+        """The command `name`, from its module."""
+        if name not in self.modules:
+            return super().get_command(context, name)
+        return getattr(import_module(f"nnexafs.cli.{self.modules[name][0]}"), name)
+
+    def format_commands(self, context: click.Context, formatter: click.HelpFormatter) -> None:
+        """The list of commands, without importing any."""
+        with formatter.section("Commands"):
+            formatter.write_dl([(name, line) for name, (_, line) in self.modules.items()])
+
+    def invoke(self, context: click.Context) -> object:
+        """Run a command with the log on standard error."""
+        # A cancelled job must still stop its FEFF processes and remove its temporary folders.
+        signal.signal(signal.SIGTERM, lambda *_: sys.exit(128 + signal.SIGTERM))
+        with logged():
+            try:
+                return super().invoke(context)
+            except (click.exceptions.Exit, click.ClickException, click.Abort):
+                raise
+            except Exception as error:
+                known = isinstance(error, UserError | PhysicsError)
+                full = full_disk(error)
+                # FEFF's own temporary folder is named where that is what was full.
+                if full and not (known and NO_SPACE_WORDS[0] in str(error)):
+                    refuse(context, full)
+                if known:
+                    refuse(context, str(error))
+                command = context.invoked_subcommand
+                LOGGER.error(f"nnexafs {command}: {type(error).__name__}: {error} (see its log)")
+                raise
 
 
 @contextmanager
-def bars(what: str, total: int) -> Iterator[Advance]:
-    """Progress as a bar with what is done and the time left; notes are left out."""
-    with click.progressbar(length=total, label=f"{what:18}", show_pos=True, file=sys.stderr) as bar:
-        yield lambda note: bar.update(1)
+def logged() -> Iterator[None]:
+    """The package's log on standard error, and its errors on the workflow's screen as well.
 
-
-class Commands(click.Group):
-    """Turns a known mistake into one line and exit code 2."""
-
-    def invoke(self, context: click.Context) -> object:
-        # A cancelled job must still stop its FEFF processes and remove its temporary folders.
-        signal.signal(signal.SIGTERM, lambda *_: sys.exit(128 + signal.SIGTERM))
-        spoken = logging.StreamHandler()
-        LOGGER.addHandler(spoken)
-        LOGGER.setLevel(logging.INFO)
-        try:
-            return super().invoke(context)
-        except (click.exceptions.Exit, click.ClickException, click.Abort):
-            raise
-        except Exception as error:
-            known = isinstance(error, UserError | PhysicsError)
-            full = full_disk(error)
-            # FEFF's own temporary folder is named where that is what was full.
-            if full and not (known and NO_SPACE_WORDS[0] in str(error)):
-                refuse(context, full)
-            if known:
-                refuse(context, str(error))
-            on_screen(f"nnexafs {context.invoked_subcommand}: {type(error).__name__}: {error} (see its log)")
-            raise
-        finally:
-            LOGGER.removeHandler(spoken)
+    A job's own output goes to its log; the workflow gives its jobs the screen as a descriptor (NNEXAFS_SCREEN).
+    """
+    handlers = [logging.StreamHandler()]
+    descriptor = os.environ.get(SCREEN, "")
+    if descriptor.isdigit():
+        with suppress(OSError):
+            screen = os.fdopen(os.dup(int(descriptor)), "w", encoding="utf-8")
+            handlers.append(logging.StreamHandler(screen))
+            handlers[-1].setLevel(logging.ERROR)
+    LOGGER.setLevel(logging.INFO)
+    for handler in handlers:
+        LOGGER.addHandler(handler)
+    try:
+        yield
+    finally:
+        for handler in handlers:
+            LOGGER.removeHandler(handler)
+        for handler in handlers[1:]:
+            with suppress(OSError):
+                handler.stream.close()
 
 
 def full_disk(error: BaseException | None) -> str:
@@ -105,20 +130,14 @@ def full_disk(error: BaseException | None) -> str:
 
 
 def refuse(context: click.Context, reason: str) -> None:
-    """End with one line on standard error and exit code 2."""
+    """End with one line of the log and exit code 2."""
     stage = f" {context.invoked_subcommand}" if context.invoked_subcommand else ""
-    line = f"nnexafs{stage}: error: {' '.join(reason.split())}"
-    click.echo(line, err=True)
-    on_screen(line)
+    LOGGER.error(f"nnexafs{stage}: error: {' '.join(reason.split())}")
     context.exit(2)
 
 
-def on_screen(line: str) -> None:
-    """Say it where the workflow's user looks, too: a job's own output goes to its log.
-
-    The workflow gives its jobs the screen as a descriptor (NNEXAFS_SCREEN).
-    """
-    descriptor = os.environ.get(SCREEN, "")
-    if descriptor.isdigit():
-        with suppress(OSError):
-            os.write(int(descriptor), f"{line}\n".encode())
+def entry_of(entries: Mapping[str, Entry], name: str, what: str) -> Entry:
+    """The entry of that name in a section of the config; UserError says which there are."""
+    if name not in entries:
+        raise UserError(f"no {what} '{name}' in the config (it has: {', '.join(entries) or 'none'})")
+    return entries[name]

@@ -1,10 +1,11 @@
-"""Commands about the config: write it, and check and plan a campaign."""
+"""Commands about the config: write it."""
 
 from pathlib import Path
 
 import click
 
-from nnexafs.cli.common import Folder, say
+from nnexafs.cli.common import Folder
+from nnexafs.config import files
 
 
 @click.group()
@@ -16,7 +17,5 @@ def config() -> None:
 @click.option("--folder", type=Folder, default=Path("config"), show_default=True)
 def write(folder: Path) -> None:
     """Write the default config, its JSON schema and the table of keys from the models."""
-    from nnexafs.config import files as config_files
-
-    for path in config_files.write(folder):
-        say(f"wrote {path}")
+    for path in files.write(folder):
+        click.echo(f"wrote {path}")

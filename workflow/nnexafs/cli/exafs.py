@@ -3,17 +3,22 @@
 from pathlib import Path
 
 import click
+from pydantic import ValidationError
 
-from nnexafs.cli.common import (
-    Folder,
-    InFile,
-    config_option,
-    frozen_files,
-    out_option,
-    say,
-    shown_progress,
-    tell,
-)
+from nnexafs.cli.common import LOGGER, Folder, InFile, config_option, frozen_files, out_option
+from nnexafs.config import Feff, load
+from nnexafs.errors import UserError
+from nnexafs.exafs.engines import TABLES_FILE
+from nnexafs.exafs.feff import reference as feff
+from nnexafs.exafs.feff.reference import FrozenPhases
+from nnexafs.exafs.nbody import tables as nbody_tables
+from nnexafs.exafs.nbody import tables_file
+from nnexafs.exafs.snapshots import spectra_of
+from nnexafs.exafs.trajectory import exafs_of, frames_of, write_columns
+from nnexafs.files import read_dataset, write_dataset
+from nnexafs.jobs.record import checked, job
+from nnexafs.progress import in_lines
+from nnexafs.structures.cells import reference_cell
 
 
 @click.command()
@@ -21,21 +26,13 @@ from nnexafs.cli.common import (
 @out_option("Folder for the frozen phases.")
 def freeze(configs: tuple[Path, ...], out: Path) -> None:
     """Compute FEFF's potentials and phases of the reference cell, once for all spectra."""
-    from nnexafs.config import load
-    from nnexafs.exafs.feff import reference as feff
-    from nnexafs.jobs import settings as jobs_settings
-    from nnexafs.jobs.record import recorded
-    from nnexafs.structures.cells import reference_cell
-
-    settings = load(*configs)
-    reference = reference_cell(settings.phases, element=settings.element)
-    with recorded(
-        out, stage="freeze", inputs=[], settings=jobs_settings.scattering(settings), config=settings
-    ) as record:
+    config = load(*configs)
+    reference = reference_cell(config.phases, element=config.element)
+    with job("freeze", out, config=config) as record:
         feff.freeze(
-            reference, element=settings.element, edge=settings.edge, settings=settings.exafs.feff, folder=out
+            reference, element=config.element, edge=config.edge, settings=config.exafs.feff, folder=out
         )
-        frozen = feff.FrozenPhases.load(out)
+        frozen = FrozenPhases.load(out)
         record.describe(feff_version=frozen.feff_version, phases_hash=frozen.phases_hash)
 
 
@@ -46,24 +43,16 @@ def freeze(configs: tuple[Path, ...], out: Path) -> None:
 @out_option("Tables file to write (NetCDF), tables.nc beside the phases.")
 def tables(configs: tuple[Path, ...], phases: Path, processes: int, out: Path) -> None:
     """Tabulate FEFF's path amplitudes for the engine nbody, once for all spectra."""
-    from nnexafs.config import load
-    from nnexafs.exafs.feff.reference import FrozenPhases
-    from nnexafs.exafs.nbody import tables as nbody_tables
-    from nnexafs.exafs.nbody import tables_file
-    from nnexafs.jobs import settings as jobs_settings
-    from nnexafs.jobs.record import recorded
-
     config = load(*configs)
     exafs, settings = config.exafs, config.exafs.feff
-    with recorded(
-        out, stage="tables", inputs=frozen_files(phases), settings=jobs_settings.tables(config), config=config
-    ) as record:
-        frozen = FrozenPhases.load(phases)
-        frozen.check_settings(settings, place=str(phases))
+    inputs = checked(*frozen_files(phases))
+    frozen = FrozenPhases.load(phases)
+    frozen.check_settings(settings, place=str(phases))
+    with job("tables", out, inputs=inputs, config=config) as record:
         domain = nbody_tables.domain_for(
             frozen.reference, settings.path_length_angstrom, closest_angstrom=exafs.closest_angstrom
         )
-        made = nbody_tables.make(frozen, domain, processes=processes, report=say)
+        made = nbody_tables.make(frozen, domain, processes=processes, report=LOGGER.info)
         tables_file.write(made, out, fingerprint=tables_file.fingerprint(frozen, domain))
         record.describe(feff_version=frozen.feff_version, phases_hash=frozen.phases_hash)
 
@@ -78,33 +67,23 @@ def snapshots(
     trajectory: Path, configs: tuple[Path, ...], phases: Path, processes: int | None, out: Path
 ) -> None:
     """Compute chi(k), n(r) and bond angles of snapshots of a TRAJECTORY written by `nnexafs md`."""
-    from nnexafs.config import load, seeds
-    from nnexafs.exafs.engines import TABLES_FILE
-    from nnexafs.exafs.snapshots import spectra_of
-    from nnexafs.files import read_dataset, write_dataset
-    from nnexafs.jobs import settings as jobs_settings
-    from nnexafs.jobs.record import recorded
-
-    settings = load(*configs)
-    chosen = settings.exafs.model_copy(update={"processes": processes or settings.exafs.processes})
-    inputs = [trajectory, *frozen_files(phases)]
-    if chosen.engine == "nbody":
-        inputs.append(phases / TABLES_FILE)
-    with recorded(out, stage="snapshots", inputs=inputs, config=settings) as record:
-        simulated = read_dataset(trajectory, what="trajectory")
-        name = simulated.attrs.get("state_point", trajectory.stem)
-        record.depends_on(jobs_settings.exafs(settings, name))
+    config = load(*configs)
+    chosen = config.exafs.model_copy(update={"processes": processes or config.exafs.processes})
+    amplitudes = [phases / TABLES_FILE] if chosen.engine == "nbody" else []
+    inputs = checked(trajectory, *frozen_files(phases), *amplitudes)
+    simulated = read_dataset(trajectory, what="trajectory")
+    name = simulated.attrs.get("state_point", trajectory.stem)
+    with job("snapshots", out, inputs=inputs, config=config, state_point=name) as record:
         spectra = spectra_of(
             simulated,
             phases_folder=phases,
             exafs=chosen,
-            distributions=settings.distributions,
-            seed=seeds.exafs_seed(settings, name),
-            report=say,
+            distributions=config.distributions,
+            seed=record.seed,
+            report=LOGGER.info,
         )
         record.describe(
             **{key: spectra.attrs[key] for key in ("feff_version", "phases_hash", "engine")},
-            seed=seeds.exafs_seed(settings, name),
             failed_snapshots=int((spectra["snapshot_status"] != 0).sum()),
         )
         write_dataset(out, spectra)
@@ -169,21 +148,14 @@ def exafs(
 
     All atoms of the absorbing element in all chosen frames count.
     """
-    from pydantic import ValidationError
-
-    from nnexafs.config import Feff
-    from nnexafs.errors import UserError
-    from nnexafs.exafs.trajectory import exafs_of, frames_of, write_columns
-    from nnexafs.files import write_dataset
-    from nnexafs.jobs.record import recorded
-
     try:
         settings = Feff(scf=scf, path_length_angstrom=path_length)
     except ValidationError as error:
         raise UserError(f"--path-length {path_length:g}: {error.errors()[0]['msg']}") from None
-    with recorded(out, stage="trajectory-exafs", inputs=[trajectory]) as record:
+    frames = frames_of(trajectory, index)
+    with job("trajectory-exafs", out, inputs=[trajectory]) as record:
         spectra = exafs_of(
-            frames_of(trajectory, index),
+            frames,
             absorber=absorber,
             edge=edge,
             settings=settings,
@@ -193,12 +165,12 @@ def exafs(
             angle_cutoff_angstrom=angle_cutoff,
             processes=processes,
             cache_folder=cache,
-            report=tell,
-            progress=shown_progress(),
+            report=LOGGER.info,
+            progress=in_lines(LOGGER.info),
             seed=seed,
         )
         record.describe(**{name: str(value) for name, value in spectra.attrs.items()})
         write_dataset(out, spectra)
     if columns:
         write_columns(spectra, columns)
-    say(f"{spectra.attrs['absorbers']} absorbers, {spectra.sizes['frame']} frames: wrote {out}")
+    click.echo(f"{spectra.attrs['absorbers']} absorbers, {spectra.sizes['frame']} frames: wrote {out}")

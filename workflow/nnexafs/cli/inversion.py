@@ -1,20 +1,38 @@
-"""Commands of the package inversion: fit, predict."""
+"""Commands of the package inversion: fit, predict, and series, which fits too."""
 
 from dataclasses import asdict
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 import click
+import numpy as np
+from pydantic import ValidationError
 
-from nnexafs.cli.common import Folder, InFile, config_option, frozen_files, out_option, say
+from nnexafs.cli.common import Folder, InFile, config_option, entry_of, frozen_files, out_option
+from nnexafs.config import CampaignConfig, Feff, Measurement, load, one_line
+from nnexafs.dataset.file import read as read_samples
 from nnexafs.errors import UserError
+from nnexafs.exafs.feff.reference import FrozenPhases, k_grid
+from nnexafs.files import json_value, read_dataset, write_dataset, write_json
+from nnexafs.inversion.cumulant_fit import fit_of
+from nnexafs.inversion.invert import Options, invert
+from nnexafs.inversion.shell_fit import first_shell_fit, own_crystal_phases
+from nnexafs.jobs.record import checked, job
+from nnexafs.learning.ensemble import Ensemble
+from nnexafs.learning.held_out import read_series
+from nnexafs.measured.chi import process, read, read_processed
+from nnexafs.text import one_line as shown
 
 if TYPE_CHECKING:
     import xarray as xr
 
-    from nnexafs.config import CampaignConfig, Measurement
-    from nnexafs.exafs.feff.reference import FrozenPhases
-from nnexafs.cli.measured import _measurement, numbers
+
+def numbers(context: click.Context, parameter: click.Parameter, texts: tuple[str, ...]) -> list[int]:
+    """Column numbers given as 3,4 or by repeating the option."""
+    words = [word.strip() for text in texts for word in text.split(",")]
+    if not all(word.isdecimal() for word in words):
+        raise click.BadParameter(f"expected column numbers such as 3,4, got {', '.join(texts)}")
+    return [int(word) for word in words]
 
 
 @click.command()
@@ -31,31 +49,25 @@ def fit(chi: Path, configs: tuple[Path, ...], measurement: str | None, phases: P
     Where the measurement is of another element than the campaign, FEFF's paths are those of that element's own
     crystal (ASE's reference state, without self-consistency).
     """
-    import numpy as np
-
-    from nnexafs.config import load
-    from nnexafs.files import read_dataset, write_json
-    from nnexafs.inversion.shell_fit import first_shell_fit
-    from nnexafs.jobs.record import recorded
-
-    settings = load(*configs)
-    chosen = _measurement(settings, measurement) if measurement else None
-    element = (chosen and chosen.element) or settings.element
-    with recorded(out, stage="fit", inputs=[chi, *frozen_files(phases)], config=settings):
-        measured = read_dataset(chi, what="measured spectrum")
-        _check_element(measured.attrs.get("element", element), element, chi)
-        good = np.isfinite(measured["chi"].values)
-        k, (low, high) = measured["k"].values[good], settings.representation.k_range_per_angstrom
+    config = load(*configs)
+    chosen = entry_of(config.measurements, measurement, "measurement") if measurement else None
+    element = (chosen and chosen.element) or config.element
+    inputs = checked(chi, *frozen_files(phases))
+    measured = read_dataset(chi, what="measured spectrum")
+    _check_element(measured.attrs.get("element", element), element, chi)
+    good = np.isfinite(measured["chi"].values)
+    k, (low, high) = measured["k"].values[good], config.representation.k_range_per_angstrom
+    with job("fit", out, inputs=inputs, config=config, measurement=measurement):
         result = first_shell_fit(
             k,
             measured["chi"].values[good],
-            phases=_fit_phases(phases, chosen, settings),
+            phases=_fit_phases(phases, chosen, config),
             shells=chosen.fit_shells if chosen else 1,
             k_range=(low, min(high, float(k[-1]))),
         )
         write_json(out, result)
     for shell in result["shells"]:
-        say(f"R {shell['R_angstrom']:.4f} angstrom, sigma2 {shell['sigma2_angstrom2']:.5f} angstrom^2")
+        click.echo(f"R {shell['R_angstrom']:.4f} angstrom, sigma2 {shell['sigma2_angstrom2']:.5f} angstrom^2")
 
 
 def _check_element(measured: str, wanted: str, path: Path) -> None:
@@ -65,14 +77,11 @@ def _check_element(measured: str, wanted: str, path: Path) -> None:
         )
 
 
-def _fit_phases(folder: Path, chosen: "Measurement | None", settings: "CampaignConfig") -> "FrozenPhases":
+def _fit_phases(folder: Path, chosen: Measurement | None, config: CampaignConfig) -> FrozenPhases:
     """The campaign's phases, or those of the own crystal of the element that the measurement names."""
-    from nnexafs.exafs.feff.reference import FrozenPhases
-    from nnexafs.inversion.shell_fit import own_crystal_phases
-
     if chosen is None or chosen.element is None:
         return FrozenPhases.load(folder)
-    return own_crystal_phases(chosen.element, edge=settings.edge)
+    return own_crystal_phases(chosen.element, edge=config.edge)
 
 
 @click.command()
@@ -139,10 +148,6 @@ def predict(
     Takes mu(E) or chi(k) as larch reads them (columns, XDI, Athena project), or a file of `nnexafs spectrum`.
     Several files are repeats of one measurement.
     """
-    from nnexafs.inversion.invert import Options, invert
-    from nnexafs.jobs.record import recorded
-    from nnexafs.learning.ensemble import Ensemble
-
     chosen = {
         "group": group,
         "kind": kind,
@@ -154,32 +159,27 @@ def predict(
         "background": {"e0_ev": e0, "rbkg_angstrom": rbkg},
     }
     options = Options(e0_shift, s02, k_range or None, distance_scale)
-    with recorded(out, stage="predict", inputs=[*spectra, ensemble_folder]) as record:
+    inputs = checked(*spectra, ensemble_folder)
+    ensemble = Ensemble.load(ensemble_folder)
+    measured = _processed(spectra, ensemble.manifest, chosen)
+    with job("predict", out, inputs=inputs, settings={"distance_scale": distance_scale}) as record:
         record.describe(options=chosen | asdict(options))
-        ensemble = Ensemble.load(ensemble_folder)
-        measured = _processed(spectra, ensemble.manifest, chosen)
         result = invert(measured, ensemble, out=out, options=options, title=_title(measured, spectra))
     if result["N1"] is None:
-        say("no first shell found")
+        click.echo("no first shell found")
     else:
-        say(
+        click.echo(
             f"R1 {result['R1_angstrom']:.4f} +- {result['R1_angstrom_std']:.4f} angstrom, "
             f"N1 {result['N1']:.2f} +- {result['N1_std']:.2f}, "
             f"sigma2_1 {result['sigma2_1_angstrom2']:.5f} +- {result['sigma2_1_angstrom2_std']:.5f} angstrom^2"
         )
     for warning in result["warnings"]:
-        say(f"warning: {warning}")
-    say(f"wrote {out}")
+        click.echo(f"warning: {warning}")
+    click.echo(f"wrote {out}")
 
 
 def _processed(files: tuple[Path, ...], manifest: dict, chosen: dict) -> "xr.Dataset":
     """chi(k) of the files on the grid of the ensemble's campaign; `chosen` are keys of a measurement."""
-    from pydantic import ValidationError
-
-    from nnexafs.config import Feff, Measurement, one_line
-    from nnexafs.exafs.feff.reference import k_grid
-    from nnexafs.measured.chi import process, read, read_processed
-
     if len(files) == 1 and files[0].suffix == ".nc":
         return read_processed(files[0])
     if "exafs" not in manifest.get("config", {}):
@@ -199,10 +199,42 @@ def _processed(files: tuple[Path, ...], manifest: dict, chosen: dict) -> "xr.Dat
 
 def _title(measured: "xr.Dataset", given: tuple[Path, ...]) -> str:
     """The measured files, also where chi(k) was made of them before."""
-    from nnexafs.files import json_value
-    from nnexafs.text import one_line
-
     known = json_value(measured.attrs.get("files", ""))
     names = known if isinstance(known, list) and known else [path.name for path in given]
     more = f" and {len(names) - 1} more" if len(names) > 1 else ""
-    return f"{one_line(names[0], limit=80)}{more}"
+    return f"{shown(names[0], limit=80)}{more}"
+
+
+@click.command()
+@click.argument("spectra", type=InFile, nargs=-1, required=True)
+@config_option
+@click.option("--series", "name", required=True, help="Name of an entry of the config's series.")
+@click.option("--dataset", "dataset_file", type=InFile, required=True, help="Dataset of the training.")
+@click.option("--ensemble", "ensemble_folder", type=Folder, required=True, help="Ensemble folder.")
+@click.option("--phases", type=Folder, required=True, help="Folder of frozen phases (nnexafs freeze).")
+@out_option("Folder for series.nc and metrics.json.")
+def series(
+    spectra: tuple[Path, ...],
+    configs: tuple[Path, ...],
+    name: str,
+    dataset_file: Path,
+    ensemble_folder: Path,
+    phases: Path,
+    out: Path,
+) -> None:
+    """Read the SPECTRA of a held-out series with the ensemble, beside the truth."""
+    config = load(*configs)
+    chosen = entry_of(config.series, name, "series")
+    inputs = checked(*spectra, dataset_file, ensemble_folder, *frozen_files(phases))
+    samples, networks = read_samples(dataset_file, dtype=float), Ensemble.load(ensemble_folder)
+    with job("series", out, inputs=inputs, config=config, series=name):
+        table, metrics = read_series(
+            list(spectra),
+            series=chosen,
+            dataset=samples,
+            ensemble=networks,
+            fit=fit_of(phases, config.representation) if chosen.cumulant_fit else None,
+        )
+        write_dataset(out / "series.nc", table)
+        write_json(out / "metrics.json", metrics)
+    click.echo(f"{name}: {metrics['cases']} cases, relative error of n(r) {metrics['pair_relative_l2']:.3f}")

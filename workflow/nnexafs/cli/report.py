@@ -4,7 +4,14 @@ from pathlib import Path
 
 import click
 
-from nnexafs.cli.common import Folder, out_option, say
+from nnexafs.cli.common import LOGGER, Folder, out_option
+from nnexafs.config.reading import config_of
+from nnexafs.jobs.record import job
+from nnexafs.report.build import build
+from nnexafs.report.paper import write
+
+# The results that the report shows, in a campaign's folder.
+SHOWN = ("dataset/dataset.nc", "evaluation", "ensemble", "spectra", "inversion", "series", "studies")
 
 
 @click.command()
@@ -12,22 +19,10 @@ from nnexafs.cli.common import Folder, out_option, say
 @out_option("HTML file to write.")
 def report(folder: Path, out: Path) -> None:
     """Write the report of the campaign in FOLDER (results/<campaign>) as one HTML page."""
-    from nnexafs.config.reading import config_of
-    from nnexafs.jobs import settings
-    from nnexafs.jobs.record import recorded
-    from nnexafs.report.build import build
-
     config = config_of(folder / "config.yaml")
-    with recorded(
-        out, stage="report", inputs=stage_results(folder), settings=settings.report(config), config=config
-    ):
-        build(folder, out, report=say)
-
-
-def stage_results(folder: Path) -> list[Path]:
-    """The results of a campaign's stages that the report shows."""
-    names = ("dataset/dataset.nc", "evaluation", "ensemble", "spectra", "inversion", "series", "studies")
-    return [folder / name for name in names]
+    inputs = [folder / name for name in SHOWN if (folder / name).exists()]
+    with job("report", out, inputs=inputs, config=config):
+        build(folder, out, report=LOGGER.info)
 
 
 @click.command()
@@ -38,6 +33,4 @@ def stage_results(folder: Path) -> list[Path]:
 )
 def paper(folder: Path, name: str, out: Path) -> None:
     """Write the page of a paper's rerun, with its figures, from the campaign in FOLDER."""
-    from nnexafs.report.paper import write
-
-    say(f"wrote {write(folder, name, out, report=say)}")
+    click.echo(f"wrote {write(folder, name, out, report=LOGGER.info)}")

@@ -5,7 +5,11 @@ from pathlib import Path
 
 import click
 
-from nnexafs.cli.common import config_option, out_option, say
+from nnexafs.cli.common import config_option, out_option
+from nnexafs.config import load, potential_files, state_points
+from nnexafs.files import write_dataset
+from nnexafs.jobs.record import job
+from nnexafs.structures.dynamics.simulation import simulate
 
 
 @click.command()
@@ -14,33 +18,25 @@ from nnexafs.cli.common import config_option, out_option, say
 @out_option("Trajectory file to write (NetCDF).")
 def md(configs: tuple[Path, ...], state_point: str, out: Path) -> None:
     """Run the molecular dynamics of one state point with LAMMPS."""
-    from nnexafs.config import load, seeds, state_points
-    from nnexafs.files import write_dataset
-    from nnexafs.jobs import settings as jobs_settings
-    from nnexafs.jobs.record import recorded, restart_folder
-    from nnexafs.jobs.restart import remove
-    from nnexafs.structures.dynamics.simulation import simulate
-
-    settings = load(*configs)
-    point = state_points.find(settings, state_point)
-    grid = settings.grid(point.phase, point.series)
-    with recorded(
-        out, stage="md", inputs=[], settings=jobs_settings.dynamics(settings, point), config=settings
-    ) as record:
+    config = load(*configs)
+    point = state_points.find(config, state_point)
+    grid = config.grid(point.phase, point.series)
+    potential = config.potentials[grid.potential]
+    with job("md", out, inputs=potential_files.files_of(potential), config=config, point=point) as record:
+        restart = record.restart_folder(point.id)
         trajectory = simulate(
             point,
             grid=grid,
             potential_name=grid.potential,
-            potential=settings.potentials[grid.potential],
-            dynamics=settings.dynamics,
-            element=settings.element,
-            seed=seeds.dynamics_seed(settings, point),
-            report=say,
-            restart=restart_folder(out),
+            potential=potential,
+            dynamics=config.dynamics,
+            element=config.element,
+            seed=record.seed,
+            restart=restart,
         )
         record.describe(
-            **{name: trajectory.attrs[name] for name in ("lammps_version", "seed", "phase_end")},
+            **{name: trajectory.attrs[name] for name in ("lammps_version", "phase_end")},
             potential={grid.potential: json.loads(trajectory.attrs["potential"])},
         )
         write_dataset(out, trajectory)
-        remove(restart_folder(out))
+        restart.remove()

@@ -1,7 +1,7 @@
 """The whole campaign, and what its sections must agree on."""
 
 from math import prod
-from typing import Annotated, Literal
+from typing import Annotated, Literal, NamedTuple
 
 from pydantic import Field, ValidationError, field_validator, model_validator
 
@@ -31,6 +31,19 @@ from nnexafs.config.structures import (
 # A series' name begins the ids of its runs, up to the first minus.
 SeriesName = Annotated[str, Field(pattern=r"^[A-Za-z0-9][A-Za-z0-9_]{0,79}$")]
 MOST_STATE_POINTS = 100_000
+
+
+class GridAt(NamedTuple):
+    """A grid of state points with its phase and the held-out series that it belongs to (None: the campaign)."""
+
+    phase: PhaseName
+    series: str | None
+    grid: Grid
+
+    @property
+    def place(self) -> str:
+        """Where it stands in the config: `phases.fcc`, `series.heating.phases.bcc`."""
+        return f"series.{self.series}.phases.{self.phase}" if self.series else f"phases.{self.phase}"
 
 
 class CampaignConfig(Model):
@@ -89,14 +102,14 @@ class CampaignConfig(Model):
         _check_studies(self)
         return self
 
-    def grids(self) -> dict[str, Grid]:
-        """Every grid of state points, by its place in the config: `phases.fcc`, `series.heating.phases.bcc`."""
-        grids = {f"phases.{phase}": grid for phase, grid in self.phases.present().items()}
-        for name, series in self.series.items():
-            grids |= {
-                f"series.{name}.phases.{phase}": grid for phase, grid in series.phases.present().items()
-            }
-        return grids
+    def grids(self) -> list[GridAt]:
+        """Every grid of state points: the campaign's, then those of its series."""
+        owners = {None: self.phases} | {name: series.phases for name, series in self.series.items()}
+        return [
+            GridAt(phase, series, grid)
+            for series, phases in owners.items()
+            for phase, grid in phases.present().items()
+        ]
 
     def grid(self, phase: PhaseName, series: str | None = None) -> Grid:
         """The grid of a phase of the campaign, or of one of its series."""
@@ -118,17 +131,17 @@ class CampaignConfig(Model):
 def _check_potentials(config: CampaignConfig) -> None:
     if not config.phases.present():
         raise ValueError("phases: every phase is null; give at least one")
-    for place, grid in config.grids().items():
-        if grid.potential not in config.potentials:
+    for where in config.grids():
+        if where.grid.potential not in config.potentials:
             known = ", ".join(config.potentials)
-            raise ValueError(f"{place}.potential: '{grid.potential}' is not one of: {known}")
+            raise ValueError(f"{where.place}.potential: '{where.grid.potential}' is not one of: {known}")
 
 
 def _check_size(config: CampaignConfig) -> None:
     """A slip in a count must not fill the memory with state points."""
     runs = sum(
-        prod((len(grid.temperatures_kelvin), len(grid.lattice_scales), grid.replicas))
-        for grid in config.grids().values()
+        prod((len(where.grid.temperatures_kelvin), len(where.grid.lattice_scales), where.grid.replicas))
+        for where in config.grids()
     )
     if runs > MOST_STATE_POINTS:
         raise ValueError(f"phases and series: {runs:,} runs; expected at most {MOST_STATE_POINTS:,}")

@@ -17,9 +17,9 @@ def dynamics_seed(config: CampaignConfig, point: StatePoint) -> int:
     return seed_of(config.seed, "md", point.id)
 
 
-def exafs_seed(config: CampaignConfig, state_point_id: str) -> int:
-    """Seed of the choice of absorbers."""
-    return seed_of(config.seed, "exafs", state_point_id)
+def exafs_seed(config: CampaignConfig, state_point: str) -> int:
+    """Seed of the choice of absorbers; `state_point` is the id."""
+    return seed_of(config.seed, "exafs", state_point)
 
 
 def dataset_seed(config: CampaignConfig) -> int:

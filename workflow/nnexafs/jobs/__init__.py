@@ -2,7 +2,7 @@
 
 Takes    settings, code and inputs of a job
 Gives    <result>.record.json, <result>.restart/
-Entry    jobs.record.recorded
+Entry    jobs.stages.STAGES, jobs.record.job
 Rules    used by every rule
 Results  beside every result
 """

@@ -1,7 +1,7 @@
 """What made a result: versions, git commit, and a hash of the code that a stage stands on.
 
 Snakemake reruns a job when its parameters change but does not see edits in an imported library. Each rule
-therefore carries `code_hash(module)`: comments, docstrings and formatting leave it alone, a changed
+therefore carries a `code_hash`: comments, docstrings and formatting leave it alone, a changed
 statement in that module or in any nnexafs module it imports does not.
 """
 
@@ -17,26 +17,6 @@ PACKAGE = Path(__file__).parents[1]
 # Left out of the hash: what they provide reaches a stage as a rule parameter, so editing them need not rerun the
 # campaign.
 TRANSPARENT = {"", "config", "errors", "files", "jobs", "text"}
-# The modules that each stage calls; with what they import they are the code that a result stands on.
-STAGES = {
-    "md": ("structures.dynamics.simulation",),
-    "freeze": ("exafs.feff.reference", "structures.cells"),
-    "tables": ("exafs.nbody.tables", "exafs.nbody.tables_file"),
-    "snapshots": ("exafs.snapshots",),
-    "dataset": ("dataset.file",),
-    "track": (),
-    "train": ("learning.training",),
-    "study": ("learning.studies",),
-    "ensemble": ("learning.ensemble_folder",),
-    "evaluate": ("learning.evaluation", "learning.ensemble"),
-    "series": ("learning.held_out", "learning.ensemble", "inversion.cumulant_fit"),
-    "spectrum": ("measured.chi",),
-    "fit": ("inversion.shell_fit",),
-    "predict": ("inversion.invert", "learning.ensemble"),
-    "report": ("report.build",),
-    "verify": ("campaign.verification.campaign",),
-    "trajectory-exafs": ("exafs.trajectory",),
-}
 
 
 def module_file(name: str) -> Path | None:
@@ -117,11 +97,6 @@ def code_hash(*names: str) -> str:
     for module in modules:
         digest.update(f"{module}:{dumped(parsed(module_file(module)))}".encode())
     return digest.hexdigest()[:16]
-
-
-def stage_code(stage: str) -> str:
-    """Hash of the code that a stage's results stand on."""
-    return code_hash(*STAGES[stage])
 
 
 def git_commit(folder: Path = PACKAGE) -> str:

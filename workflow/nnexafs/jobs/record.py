@@ -5,7 +5,6 @@ whose job was killed stays `running`; the next attempt finds it and keeps count.
 """
 
 import hashlib
-import json
 import os
 import platform
 import time
@@ -20,6 +19,8 @@ from nnexafs.config import CampaignConfig, canonical
 from nnexafs.errors import UserError
 from nnexafs.files import read_json, sha256, write_json
 from nnexafs.jobs import code, incidents, orphans
+from nnexafs.jobs.restart import RestartFolder, key_of
+from nnexafs.jobs.stages import STAGES, code_of, identity_of, settings_of
 
 SUFFIX = ".record.json"
 RESTART = ".restart"
@@ -73,11 +74,19 @@ def relative(file: Path, folder: Path) -> str:
     return Path(os.path.relpath(file, folder)).as_posix()
 
 
-def checked_sha256(path: Path) -> str:
-    """Hash of an input. One that is not what its record says is set aside (`.damaged`) with a UserError.
+def checked(*inputs: Path) -> dict[Path, str]:
+    """The files of a job's inputs (files and folders) with their sha256; UserError for one that is missing.
 
-    Whoever runs the campaign again then finds it missing and makes it anew.
+    One that is not what its record says is set aside (`.damaged`) with a UserError: whoever runs the campaign again
+    then finds it missing and makes it anew.
     """
+    for path in map(Path, inputs):
+        if not path.exists():
+            raise UserError(f"{path}: no such {'file' if path.suffix else 'file or folder'}")
+    return {file: _checked_sha256(file) for file in files_of(inputs)}
+
+
+def _checked_sha256(path: Path) -> str:
     found, (known, checksum) = sha256(path), known_checksum(path)
     if known is None or checksum == found:
         return found
@@ -95,10 +104,7 @@ def set_aside(path: Path) -> None:
 
 
 def files_of(results: Iterable[Path]) -> list[Path]:
-    """The files of results, those of folders included, but no records and nothing set aside.
-
-    One that is missing is left to whoever reads it.
-    """
+    """The files of results, those of folders included, but no records and nothing set aside."""
     found: list[Path] = []
     for result in map(Path, results):
         found += sorted(filter(Path.is_file, result.rglob("*"))) if result.is_dir() else [result]
@@ -120,11 +126,24 @@ class Record:
 
     def describe(self, **details: object) -> None:
         """Add versions, seeds, checksums of potentials and the like."""
-        self.content.setdefault("details", {}).update(details)
+        self.content["details"].update(details)
 
-    def depends_on(self, settings: str) -> None:
-        """The leaf of the config that the job depends on (`leaves`), where its inputs had to be read first."""
-        self.content["settings"] = json.loads(settings)
+    @property
+    def seed(self) -> int:
+        """The job's seed, where its stage has one."""
+        return self.content["details"]["seed"]
+
+    def restart_folder(self, name: str) -> RestartFolder:
+        """Where the job keeps its restart files; those of a job of another identity or other packages are not used.
+
+        `name` is what the log calls the work.
+        """
+        content = self.content
+        identity = identity_of(
+            content["stage"], settings=content["settings"], inputs=content["inputs"].values()
+        )
+        folder = restart_folder(self.path.with_name(content["result"]))
+        return RestartFolder(folder, key=key_of(job=identity, versions=content["versions"]), name=name)
 
     def write(self, status: str, ended: str | None = None, lines: Iterable[str] = ()) -> None:
         """Write it with the state of the present attempt."""
@@ -137,24 +156,24 @@ class Record:
 
 
 @contextmanager
-def recorded(
+def job(
+    stage: str,
     out: Path,
     *,
-    stage: str,
-    inputs: Iterable[Path],
-    settings: str | None = None,
+    inputs: Iterable[Path] = (),
     config: CampaignConfig | None = None,
+    settings: dict | None = None,
+    **which: object,
 ) -> Iterator[Record]:
     """Keep the record of the job that writes `out` (a file or folder) in the block.
 
-    `inputs` are files and folders; each is checked against the record of the job that made it (see
-    `checked_sha256`). `settings` is the leaf of the config that the job depends on (`leaves`). A mistake of the user
-    (UserError) leaves no trace; any other end before the result is there is kept as a lost attempt.
+    `inputs` are files and folders, see `checked`; read them before the block: what the block raises, a mistake of the
+    user (UserError) too, is kept as a lost attempt. Settings and seed are those of the stage in `config` for the job
+    that `which` tells from the stage's others (see `stages`); jobs without a config give their `settings`.
     """
-    path = path_of(out)
-    checksums = {relative(file, path.parent): checked_sha256(file) for file in files_of(inputs)}
-    before, is_new_folder = path.read_bytes() if path.is_file() else None, not path.parent.exists()
-    record = Record(path, _content(out, stage, checksums, settings, config) | {"attempts": _attempts(path)})
+    path, checksums = path_of(out), inputs if isinstance(inputs, dict) else checked(*inputs)
+    record = Record(path, _content(stage, out, config, settings, which))
+    record.content["inputs"] = {relative(file, path.parent): known for file, known in checksums.items()}
     with incidents.collected() as lines:
         orphans.stop(record.content["attempts"][:-1])
         record.write(RUNNING)
@@ -164,12 +183,6 @@ def recorded(
             record.content["files"] = {name: sha256(file) for name, file in made.items()}
             record.content["sizes"] = {name: file.stat().st_size for name, file in made.items()}
             record.write(DONE, "done", lines)
-        except UserError:
-            _restore(path, before)
-            if is_new_folder:
-                with suppress(OSError):
-                    path.parent.rmdir()
-            raise
         except BaseException as error:
             # The disk may be full, which is the first error then.
             with suppress(OSError):
@@ -178,24 +191,27 @@ def recorded(
 
 
 def _content(
-    out: Path, stage: str, checksums: dict[str, str], settings: str | None, config: CampaignConfig | None
+    stage: str, out: Path, config: CampaignConfig | None, settings: dict | None, which: dict[str, object]
 ) -> dict:
+    seed_of = STAGES[stage].seed if config else None
     return {
         "stage": stage,
         "result": Path(out).name,
         "status": RUNNING,
         "campaign": config and config.campaign,
         "config_sha256": config and hashlib.sha256(canonical(config).encode()).hexdigest(),
-        "settings": json.loads(settings) if settings else None,
+        "settings": settings_of(stage, config, **which) if config else settings,
         "code": {
             "nnexafs": __version__,
             "git_commit": code.git_commit(),
-            "hash": code.stage_code(stage),
+            "hash": code_of(stage),
         },
         "versions": code.versions(),
-        "inputs": checksums,
+        "inputs": {},
         "files": {},
         "sizes": {},
+        "attempts": _attempts(path_of(out)),
+        "details": {"seed": seed_of(config, **which)} if seed_of else {},
     }
 
 
@@ -209,13 +225,6 @@ def _attempts(path: Path) -> list[dict]:
     job = {"slurm_job": os.environ["SLURM_JOB_ID"]} if "SLURM_JOB_ID" in os.environ else {}
     started = datetime.now(UTC).isoformat(timespec="seconds")
     return [*lost, {"started": started, "host": platform.node(), **job, **orphans.identity()}]
-
-
-def _restore(path: Path, before: bytes | None) -> None:
-    if before is None:
-        path.unlink(missing_ok=True)
-    else:
-        path.write_bytes(before)
 
 
 def _reason(error: BaseException) -> str:

@@ -47,6 +47,10 @@ class RestartFolder:
         remove(self.folder)
         incident(f"{self.name}: restart files not used, started from zero: {' '.join(reason.split())}")
 
+    def remove(self) -> None:
+        """Remove the files, when the result is written."""
+        remove(self.folder)
+
     def keep(self, position: dict, *, new: dict[str, Writer], still: Iterable[str] = ()) -> bool:
         """Write the files `new` (all named restart...); they and those of before in `still` are then the last ones.
 

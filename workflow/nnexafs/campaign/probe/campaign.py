@@ -66,7 +66,8 @@ def _md(config: CampaignConfig, measured: Measured) -> Stage:
     """Every run by its own number of atoms and steps."""
     seconds = []
     for point in of_all(config).values():
-        answer, grid = measured.dynamics[cell_of(config, _place(point))], config.grids()[_place(point)]
+        answer = measured.dynamics[cell_of(config, _place(point))]
+        grid = config.grid(point.phase, point.series)
         per_step = answer["seconds_per_step"] * atoms_in(config, point) / answer["atoms"]
         seconds.append(answer["seconds_per_job"] + steps_of(config.dynamics, grid) * per_step)
     return _stage(config, "md", seconds, max(one["peak_bytes"] for one in measured.dynamics.values()))

@@ -61,7 +61,7 @@ def md(config: CampaignConfig, *, place: str, out: str) -> dict:
     Two runs of different length, of which the shorter is done twice: the first one also loads LAMMPS. The longer one's
     trajectory goes to `out`.
     """
-    phase, whole = place.rpartition(".")[2], config.grids()[place]
+    phase, _, whole = next(where for where in config.grids() if where.place == place)
     cell = smaller(phase, whole)
     scales = sorted(whole.lattice_scales)
     point = StatePoint(phase, max(whole.temperatures_kelvin), scales[len(scales) // 2], 0)

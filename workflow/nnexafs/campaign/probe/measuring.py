@@ -94,16 +94,16 @@ def at_once(measured: Callable[[Asked], dict], asked: Iterable[Asked]) -> list[d
 
 def cell_of(config: CampaignConfig, place: str) -> Cell:
     """The cell that stands for the grid at a place of the config (`phases.fcc`)."""
-    phase, grid = place.rpartition(".")[2], config.grids()[place]
+    phase, _, grid = next(where for where in config.grids() if where.place == place)
     return grid.potential, phase, atoms_of(phase, smaller(phase, grid))
 
 
 def cells(config: CampaignConfig) -> dict[Cell, str]:
     """Every different cell, with the place of its hottest grid."""
     places: dict[Cell, list[str]] = defaultdict(list)
-    for place in config.grids():
-        places[cell_of(config, place)].append(place)
-    hottest = {place: max(grid.temperatures_kelvin) for place, grid in config.grids().items()}
+    for where in config.grids():
+        places[cell_of(config, where.place)].append(where.place)
+    hottest = {where.place: max(where.grid.temperatures_kelvin) for where in config.grids()}
     return {cell: max(same, key=hottest.__getitem__) for cell, same in places.items()}
 
 

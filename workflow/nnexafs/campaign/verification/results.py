@@ -1,47 +1,46 @@
 """Completeness: which results a campaign must have, whether they are there, unchanged, and made from each other."""
 
-import json
 from pathlib import Path
 
 from nnexafs.campaign.verification.findings import Findings
 from nnexafs.config import CampaignConfig
 from nnexafs.config.state_points import of_all
-from nnexafs.jobs import record, settings
+from nnexafs.jobs import record
+from nnexafs.jobs.stages import settings_of
 
 
-def expected(config: CampaignConfig, folder: Path) -> dict[Path, tuple[str, str | None]]:
-    """Every result of a finished campaign (file or folder): its stage, and the leaf of the config it depends on."""
-    folder = Path(folder)
-    results: dict[Path, tuple[str, str | None]] = {
-        folder / "scattering": ("freeze", settings.scattering(config)),
-        folder / "dataset" / "dataset.nc": ("dataset", settings.dataset(config)),
-        folder / "training" / "run.json": ("track", None),
-        folder / "ensemble": ("ensemble", None),
-        folder / "evaluation": ("evaluate", None),
-        folder / "report.html": ("report", settings.report(config)),
+def expected(config: CampaignConfig, folder: Path) -> dict[Path, tuple[str, dict]]:
+    """Every result of a finished campaign (file or folder): its stage, and which job of it (see `jobs.stages`)."""
+    results: dict[str, tuple[str, dict]] = {
+        "scattering": ("freeze", {}),
+        "dataset/dataset.nc": ("dataset", {}),
+        "training/run.json": ("track", {}),
+        "ensemble": ("ensemble", {}),
+        "evaluation": ("evaluate", {}),
+        "report.html": ("report", {}),
     }
     if config.exafs.engine == "nbody":
-        results[folder / "scattering" / "tables.nc"] = ("tables", settings.tables(config))
+        results["scattering/tables.nc"] = ("tables", {})
     for name, point in of_all(config).items():
-        results[folder / "md" / name / "trajectory.nc"] = ("md", settings.dynamics(config, point))
-        results[folder / "exafs" / name / "spectra.nc"] = ("snapshots", settings.exafs(config, name))
+        results[f"md/{name}/trajectory.nc"] = ("md", {"point": point})
+        results[f"exafs/{name}/spectra.nc"] = ("snapshots", {"state_point": name})
     for fold in range(config.dataset.folds):
-        results[folder / "training" / f"fold{fold}"] = ("train", settings.training(config, fold))
+        results[f"training/fold{fold}"] = ("train", {"fold": fold})
     for name in config.measurements:
-        results[folder / "spectra" / name / "chi.nc"] = ("spectrum", settings.measurement(config, name))
-        results[folder / "spectra" / name / "fit.json"] = ("fit", None)
-        results[folder / "inversion" / name] = ("predict", None)
+        results[f"spectra/{name}/chi.nc"] = ("spectrum", {"measurement": name})
+        results[f"spectra/{name}/fit.json"] = ("fit", {"measurement": name})
+        results[f"inversion/{name}"] = ("predict", {"measurement": name})
     for name in config.series:
-        results[folder / "series" / name] = ("series", settings.series(config, name))
+        results[f"series/{name}"] = ("series", {"series": name})
     for name in config.studies:
-        results[folder / "studies" / name / "metrics.json"] = ("study", settings.study(config, name))
-    return results
+        results[f"studies/{name}/metrics.json"] = ("study", {"study": name})
+    return {Path(folder, result): job for result, job in results.items()}
 
 
 def check_results(config: CampaignConfig, folder: Path, findings: Findings) -> None:
     """Every expected result has a finished record, its checksums, the config's settings, and today's inputs."""
     records: dict[Path, dict] = {}
-    for result, (stage, leaf) in expected(config, folder).items():
+    for result, (stage, which) in expected(config, folder).items():
         path = record.path_of(result)
         if not findings.expect(
             path.is_file(), f"{result}: missing ({stage} was not run, or its record is gone)"
@@ -51,8 +50,8 @@ def check_results(config: CampaignConfig, folder: Path, findings: Findings) -> N
         findings.count("results")
         done = content["status"] == record.DONE
         findings.expect(done, f"{result}: its job ({stage}) is {content['status']}, not done")
-        settings_fit = leaf is None or content["settings"] == json.loads(leaf)
-        findings.expect(settings_fit, f"{result}: made with other settings than config.yaml has")
+        same = content["settings"] == settings_of(stage, config, **which)
+        findings.expect(same, f"{result}: made with other settings than config.yaml has")
         findings.expect(content["files"] or not done, f"{result}: {stage} wrote no file")
         _check_checksums(path, content, findings)
     _check_inputs(records, findings)
@@ -72,7 +71,7 @@ def _check_checksums(path: Path, content: dict, findings: Findings) -> None:
 
 
 def _check_inputs(records: dict[Path, dict], findings: Findings) -> None:
-    """What a result was made from is what lies there."""
+    """What a result was made from is what is there: other results, measured files, files of potentials."""
     made = {
         (path.parent / name).resolve(): checksum
         for path, content in records.items()
@@ -80,8 +79,10 @@ def _check_inputs(records: dict[Path, dict], findings: Findings) -> None:
     }
     for path, content in records.items():
         for name, checksum in content["inputs"].items():
-            present = made.get((path.parent / name).resolve(), checksum)
+            file = (path.parent / name).resolve()
+            if file not in made and file.is_file():
+                made[file] = record.sha256(file)
             findings.expect(
-                present == checksum,
+                made.get(file, checksum) == checksum,
                 f"{path.parent / content['result']}: made from another {name} than the one that is there",
             )

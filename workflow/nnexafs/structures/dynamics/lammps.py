@@ -30,7 +30,7 @@ def load_mpi() -> None:
         ) from error
 
 
-class Engine:
+class Lammps:
     """A LAMMPS instance that holds the atoms of one periodic orthogonal cell (metal units).
 
     `name` (the state point) opens every error message.
@@ -116,10 +116,10 @@ class Engine:
 
 
 @contextmanager
-def engine(atoms: Atoms, *, name: str) -> Iterator[Engine]:
-    """An Engine whose log lies in a temporary folder and which is closed at the end."""
+def engine(atoms: Atoms, *, name: str) -> Iterator[Lammps]:
+    """A Lammps whose log lies in a temporary folder and which is closed at the end."""
     with tempfile.TemporaryDirectory(prefix="nnexafs-md-") as folder:
-        lammps = Engine(atoms, name=name, folder=Path(folder))
+        lammps = Lammps(atoms, name=name, folder=Path(folder))
         try:
             yield lammps
         finally:

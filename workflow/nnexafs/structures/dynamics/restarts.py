@@ -1,22 +1,21 @@
 """The restart files of a run: LAMMPS' own, and the samples that were collected before it."""
 
 import shutil
-from pathlib import Path
 
 from nnexafs.jobs.restart import RestartFolder
-from nnexafs.structures.dynamics.lammps import Engine
+from nnexafs.structures.dynamics.lammps import Lammps
 from nnexafs.structures.dynamics.samples import Samples
 
 
 class Restarts:
     """Keeps a run's restart files in a folder and resumes from them; without a folder it does nothing."""
 
-    def __init__(self, folder: Path | None, *, key: str, name: str) -> None:
-        self.folder = RestartFolder(folder, key=key, name=name) if folder else None
+    def __init__(self, folder: RestartFolder | None) -> None:
+        self.folder = folder
         self._sample_files: list[str] = []
         self._saved = 0
 
-    def keep(self, lammps: Engine, samples: Samples) -> None:
+    def keep(self, lammps: Lammps, samples: Samples) -> None:
         """Keep the restart file that LAMMPS has just written, and the samples taken since the last one."""
         if self.folder is None:
             return
@@ -29,7 +28,7 @@ class Restarts:
         if self.folder.keep(position, new=new, still=self._sample_files):
             self._sample_files, self._saved = files, len(samples)
 
-    def resume(self, lammps: Engine, samples: Samples) -> bool:
+    def resume(self, lammps: Lammps, samples: Samples) -> bool:
         """Give LAMMPS and `samples` what the folder holds; False where it holds nothing of use."""
         position = self.folder.load() if self.folder else None
         if position is None:

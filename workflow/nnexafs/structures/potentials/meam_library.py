@@ -7,8 +7,8 @@ from pathlib import Path
 from ase.data import atomic_numbers
 
 from nnexafs.config import MeamPotential
+from nnexafs.config.potential_files import resolve
 from nnexafs.errors import UserError
-from nnexafs.structures.potentials.lammps_files import resolve
 
 # name, lattice, z, ielement, atwt / alpha, b0..b3, alat, esub, asub / t0..t3, rozero, ibar
 WORDS_PER_ENTRY = 19

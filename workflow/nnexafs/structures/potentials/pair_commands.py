@@ -5,12 +5,12 @@ from pathlib import Path
 from ase.data import atomic_masses, atomic_numbers
 
 from nnexafs.config import (
-    EamPotential,
     FinnisSinclairPotential,
     MeamPotential,
     Potential,
     SuttonChenPotential,
 )
+from nnexafs.config.potential_files import files_of
 from nnexafs.files import sha256
 from nnexafs.structures.potentials import finnis_sinclair, lammps_files, meam_library, sutton_chen
 
@@ -28,7 +28,7 @@ def pair_commands(potential: Potential, *, element: str, folder: Path) -> list[s
 
 def provenance(potential: Potential, *, element: str, folder: Path) -> dict:
     """The potential's settings and the sha256 of every file behind it, fit for JSON."""
-    paths = _source_files(potential, element, Path(folder))
+    paths = files_of(potential) or [_table(potential, element, Path(folder))]
     hashes = {path.name: sha256(path) for path in paths}
     return {**potential.model_dump(mode="json"), "element": element, "sha256": hashes}
 
@@ -43,14 +43,6 @@ def _pair_commands(potential: Potential, element: str, folder: Path) -> list[str
     columns = "1 1" if potential.style == "eam" else "* *"
     name = "" if potential.style == "eam" else f" {element}"
     return [f"pair_style {potential.style}", f'pair_coeff {columns} "{path}"{name}']
-
-
-def _source_files(potential: Potential, element: str, folder: Path) -> list[Path]:
-    if isinstance(potential, MeamPotential):
-        return [lammps_files.resolve(name) for name in (potential.library, potential.parameters) if name]
-    if isinstance(potential, EamPotential):
-        return [lammps_files.eam_file(potential, element=element)]
-    return [_table(potential, element, folder)]
 
 
 def _table(potential: SuttonChenPotential | FinnisSinclairPotential, element: str, folder: Path) -> Path:

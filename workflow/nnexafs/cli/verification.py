@@ -1,0 +1,60 @@
+"""Command of the package campaign.verification: verify."""
+
+from pathlib import Path
+
+import click
+
+from nnexafs.campaign.verification.campaign import set_damaged_aside
+from nnexafs.campaign.verification.campaign import verify as verified
+from nnexafs.campaign.verification.same import differences
+from nnexafs.cli.common import LOGGER, Folder, InFile
+from nnexafs.errors import UserError
+from nnexafs.files import write_json
+
+
+@click.command()
+@click.argument("folders", metavar="FOLDER...", type=click.Path(path_type=Path), nargs=-1, required=True)
+@click.option("--same-as", "other", type=Folder, help="Also compare the results with those of this campaign.")
+@click.option(
+    "--set-aside", is_flag=True, help="Rename damaged files, so that the next run makes them again."
+)
+@click.option("--out", type=InFile, help="Write what was checked and found to this file (JSON).")
+@click.pass_context
+def verify(
+    context: click.Context, folders: tuple[Path, ...], other: Path | None, set_aside: bool, out: Path | None
+) -> None:
+    """Check campaigns: completeness, checksums, physics.
+
+    FOLDER is results/<campaign>; of several (results/*) those that are not of a campaign are skipped. Ends with
+    status 1 where anything is wrong; FOLDER/verified.json is removed then. Nothing else is changed without --set-aside.
+    """
+    if len(folders) > 1 and (other or out):
+        raise click.UsageError("--same-as and --out go with one FOLDER")
+    campaigns = folders if len(folders) == 1 else [folder for folder in folders if _is_campaign(folder)]
+    if not campaigns:
+        raise UserError("none of these is the folder of a campaign, such as results/nickel")
+    sound = [_verified(folder, other, set_aside, out) for folder in campaigns]
+    context.exit(0 if all(sound) else 1)
+
+
+def _is_campaign(folder: Path) -> bool:
+    found = (folder / "config.yaml").is_file()
+    if not found:
+        LOGGER.info(f"{folder}: skipped, no config.yaml: not the folder of a campaign")
+    return found
+
+
+def _verified(folder: Path, other: Path | None, set_aside: bool, out: Path | None) -> bool:
+    LOGGER.info(f"verifying {folder}")
+    found = verified(folder, report=LOGGER.info)
+    if other is not None:
+        found.differences = differences(folder, other)
+    if set_aside:
+        set_damaged_aside(found, report=LOGGER.info)
+    for line in found.lines():
+        click.echo(line) if found.sound else LOGGER.error(line)
+    if found.problems:
+        (folder / "verified.json").unlink(missing_ok=True)
+    if found.sound and out is not None:
+        write_json(out, found.as_dict())
+    return found.sound

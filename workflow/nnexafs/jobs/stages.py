@@ -1,0 +1,195 @@
+"""What each stage depends on, stated once: for the workflow's rules, the jobs' records and the verification.
+
+Snakemake reruns a job when its settings or its code change. A new temperature in the grid therefore adds runs and
+redoes none, and another learning rate leaves every trajectory alone.
+"""
+
+import hashlib
+import json
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass
+
+from nnexafs.config import CampaignConfig, Crystal, Grid, seeds
+from nnexafs.config.base import Model
+from nnexafs.config.state_points import StatePoint
+from nnexafs.jobs.code import code_hash
+
+GRID_AXES = {"temperatures_kelvin", "lattice_scales", "replicas"}
+SIZE = {"lattice_angstrom", "lattice_by_kelvin", "density_per_cubic_angstrom", "density_by_kelvin"}
+
+
+@dataclass(frozen=True)
+class Stage:
+    """The modules that a stage calls, the part of the config it depends on beside its inputs, and its seed.
+
+    `settings` and `seed` are functions of the config and of what tells the stage's jobs apart: `point` (md), the id
+    `state_point` (snapshots), `fold`, `study`, `series` or `measurement`.
+    """
+
+    code: tuple[str, ...]
+    settings: Callable[..., dict] = lambda config: {}
+    seed: Callable[..., int] | None = None
+
+
+def settings_of(stage: str, config: CampaignConfig, **which: object) -> dict:
+    """The part of the config that a job depends on, its seed included, as plain JSON values."""
+    known = STAGES[stage]
+    values = known.settings(config, **which)
+    if known.seed is not None:
+        values = values | {"seed": known.seed(config, **which)}
+    plain = {
+        name: value.model_dump(mode="json") if isinstance(value, Model) else value
+        for name, value in values.items()
+    }
+    return json.loads(json.dumps(plain))
+
+
+def text_of(values: dict) -> str:
+    """One string for one meaning: sorted JSON."""
+    return json.dumps(values, sort_keys=True)
+
+
+def code_of(stage: str) -> str:
+    """Hash of the code that a stage's results stand on."""
+    return code_hash(*STAGES[stage].code)
+
+
+def identity_of(stage: str, *, settings: dict | None, inputs: Iterable[str] = ()) -> str:
+    """Hash of all that a job's result depends on: its settings, the stage's code, the checksums of its inputs."""
+    whole = {"stage": stage, "settings": settings, "code": code_of(stage), "inputs": sorted(inputs)}
+    return hashlib.sha256(text_of(whole).encode()).hexdigest()
+
+
+def size_of(grid: Grid, temperature_kelvin: float) -> dict[str, float]:
+    """Lattice constant of a crystal, or density of a liquid, at that temperature and scale 1."""
+    if isinstance(grid, Crystal):
+        return {"lattice_angstrom": grid.lattice_at(temperature_kelvin)}
+    return {"density_per_cubic_angstrom": grid.density_at(temperature_kelvin)}
+
+
+def _md(config: CampaignConfig, point: StatePoint) -> dict:
+    grid = config.grid(point.phase, point.series)
+    structure = grid.model_dump(mode="json", exclude=GRID_AXES | SIZE)
+    return {
+        "state_point": point.id,
+        "structure": structure | size_of(grid, point.temperature_kelvin),
+        "potential": config.potentials[grid.potential],
+        "dynamics": config.dynamics,
+        "element": config.element,
+    }
+
+
+def _freeze(config: CampaignConfig) -> dict:
+    crystals = [grid for name, grid in config.phases.present().items() if name != "liquid"]
+    reference = (crystals or list(config.phases.present().values()))[0]
+    return {
+        "element": config.element,
+        "edge": config.edge,
+        "feff": config.exafs.feff,
+        "reference": reference.model_dump(mode="json", exclude=GRID_AXES | {"lattice_by_kelvin"}),
+    }
+
+
+def _tables(config: CampaignConfig) -> dict:
+    return {"feff": config.exafs.feff, "closest_angstrom": config.exafs.closest_angstrom}
+
+
+def _snapshots(config: CampaignConfig, state_point: str) -> dict:
+    """Without `processes`, which only changes how fast the spectra come."""
+    exafs = config.exafs.model_dump(mode="json", exclude={"processes", "closest_angstrom"})
+    return {"exafs": exafs, "distributions": config.distributions}
+
+
+def _dataset(config: CampaignConfig) -> dict:
+    return {"dataset": config.dataset, "campaign": config.campaign}
+
+
+def _train(config: CampaignConfig, fold: int | str) -> dict:
+    return {
+        "representation": config.representation,
+        "augmentation": config.augmentation,
+        "network": config.network,
+        "training": config.training.model_dump(mode="json", exclude={"threads", "accelerator"}),
+    }
+
+
+def _study(config: CampaignConfig, study: str) -> dict:
+    chosen = config.studies[study]
+    representation, augmentation, network, training = config.studied(chosen)
+    return {
+        "representation": representation,
+        "augmentation": augmentation,
+        "network": network,
+        "training": training.model_dump(mode="json", exclude={"threads", "accelerator"}),
+        "validated_with": config.augmentation,
+        "leave_out": chosen.leave_out,
+        "folds": chosen.folds,
+    }
+
+
+def _series(config: CampaignConfig, series: str) -> dict:
+    chosen = config.series[series]
+    return {
+        "mixtures": chosen.mixtures,
+        "cumulant_fit": chosen.cumulant_fit,
+        "representation": config.representation,
+    }
+
+
+def _spectrum(config: CampaignConfig, measurement: str) -> dict:
+    chosen = config.measurements[measurement]
+    left_out = {"compare_with", "known", "fit_shells", "distance_scale"}
+    return {
+        "measurement": chosen.model_dump(mode="json", exclude=left_out),
+        "element": chosen.element or config.element,
+        "edge": config.edge,
+        "k_max": config.exafs.feff.k_max_per_angstrom,
+    }
+
+
+def _fit(config: CampaignConfig, measurement: str | None) -> dict:
+    """Without a measurement: one shell of the campaign's element."""
+    chosen = config.measurements[measurement] if measurement else None
+    return {
+        "representation": config.representation,
+        "shells": chosen.fit_shells if chosen else 1,
+        "element": chosen.element if chosen else None,
+        "edge": config.edge,
+    }
+
+
+def _predict(config: CampaignConfig, measurement: str) -> dict:
+    return {"distance_scale": config.measurements[measurement].distance_scale}
+
+
+def _report(config: CampaignConfig) -> dict:
+    """What the report says of the campaign's files."""
+    return config.model_dump(mode="json", include={"measurements", "report", "series", "studies"})
+
+
+STAGES = {
+    "md": Stage(("structures.dynamics.simulation",), _md, seeds.dynamics_seed),
+    "freeze": Stage(("exafs.feff.reference", "structures.cells"), _freeze),
+    "tables": Stage(("exafs.nbody.tables", "exafs.nbody.tables_file"), _tables),
+    "snapshots": Stage(("exafs.snapshots",), _snapshots, seeds.exafs_seed),
+    "dataset": Stage(("dataset.file",), _dataset, seeds.dataset_seed),
+    "track": Stage(
+        (),  # a new run of MLflow would be the input of every training
+        lambda config: {"tracking": config.tracking, "training": settings_of("train", config, fold="all")},
+    ),
+    "train": Stage(("learning.training",), _train, seeds.training_seed),
+    "study": Stage(("learning.studies",), _study, lambda config, study: seeds.training_seed(config, "all")),
+    "ensemble": Stage(("learning.ensemble_folder",)),
+    "evaluate": Stage(
+        ("learning.evaluation", "learning.ensemble"),
+        lambda config: {"augmentation": config.augmentation},
+        lambda config: seeds.training_seed(config, "evaluation"),
+    ),
+    "series": Stage(("learning.held_out", "learning.ensemble", "inversion.cumulant_fit"), _series),
+    "spectrum": Stage(("measured.chi",), _spectrum),
+    "fit": Stage(("inversion.shell_fit",), _fit),
+    "predict": Stage(("inversion.invert", "learning.ensemble"), _predict),
+    "report": Stage(("report.build",), _report),
+    "verify": Stage(("campaign.verification.campaign",), _report),
+    "trajectory-exafs": Stage(("exafs.trajectory",)),
+}
