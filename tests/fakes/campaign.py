@@ -171,9 +171,7 @@ def fake_ensemble() -> FakeEnsemble:
         folds,
         dataset,
         folder / "ensemble",
-        representation=settings.representation,
-        augmentation=settings.augmentation,
-        network=settings.network,
+        learning=settings.learning,
         config=settings.model_dump(mode="json"),
     )
     return FakeEnsemble(dataset, folds, folder / "ensemble", settings)
@@ -188,10 +186,7 @@ def train_fake_fold(
     return train_fold(
         dataset,
         fold=fold,
-        representation=settings.representation,
-        augmentation=settings.augmentation,
-        network=settings.network,
-        training=settings.training,
+        learning=settings.learning,
         seed=5,
         folder=folder,
         **more,

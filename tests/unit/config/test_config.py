@@ -165,8 +165,8 @@ def test_a_series_has_only_the_phases_it_names_and_mixes_its_own():
 @pytest.mark.parametrize(
     ("study", "message"),
     [
-        ({"network": {"hidden": [3]}}, "studies.wide: hidden: Extra inputs"),
-        ({"training": {"learning_rate": -1}}, "studies.wide: learning_rate"),
+        ({"network": {"hidden": [3]}}, "studies.wide: network.hidden: Extra inputs"),
+        ({"training": {"learning_rate": -1}}, "studies.wide: training.learning_rate"),
         ({"leave_out": {}}, "give phases, temperatures_kelvin, or both"),
         ({"folds": 6}, "more than dataset.folds"),
     ],
@@ -178,13 +178,10 @@ def test_a_study_with_a_mistake_is_refused(study, message):
 
 def test_a_study_changes_its_own_keys_alone():
     config = validate({"studies": {"wide": {"network": {"hidden_sizes": [7]}}}})
-    representation, augmentation, network, training = config.studied(config.studies["wide"])
-    assert network.hidden_sizes == [7]
-    assert network.r_smoothing_angstrom == config.network.r_smoothing_angstrom
-    assert (representation, augmentation, training) == (
-        config.representation,
-        config.augmentation,
-        config.training,
+    changed, own = config.learning.with_changes(config.studies["wide"]), config.learning
+    assert changed.network == own.network.model_copy(update={"hidden_sizes": [7]})
+    assert changed == own.model_copy(
+        update={"network": changed.network, "validated_with": config.augmentation}
     )
 
 

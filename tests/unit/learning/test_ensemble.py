@@ -153,10 +153,8 @@ def test_folds_that_do_not_belong_are_refused(fake: FakeEnsemble, tmp_path: Path
     def assemble(folds: list[Path], hidden: tuple[int, ...] = (128, 128), hash_: str = "") -> None:
         dataset = fake.dataset.assign_attrs(hash=hash_ or fake.dataset.attrs["hash"])
         network = fake.settings.network.model_copy(update={"hidden_sizes": list(hidden)})
-        assemble_ensemble(
-            folds, dataset, tmp_path / "out", network=network, config={},
-            representation=fake.settings.representation, augmentation=fake.settings.augmentation,
-        )  # fmt: skip
+        learning = fake.settings.learning.model_copy(update={"network": network})
+        assemble_ensemble(folds, dataset, tmp_path / "out", learning=learning, config={})
 
     with pytest.raises(UserError, match="no folds"):
         assemble([])

@@ -69,18 +69,14 @@ else:
 """
 
 
-def silent(line: str) -> None:
-    pass
-
-
 def train(
     dataset: xr.Dataset, out: Path, config: str = "short", folder: Path | None = None, **options
 ) -> dict:
-    return train_fake_fold(dataset, 0, out, CONFIGS[config], report=silent, restart=folder, **options)
+    return train_fake_fold(dataset, 0, out, CONFIGS[config], restart=folder, **options)
 
 
 def study_of(dataset: xr.Dataset, folder: Path | None = None) -> dict:
-    return run_study(dataset, name="own", study=Study(), config=SHORT, report=silent, restart=folder)
+    return run_study(dataset, name="own", study=Study(), config=SHORT, restart=folder)
 
 
 @pytest.fixture(scope="module")
@@ -99,7 +95,7 @@ def dataset_of(place: Path) -> xr.Dataset:
 
 def start(place: Path, what: str, folder: Path, *, epochs: int, moment: str, out: Path) -> subprocess.Popen:
     command = [sys.executable, "-c", KILLED, what, str(folder), str(epochs), moment, str(out)]
-    environment = os.environ | {"PYTHONPATH": str(Path(__file__).parent)}
+    environment = os.environ | {"PYTHONPATH": os.pathsep.join([str(Path(__file__).parent), *sys.path])}
     return subprocess.Popen(command, cwd=place, env=environment, stderr=subprocess.PIPE)
 
 
@@ -263,7 +259,7 @@ def test_files_of_another_training_are_not_used(place, kept, tmp_path):
     ):
         saved = {path.name: path.read_bytes() for path in kept.iterdir()}
         with collected() as lines:
-            train_fake_fold(dataset, fold, tmp_path / f"{number}", config, report=silent, restart=kept)
+            train_fake_fold(dataset, fold, tmp_path / f"{number}", config, restart=kept)
         assert len(lines) == 1 and "made with other settings, input or code" in lines[0]
         kept.mkdir()
         for name, content in saved.items():

@@ -43,13 +43,9 @@ def dataset() -> xr.Dataset:
     return fake_dataset(temperatures=(100.0, 400.0, 700.0, 1000.0))
 
 
-def silent(line: str) -> None:
-    pass
-
-
 @cache
 def results(**changes: object) -> dict:
-    return run_study(dataset(), name="own", study=Study.model_validate(changes), config=CONFIG, report=silent)
+    return run_study(dataset(), name="own", study=Study.model_validate(changes), config=CONFIG)
 
 
 class Recorder:
@@ -75,13 +71,9 @@ def campaign_folds(tmp_path_factory: pytest.TempPathFactory) -> list[Path]:
         train_fold(
             dataset(),
             fold=fold,
-            representation=CONFIG.representation,
-            augmentation=CONFIG.augmentation,
-            network=CONFIG.network,
-            training=CONFIG.training,
+            learning=CONFIG.learning,
             seed=seeds.training_seed(CONFIG, fold),
             folder=folder / f"fold{fold}",
-            report=silent,
         )
     return [folder / f"fold{fold}" for fold in range(3)]
 
@@ -99,9 +91,7 @@ def test_study_that_changes_nothing_gives_the_campaigns_own_numbers(
         campaign_folds,
         dataset(),
         tmp_path / "ensemble",
-        representation=CONFIG.representation,
-        augmentation=CONFIG.augmentation,
-        network=CONFIG.network,
+        learning=CONFIG.learning,
         config={},
     )
     ensemble = Ensemble.load(tmp_path / "ensemble")
@@ -127,7 +117,7 @@ def test_result_says_what_was_done(tmp_path: Path) -> None:
         folds=2,
     )
     tracker = Recorder()
-    found = run_study(dataset(), name="waves", study=study, config=CONFIG, tracker=tracker, report=silent)
+    found = run_study(dataset(), name="waves", study=study, config=CONFIG, tracker=tracker)
     assert (found["name"], found["question"], found["description"]) == ("waves", "representation", "wavelets")
     assert found["changes"] == {
         "representation": COARSE_WAVELET,
@@ -154,7 +144,7 @@ def test_trained_otherwise_it_is_validated_alike() -> None:
     losses = {}
     for name, changes in (("all", {}), ("fixed", {"e0_shift_ev": [0.0, 0.0]})):
         study = Study(augmentation=changes, folds=1)
-        found = run_study(dataset(), name=name, study=study, config=settings, report=silent)
+        found = run_study(dataset(), name=name, study=study, config=settings)
         losses[name] = found["validation"]["pair_relative_l2"]
     assert losses["fixed"]["mean"] > 1.2 * losses["all"]["mean"]
     assert losses["all"]["std"] is None
@@ -223,7 +213,7 @@ def test_what_cannot_be_left_out_is_refused() -> None:
 
 def test_a_phase_never_seen_is_harder_and_its_nearest_neighbour_is_of_another_phase() -> None:
     study = Study(question="split", leave_out=LeftOut(phases=["bcc"]), folds=1)
-    found = run_study(dataset(), name="bcc", study=study, config=CONFIG, report=silent)
+    found = run_study(dataset(), name="bcc", study=study, config=CONFIG)
     split = left_out(dataset(), study.leave_out)
     truth = trajectory_means(split.isel(sample=split["split"].values == TEST))["pair_distribution"].values
     others = split.isel(sample=split["split"].values != TEST)
@@ -247,7 +237,7 @@ def test_nothing_is_recorded_of_a_study_that_fails() -> None:
     spectra = broken["chi"].values
     spectra[broken["split"].values == 1] = np.nan
     with pytest.raises((UserError, RuntimeError)):
-        run_study(broken, name="broken", study=Study(folds=2), config=CONFIG, tracker=tracker, report=silent)
+        run_study(broken, name="broken", study=Study(folds=2), config=CONFIG, tracker=tracker)
     assert tracker.told == []
 
 

@@ -1,6 +1,7 @@
 """Training of a fold: the files it writes, the same weights for the same seed, interrupts."""
 
 import json
+import logging
 import signal
 import subprocess
 import sys
@@ -19,7 +20,7 @@ from nnexafs.config import Augmentation, CampaignConfig, Network, Representation
 from nnexafs.dataset.gathering import VARIABLES
 from nnexafs.errors import UserError
 from nnexafs.files import write_dataset
-from nnexafs.learning.fold_data import FoldData, Settings, samples_of, with_means
+from nnexafs.learning.fold_data import FoldData, append_trajectory_means, samples_of
 from nnexafs.learning.network import StructureNetwork, gaussian_smoothing, smoothing_bins
 from nnexafs.learning.representation import operator, window_grid
 from nnexafs.learning.training import choose_device
@@ -35,18 +36,15 @@ def dataset() -> xr.Dataset:
     return fake_ensemble().dataset
 
 
-def silent(line: str) -> None:
-    pass
-
-
 def fold_data(dataset: xr.Dataset, fold: int = 0) -> FoldData:
-    settings = Settings(SHORT.representation, SHORT.augmentation, SHORT.network, SHORT.training)
-    return FoldData(dataset, fold, settings, device=torch.device("cpu"), seed=1)
+    return FoldData(dataset, fold, SHORT.learning, device=torch.device("cpu"), seed=1)
 
 
-def test_files_say_what_happened(dataset: xr.Dataset, tmp_path: Path) -> None:
-    lines: list[str] = []
-    metrics = train_fake_fold(dataset, 1, tmp_path / "fold1", SHORT, report=lines.append)
+def test_files_say_what_happened(
+    dataset: xr.Dataset, tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    caplog.set_level(logging.INFO, logger="nnexafs")
+    metrics = train_fake_fold(dataset, 1, tmp_path / "fold1", SHORT)
     assert sorted(path.name for path in (tmp_path / "fold1").iterdir()) == [
         "history.csv", "metrics.json", "network.pt",
     ]  # fmt: skip
@@ -58,7 +56,7 @@ def test_files_say_what_happened(dataset: xr.Dataset, tmp_path: Path) -> None:
     assert metrics["best_epoch"] == best["epoch"]
     assert metrics["validation_loss"] == pytest.approx(best["validation_loss"], rel=1e-6)
     assert history["train_loss"].iloc[-1] < history["train_loss"].iloc[0]
-    assert "fold 1: 4 epochs" in lines[-1]
+    assert "fold 1: 4 epochs" in caplog.messages[-1]
     state = torch.load(tmp_path / "fold1" / "network.pt", weights_only=True)
     trained = [tensor for name, tensor in state.items() if name.endswith((".weight", ".bias"))]
     assert (metrics["features"], metrics["weights"]) == (221, sum(tensor.numel() for tensor in trained))
@@ -68,7 +66,7 @@ def test_written_weights_are_those_of_the_best_epoch(dataset: xr.Dataset, tmp_pa
     # Early stopping guarantees that the last two epochs are worse than the best one.
     training = SHORT.training.model_copy(update={"learning_rate": 0.5, "max_epochs": 50, "patience": 2})
     wild = SHORT.model_copy(update={"training": training})
-    metrics = train_fake_fold(dataset, 0, tmp_path / "fold0", wild, report=silent)
+    metrics = train_fake_fold(dataset, 0, tmp_path / "fold0", wild)
     assert metrics["best_epoch"] < metrics["epochs"] - 1
     network = StructureNetwork(
         features=221,
@@ -78,8 +76,7 @@ def test_written_weights_are_those_of_the_best_epoch(dataset: xr.Dataset, tmp_pa
         smoothing_bins=smoothing_bins(dataset, wild.network),
     )
     network.load_state_dict(torch.load(tmp_path / "fold0" / "network.pt", weights_only=True))
-    settings = Settings(wild.representation, wild.augmentation, wild.network, wild.training)
-    data = FoldData(dataset, 0, settings, device=torch.device("cpu"), seed=5)
+    data = FoldData(dataset, 0, wild.learning, device=torch.device("cpu"), seed=5)
     loss = network.loss(*data.fixed_validation, angle_weight=1.0)
     assert float(loss.detach()) == pytest.approx(metrics["validation_loss"], rel=1e-5)
 
@@ -88,7 +85,7 @@ def test_same_seed_same_weights(dataset: xr.Dataset, tmp_path: Path) -> None:
     states = []
     for name, fold in (("one", 0), ("two", 0), ("other", 1)):
         torch.rand(3)  # the surroundings' random state must not matter
-        train_fake_fold(dataset, fold, tmp_path / name, SHORT, report=silent)
+        train_fake_fold(dataset, fold, tmp_path / name, SHORT)
         states.append(torch.load(tmp_path / name / "network.pt", weights_only=True))
     one, two, other = states
     assert all(torch.equal(one[name], two[name]) for name in one)
@@ -97,9 +94,7 @@ def test_same_seed_same_weights(dataset: xr.Dataset, tmp_path: Path) -> None:
 
 def test_early_stopping_ends_a_training_that_gets_no_better(dataset: xr.Dataset, tmp_path: Path) -> None:
     training = Training(max_epochs=50, samples_per_epoch=64, patience=2, learning_rate=0.5, accelerator="cpu")
-    metrics = train_fake_fold(
-        dataset, 0, tmp_path / "a", SHORT.model_copy(update={"training": training}), report=silent
-    )
+    metrics = train_fake_fold(dataset, 0, tmp_path / "a", SHORT.model_copy(update={"training": training}))
     assert metrics["epochs"] == metrics["best_epoch"] + 1 + 2 < 50
 
 
@@ -140,20 +135,20 @@ def test_a_large_fold_is_validated_on_a_part_of_it(
 def test_single_precision_means_are_those_of_double(dataset: xr.Dataset) -> None:
     """A dataset read in single precision is held so, and gives the same tensors."""
     names = {name: dataset[name].astype("float32") for name in VARIABLES}
-    single = with_means(dataset.assign(names))
+    single = append_trajectory_means(dataset.assign(names))
     assert all(single[name].dtype == np.float32 for name in VARIABLES)
-    for held, exact in zip(samples_of(single), samples_of(with_means(dataset)), strict=True):
+    for held, exact in zip(samples_of(single), samples_of(append_trajectory_means(dataset)), strict=True):
         assert torch.allclose(held, exact, rtol=1e-5, atol=1e-6)
 
 
 def test_validation_spectra_do_not_depend_on_how_the_training_is_augmented(dataset: xr.Dataset) -> None:
     plain = Augmentation(e0_shift_ev=(0, 0), noise=0, mixture_fraction=0, s02=(1, 1))
     usual, own, compared = (
-        FoldData(dataset, 0, settings, device=torch.device("cpu"), seed=1)
-        for settings in (
-            Settings(SHORT.representation, SHORT.augmentation, SHORT.network, SHORT.training),
-            Settings(SHORT.representation, plain, SHORT.network, SHORT.training),
-            Settings(SHORT.representation, plain, SHORT.network, SHORT.training, SHORT.augmentation),
+        FoldData(dataset, 0, SHORT.learning.model_copy(update=changes), device=torch.device("cpu"), seed=1)
+        for changes in (
+            {},
+            {"augmentation": plain},
+            {"augmentation": plain, "validated_with": SHORT.augmentation},
         )
     )
     assert all(
@@ -170,10 +165,9 @@ def test_another_representation_sees_the_same_validation_spectra(dataset: xr.Dat
     coarse = {"wavelet_k_step_per_angstrom": 0.25, "wavelet_r_step_angstrom": 0.1}
     other = Representation(space=space, r_range_angstrom=(0.2, 6.0), **coarse)
     one, two = (
-        FoldData(dataset, 0, Settings(kind, SHORT.augmentation, SHORT.network, SHORT.training),
-                 device=torch.device("cpu"), seed=1)
-        for kind in (SHORT.representation, other)
-    )  # fmt: skip
+        FoldData(dataset, 0, learning, device=torch.device("cpu"), seed=1)
+        for learning in (SHORT.learning, SHORT.learning.model_copy(update={"representation": other}))
+    )
     k_features, features = (data.fixed_validation[0].double() for data in (one, two))
     grid = window_grid(SHORT.representation)
     back = torch.as_tensor(
@@ -215,11 +209,11 @@ def test_smoothing_has_no_denormal_numbers() -> None:
 
 def test_bad_requests_are_refused(dataset: xr.Dataset, tmp_path: Path) -> None:
     with pytest.raises(UserError, match="fold 7 has no validation"):
-        train_fake_fold(dataset, 7, tmp_path / "a", SHORT, report=silent)
+        train_fake_fold(dataset, 7, tmp_path / "a", SHORT)
     same = dataset.copy(deep=True)
     same["pair_distribution"][:] = 1.0
     with pytest.raises(UserError, match="pair values are all equal"):
-        train_fake_fold(same, 0, tmp_path / "a", SHORT, report=silent)
+        train_fake_fold(same, 0, tmp_path / "a", SHORT)
     if not torch.cuda.is_available():
         with pytest.raises(UserError, match="torch finds none"):
             choose_device("gpu")
@@ -228,17 +222,17 @@ def test_bad_requests_are_refused(dataset: xr.Dataset, tmp_path: Path) -> None:
 
 
 ENDLESS = """
-    import sys
+    import logging, sys
     from pathlib import Path
-    from nnexafs.config import Augmentation, Network, Representation, Training
+    from nnexafs.config import Learning, Network, Training
     from nnexafs.files import read_dataset
     from nnexafs.learning import training
+    logging.basicConfig(stream=sys.stdout, level=logging.INFO)
     training.REPORT_SECONDS = 0.0
+    endless = Training(max_epochs=100000, patience=100000, samples_per_epoch=64)
     training.train_fold(
-        read_dataset(Path("dataset.nc"), what="dataset"), fold=0, representation=Representation(),
-        augmentation=Augmentation(), network=Network(hidden_sizes=[8]), seed=1, folder=Path(sys.argv[1], "fold0"),
-        training=Training(max_epochs=100000, patience=100000, samples_per_epoch=64),
-        report=lambda line: print(line, flush=True))
+        read_dataset(Path("dataset.nc"), what="dataset"), fold=0, seed=1, folder=Path(sys.argv[1], "fold0"),
+        learning=Learning(network=Network(hidden_sizes=[8]), training=endless))
 """
 
 

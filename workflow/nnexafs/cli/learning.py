@@ -66,14 +66,10 @@ def train(dataset_file: Path, configs: tuple[Path, ...], fold: int, run: Path | 
         metrics = train_fold(
             samples,
             fold=fold,
-            representation=config.representation,
-            augmentation=config.augmentation,
-            network=config.network,
-            training=config.training,
+            learning=config.learning,
             seed=record.seed,
             folder=out,
             tracker=tracker,
-            report=click.echo,
             restart=restart_folder(out),
         )
         record.describe(fold=fold, **{name: metrics[name] for name in ("dataset_hash", "device", "run_id")})
@@ -102,7 +98,6 @@ def study(dataset_file: Path, configs: tuple[Path, ...], name: str, run: Path | 
             study=chosen,
             config=config,
             tracker=tracker,
-            report=click.echo,
             restart=restart_folder(out),
         )
         record.describe(dataset_hash=result["dataset_hash"], run_ids=result["run_ids"])
@@ -133,9 +128,7 @@ def ensemble(folds: tuple[Path, ...], dataset_file: Path, configs: tuple[Path, .
             list(folds),
             samples,
             out,
-            representation=config.representation,
-            augmentation=config.augmentation,
-            network=config.network,
+            learning=config.learning,
             config=config.model_dump(mode="json"),
         )
     click.echo(f"{len(manifest['metrics'])} networks in {out}")

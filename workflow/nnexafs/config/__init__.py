@@ -10,6 +10,7 @@ from nnexafs.config.exafs import Distributions, Exafs, Feff
 from nnexafs.config.learning import (
     Augmentation,
     DatasetSettings,
+    Learning,
     LeftOut,
     Network,
     Representation,
@@ -53,6 +54,7 @@ __all__ = [
     "Grid",
     "HeldOutSeries",
     "KnownShell",
+    "Learning",
     "LeftOut",
     "Liquid",
     "MeamPotential",

@@ -8,8 +8,10 @@ from pydantic import Field, ValidationError, field_validator, model_validator
 from nnexafs.config.base import NAME, Model, Name, PhaseName, chemical_symbol, key, without_null
 from nnexafs.config.exafs import Distributions, Exafs
 from nnexafs.config.learning import (
+    SECTIONS,
     Augmentation,
     DatasetSettings,
+    Learning,
     Network,
     Representation,
     Study,
@@ -115,17 +117,10 @@ class CampaignConfig(Model):
         """The grid of a phase of the campaign, or of one of its series."""
         return (self.series[series] if series else self).phases.present()[phase]
 
-    def studied(self, study: Study) -> tuple[Representation, Augmentation, Network, Training]:
-        """The sections of a study: the campaign's, with the study's own keys; ValidationError for wrong ones."""
-        return tuple(
-            type(section).model_validate(section.model_dump(mode="json") | changes)
-            for section, changes in (
-                (self.representation, study.representation),
-                (self.augmentation, study.augmentation),
-                (self.network, study.network),
-                (self.training, study.training),
-            )
-        )
+    @property
+    def learning(self) -> Learning:
+        """The sections that a training depends on."""
+        return Learning(**{name: getattr(self, name) for name in SECTIONS})
 
 
 def _check_potentials(config: CampaignConfig) -> None:
@@ -150,7 +145,7 @@ def _check_size(config: CampaignConfig) -> None:
 def _check_studies(config: CampaignConfig) -> None:
     for name, study in config.studies.items():
         try:
-            config.studied(study)
+            config.learning.with_changes(study)
         except ValidationError as error:
             problem = error.errors()[0]
             key_name = ".".join(map(str, problem["loc"]))

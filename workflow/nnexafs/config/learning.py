@@ -168,3 +168,26 @@ class Study(Model):
     training: dict = key({}, "keys of `training` that differ")
     leave_out: LeftOut | None = key(None, "a harder split: what no network of the study sees in training")
     folds: Count | None = key(None, "train only the first so many folds; null: all")
+
+
+# --- all of a training -------------------------------------------------------------------------
+
+SECTIONS = ("representation", "augmentation", "network", "training")
+
+
+class Learning(Model):
+    """What a training depends on beside the dataset and the seed: the config's four sections of these names."""
+
+    representation: Representation = Representation()
+    augmentation: Augmentation = Augmentation()
+    network: Network = Network()
+    training: Training = Training()
+    validated_with: Augmentation | None = None
+    """makes the validation spectra where that is not the training's own augmentation"""
+
+    def with_changes(self, study: Study) -> "Learning":
+        """These sections with a study's keys, validated as these are; ValidationError for wrong keys."""
+        changed = {
+            name: getattr(self, name).model_dump(mode="json") | getattr(study, name) for name in SECTIONS
+        }
+        return Learning.model_validate(changed | {"validated_with": self.augmentation})

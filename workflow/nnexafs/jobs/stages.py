@@ -9,7 +9,7 @@ import json
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 
-from nnexafs.config import CampaignConfig, Crystal, Grid, seeds
+from nnexafs.config import CampaignConfig, Crystal, Grid, Learning, seeds
 from nnexafs.config.base import Model
 from nnexafs.config.state_points import StatePoint
 from nnexafs.jobs.code import code_hash
@@ -105,23 +105,18 @@ def _dataset(config: CampaignConfig) -> dict:
 
 
 def _train(config: CampaignConfig, fold: int | str) -> dict:
-    return {
-        "representation": config.representation,
-        "augmentation": config.augmentation,
-        "network": config.network,
-        "training": config.training.model_dump(mode="json", exclude={"threads", "accelerator"}),
-    }
+    return {"learning": _without_machine(config.learning)}
+
+
+def _without_machine(learning: Learning) -> dict:
+    """The sections of a training without the keys that change no result."""
+    return learning.model_dump(mode="json", exclude={"training": {"threads", "accelerator"}})
 
 
 def _study(config: CampaignConfig, study: str) -> dict:
     chosen = config.studies[study]
-    representation, augmentation, network, training = config.studied(chosen)
     return {
-        "representation": representation,
-        "augmentation": augmentation,
-        "network": network,
-        "training": training.model_dump(mode="json", exclude={"threads", "accelerator"}),
-        "validated_with": config.augmentation,
+        "learning": _without_machine(config.learning.with_changes(chosen)),
         "leave_out": chosen.leave_out,
         "folds": chosen.folds,
     }

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import xarray as xr
 
-from nnexafs.config import Augmentation, Network, Representation
+from nnexafs.config import Learning
 from nnexafs.errors import UserError
 from nnexafs.files import read_json, replacing_folder, write_json
 from nnexafs.jobs.code import git_commit, versions
@@ -22,9 +22,7 @@ def assemble_ensemble(
     dataset: xr.Dataset,
     out: Path,
     *,
-    representation: Representation,
-    augmentation: Augmentation,
-    network: Network,
+    learning: Learning,
     config: Mapping,
 ) -> dict:
     """Write the ensemble folder of the trained folds and return its manifest.
@@ -36,15 +34,15 @@ def assemble_ensemble(
         raise UserError("ensemble: no folds given; run the train stage")
     metrics = [read_json(Path(folder) / "metrics.json", what="fold metrics") for folder in fold_folders]
     _check_folds(metrics, dataset, fold_folders)
-    features = len(operator(window_grid(representation), representation))
+    features = len(operator(window_grid(learning.representation), learning.representation))
     architecture = {
         "features": features,
         "r_bins": dataset.sizes["r"],
         "angle_bins": dataset.sizes["angle"],
-        "hidden_sizes": list(network.hidden_sizes),
-        "smoothing_bins": list(smoothing_bins(dataset, network)),
+        "hidden_sizes": list(learning.network.hidden_sizes),
+        "smoothing_bins": list(smoothing_bins(dataset, learning.network)),
     }
-    neighbours = Neighbours.of(dataset, representation, augmentation)
+    neighbours = Neighbours.of(dataset, learning.representation, learning.augmentation)
     manifest = {
         "format": FORMAT,
         "campaign": dataset.attrs["campaign"],
@@ -55,13 +53,15 @@ def assemble_ensemble(
         "angle_cutoff_angstrom": float(dataset.attrs["angle_cutoff_angstrom"]),
         "dataset_hash": dataset.attrs["hash"],
         "grids": {
-            "k_per_angstrom": window_grid(representation).tolist(),
+            "k_per_angstrom": window_grid(learning.representation).tolist(),
             "r_angstrom": dataset["r"].values.tolist(),
             "angle_degree": dataset["angle"].values.tolist(),
         },
-        "representation": representation.model_dump(mode="json"),
+        "representation": learning.representation.model_dump(mode="json"),
         "architecture": architecture,
-        "training_domain": training_domain(dataset, representation, augmentation, neighbours),
+        "training_domain": training_domain(
+            dataset, learning.representation, learning.augmentation, neighbours
+        ),
         "metrics": metrics,
         "config": dict(config),
         "versions": versions(),

@@ -1,14 +1,13 @@
 """A fold's training and validation samples, augmented and represented for the network."""
 
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass
 
 import numpy as np
 import torch
 import xarray as xr
 from torch import Tensor
 
-from nnexafs import config
+from nnexafs.config import Learning
 from nnexafs.config.seeds import seed_of
 from nnexafs.dataset.gathering import TEST, VARIABLES
 from nnexafs.dataset.means import trajectory_means
@@ -28,20 +27,6 @@ NORMALISATION_SAMPLES = 4096
 Samples = tuple[Tensor, Tensor, Tensor]
 
 
-@dataclass(frozen=True)
-class Settings:
-    """The config's sections that a training depends on.
-
-    `validated_with` makes the validation spectra where that is not the training's own augmentation.
-    """
-
-    representation: config.Representation
-    augmentation: config.Augmentation
-    network: config.Network
-    training: config.Training
-    validated_with: config.Augmentation | None = None
-
-
 def samples_of(dataset: xr.Dataset, device: torch.device | str = "cpu") -> Samples:
     """chi, n(r) and angles of a dataset as tensors (samples, ...)."""
     return tuple(
@@ -49,7 +34,7 @@ def samples_of(dataset: xr.Dataset, device: torch.device | str = "cpu") -> Sampl
     )
 
 
-def with_means(dataset: xr.Dataset) -> xr.Dataset:
+def append_trajectory_means(dataset: xr.Dataset) -> xr.Dataset:
     """The samples, and as many again that are the mean of their trajectory.
 
     A measured spectrum is the mean of very many absorbers; single snapshots alone would teach the network
@@ -63,7 +48,7 @@ def with_means(dataset: xr.Dataset) -> xr.Dataset:
     return xr.concat([dataset, means.isel(sample=own)], dim="sample", join="exact")
 
 
-def some_of(dataset: xr.Dataset, count: int, *, seed: int) -> xr.Dataset:
+def random_part(dataset: xr.Dataset, count: int, *, seed: int) -> xr.Dataset:
     """`count` random samples in the dataset's order; all of them where there are no more."""
     size = dataset.sizes["sample"]
     if size <= count:
@@ -76,23 +61,25 @@ class FoldData:
     """A fold's samples in memory: draws augmented batches, holds fixed validation features."""
 
     def __init__(
-        self, dataset: xr.Dataset, fold: int, settings: Settings, *, device: torch.device, seed: int
+        self, dataset: xr.Dataset, fold: int, learning: Learning, *, device: torch.device, seed: int
     ) -> None:
         split = dataset["split"].values
         if not (split == fold).any() or not ((split != fold) & (split != TEST)).any():
             raise UserError(f"dataset: fold {fold} has no validation or no training samples")
-        grid = window_grid(settings.representation)
-        matrix = operator(grid, settings.representation)
+        grid = window_grid(learning.representation)
+        matrix = operator(grid, learning.representation)
         self.matrix = torch.as_tensor(matrix.T, dtype=torch.float32, device=device)
-        k, validated_with = dataset["k"].values, settings.validated_with or settings.augmentation
-        self.augmenter = Augmenter(k, grid, settings.augmentation, device=device)
+        k, validated_with = dataset["k"].values, learning.validated_with or learning.augmentation
+        self.augmenter = Augmenter(k, grid, learning.augmentation, device=device)
         self.validation_augmenter = Augmenter(k, grid, validated_with, device=device)
         self.generator = torch.Generator(device).manual_seed(seed_of(seed, "augmentation", fold))
         self.fold, self.dataset_hash = fold, dataset.attrs["hash"]
-        self.smoothing_bins = smoothing_bins(dataset, settings.network)
-        self.train = samples_of(with_means(dataset.isel(sample=(split != fold) & (split != TEST))), device)
-        validation = with_means(dataset.isel(sample=split == fold))
-        chosen = some_of(validation, VALIDATION_SAMPLES, seed=seed_of(seed, "validation samples", fold))
+        self.smoothing_bins = smoothing_bins(dataset, learning.network)
+        self.train = samples_of(
+            append_trajectory_means(dataset.isel(sample=(split != fold) & (split != TEST))), device
+        )
+        validation = append_trajectory_means(dataset.isel(sample=split == fold))
+        chosen = random_part(validation, VALIDATION_SAMPLES, seed=seed_of(seed, "validation samples", fold))
         self.validation = samples_of(chosen, device)
         self.test = samples_of(dataset.isel(sample=split == TEST), device)
         self.fixed_validation = self._fixed_validation(seed_of(seed, "validation", fold), device)

@@ -1,5 +1,6 @@
 """The restart file of a training: Lightning's checkpoint, with the random states and the time that is gone."""
 
+import logging
 import time
 from collections.abc import Callable
 from pathlib import Path
@@ -9,24 +10,25 @@ import lightning.pytorch as pl
 import torch
 from lightning.pytorch.callbacks import Callback, Checkpoint
 
+from nnexafs.config import Learning
 from nnexafs.jobs.code import code_hash
-from nnexafs.jobs.incidents import incident
 from nnexafs.jobs.restart import RestartFolder, key_of
+
+LOGGER = logging.getLogger(__name__)
 
 RESTART_SECONDS = 30.0
 """Shortest time between two restart files of a training."""
 
 
 def restart_folder(
-    folder: Path | None, *, fold: int, settings: object, seed: int, dataset_hash: str, device: torch.device
+    folder: Path | None, *, fold: int, learning: Learning, seed: int, dataset_hash: str, device: torch.device
 ) -> RestartFolder | None:
-    """The folder of a fold's restart files; `settings`: a dataclass of the config's sections."""
+    """The folder of a fold's restart files, bound to all that the training depends on; None without a folder."""
     if folder is None:
         return None
-    sections = {name: value and value.model_dump(mode="json") for name, value in vars(settings).items()}
     key = key_of(
         fold=fold,
-        settings=sections,
+        learning=learning.model_dump(mode="json"),
         seed=seed,
         dataset=dataset_hash,
         device=device.type,
@@ -86,12 +88,12 @@ class RestartFile(Checkpoint):
             fit(ckpt_path=None)
         elif position["finished"]:
             self._restore(position, [*trainer.callbacks])
-            incident(
-                f"{self.folder.name}: trained before, for {position['epochs']} epochs; not trained again"
+            LOGGER.warning(
+                "%s: trained before, for %d epochs; not trained again", self.folder.name, position["epochs"]
             )
             return
         else:
-            incident(f"{self.folder.name}: resumed after {position['epochs']} epochs")
+            LOGGER.warning("%s: resumed after %d epochs", self.folder.name, position["epochs"])
             fit(ckpt_path=self.folder.path(position["file"]), weights_only=True)
         self.finish(trainer)
 

@@ -1,22 +1,20 @@
 """A study: the campaign's training done otherwise, on the same folds and with the same seeds, for comparison."""
 
-from collections.abc import Callable
 from pathlib import Path
 
 import numpy as np
 import torch
 import xarray as xr
 
-from nnexafs.config import CampaignConfig, LeftOut, Study, seeds
+from nnexafs.config import CampaignConfig, LeftOut, Representation, Study, seeds
+from nnexafs.config.learning import SECTIONS
 from nnexafs.dataset.gathering import TEST, WHOLE, content_hash
 from nnexafs.dataset.means import trajectory_means
 from nnexafs.errors import UserError
 from nnexafs.learning.evaluation import Answer, errors_of, look_ups
-from nnexafs.learning.fold_data import Settings
 from nnexafs.learning.representation import operator
 from nnexafs.learning.training import Tracker, TrainedFold, fit_fold
 
-SECTIONS = ("representation", "augmentation", "network", "training")
 VALIDATION = ("pair_relative_l2", "angle_relative_l2", "pair_rmse", "angle_rmse")
 
 
@@ -27,7 +25,6 @@ def run_study(
     study: Study,
     config: CampaignConfig,
     tracker: Tracker | None = None,
-    report: Callable[[str], None] = print,
     restart: Path | None = None,
 ) -> dict:
     """Train a study's folds one after the other; returns what its `metrics.json` holds.
@@ -40,22 +37,21 @@ def run_study(
     `restart` is a folder for restart files: the same call after a kill trains no finished fold again and goes on in the
     one it was killed in (`training.fit_fold`). Who has written the result removes it (`nnexafs.jobs.restart.remove`).
 
-    `tracker` hears of the folds when all are trained. UserError when `leave_out` leaves out nothing or a whole fold.
+    Runs are logged to `tracker` after the last fold. UserError when `leave_out` leaves out nothing or a whole fold.
     """
     data = left_out(dataset, study.leave_out) if study.leave_out else dataset
-    settings = Settings(*config.studied(study), validated_with=config.augmentation)
+    learning = config.learning.with_changes(study)
     trained = [
         fit_fold(
             data,
             fold=fold,
-            settings=settings,
+            learning=learning,
             seed=seeds.training_seed(config, fold),
-            report=report,
             restart=restart / f"fold{fold}" if restart else None,
         )
         for fold in _folds(dataset, study)
     ]
-    errors = _test_errors(data, trained, settings)
+    errors = _test_errors(data, trained, learning.representation)
     if tracker is not None:
         for one in trained:
             one.metrics["run_id"] = tracker.record(None, one.metrics, one.history)
@@ -100,7 +96,8 @@ def _wanted(leave_out: LeftOut) -> str:
 
 def as_trained(config: CampaignConfig, study: Study) -> dict:
     """The campaign's config with the study's own sections in it and no studies: what its networks were trained with."""
-    sections = dict(zip(SECTIONS, config.studied(study), strict=True))
+    learning = config.learning.with_changes(study)
+    sections = {name: getattr(learning, name) for name in SECTIONS}
     settings = config.model_copy(update=sections).model_dump(mode="json", exclude={"studies"})
     return settings | {"leave_out": study.leave_out.model_dump(mode="json") if study.leave_out else None}
 
@@ -143,13 +140,13 @@ def _over_folds(values: list[float]) -> dict:
     return {"mean": float(np.mean(values)), "std": spread, "values": values}
 
 
-def _test_errors(data: xr.Dataset, trained: list[TrainedFold], settings: Settings) -> dict:
+def _test_errors(data: xr.Dataset, trained: list[TrainedFold], representation: Representation) -> dict:
     """`test` and `beside`: errors on the test trajectories, all of them and by phase."""
     split = data["split"].values
     means = trajectory_means(data.isel(sample=split == TEST))
-    features = means["chi"].values @ operator(means["k"].values, settings.representation).T
+    features = means["chi"].values @ operator(means["k"].values, representation).T
     train = data.isel(sample=split != TEST)
-    answers = {"test": _mean_answer(features, trained)} | look_ups(features, train, settings.representation)
+    answers = {"test": _mean_answer(features, trained)} | look_ups(features, train, representation)
     found = errors_of(means, answers)
     errors = {
         name: found[name]

@@ -4,7 +4,6 @@ import logging
 import signal
 import time
 import warnings
-from collections.abc import Callable
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
@@ -19,15 +18,16 @@ from lightning.pytorch.plugins.environments import LightningEnvironment
 from lightning.pytorch.utilities.exceptions import SIGTERMException
 from torch import Tensor
 
-from nnexafs import config
+from nnexafs.config import Learning, Training
 from nnexafs.config.seeds import seed_of
 from nnexafs.errors import UserError
 from nnexafs.files import replacing_folder, write_json
 from nnexafs.jobs.restart import remove
-from nnexafs.learning.fold_data import NORMALISATION_SAMPLES, Batches, FoldData, Samples, Settings
+from nnexafs.learning.fold_data import NORMALISATION_SAMPLES, Batches, FoldData, Samples
 from nnexafs.learning.network import StructureNetwork
 from nnexafs.learning.restart_file import RestartFile, restart_folder
 
+LOGGER = logging.getLogger(__name__)
 REPORT_SECONDS = 5.0
 
 
@@ -51,15 +51,10 @@ def train_fold(
     dataset: xr.Dataset,
     *,
     fold: int,
-    representation: config.Representation,
-    augmentation: config.Augmentation,
-    network: config.Network,
-    training: config.Training,
+    learning: Learning,
     seed: int,
     folder: Path,
-    validated_with: config.Augmentation | None = None,
     tracker: Tracker | None = None,
-    report: Callable[[str], None] = print,
     restart: Path | None = None,
 ) -> dict:
     """Train the network whose validation data is `fold` and write its folder; returns its metrics.
@@ -68,8 +63,7 @@ def train_fold(
     `history.csv` (epoch, train_loss, validation_loss) and `metrics.json`; it appears only when complete.
     The rest is as in `fit_fold`; the restart files are removed when the folder is there.
     """
-    settings = Settings(representation, augmentation, network, training, validated_with)
-    trained = fit_fold(dataset, fold=fold, settings=settings, seed=seed, report=report, restart=restart)
+    trained = fit_fold(dataset, fold=fold, learning=learning, seed=seed, restart=restart)
     _write(Path(folder), trained, tracker)
     if restart is not None:
         remove(restart)
@@ -80,43 +74,44 @@ def fit_fold(
     dataset: xr.Dataset,
     *,
     fold: int,
-    settings: Settings,
+    learning: Learning,
     seed: int,
-    report: Callable[[str], None] = print,
     restart: Path | None = None,
 ) -> TrainedFold:
     """Train the network whose validation data is `fold`, in memory.
 
     The validation spectra are the same whatever the representation, architecture and training augmentation, if
-    `settings.validated_with` is; `validation` and `test` of the metrics are in physical units and depend on no
-    normalisation. The same dataset, settings and seed give the same weights on a CPU. UserError when the fold is
+    `learning.validated_with` is; `validation` and `test` of the metrics are in physical units and depend on no
+    normalisation. The same dataset, `learning` and seed give the same weights on a CPU. UserError when the fold is
     empty or a GPU is asked for and there is none.
 
     `restart` is a folder for restart files: the same call after a kill goes on from the last one, to the same weights
     and history, and after the training's end it trains no more. Who has used the fold removes the folder
     (`nnexafs.jobs.restart.remove`). Files of another training are not used; nothing in them is executed.
     """
-    device = choose_device(settings.training.accelerator)
+    device = choose_device(learning.training.accelerator)
     threads = torch.get_num_threads()
-    torch.set_num_threads(settings.training.threads)
+    torch.set_num_threads(learning.training.threads)
     try:
         with torch.random.fork_rng(devices=[]):
             torch.manual_seed(seed_of(seed, "fold", fold))
-            data = FoldData(dataset, fold, settings, device=device, seed=seed)
+            data = FoldData(dataset, fold, learning, device=device, seed=seed)
             kept = restart_folder(
                 restart,
                 fold=fold,
-                settings=settings,
+                learning=learning,
                 seed=seed,
                 dataset_hash=data.dataset_hash,
                 device=device,
             )
             times = RestartFile(kept, data.generator)
-            module, history = _fit(data, settings, times, report)
+            module, history = _fit(data, learning, times)
             metrics = _metrics(module, data, history, times, fold=fold)
     finally:
         torch.set_num_threads(threads)
-    report(f"fold {fold}: {metrics['epochs']} epochs, best validation loss {metrics['validation_loss']:.4f}")
+    LOGGER.info(
+        "fold %d: %d epochs, best validation loss %.4f", fold, metrics["epochs"], metrics["validation_loss"]
+    )
     return TrainedFold(module.network, pd.DataFrame(history.rows), metrics)
 
 
@@ -131,14 +126,14 @@ def choose_device(accelerator: str) -> torch.device:
 class Regression(pl.LightningModule):
     """Both heads' mean squared error, Adam."""
 
-    def __init__(self, network: StructureNetwork, settings: Settings) -> None:
+    def __init__(self, network: StructureNetwork, learning: Learning) -> None:
         super().__init__()
-        self.network, self.settings = network, settings
+        self.network, self.learning = network, learning
         self.train_losses: list[Tensor] = []
 
     def loss(self, samples: Samples) -> Tensor:
         """The loss of features and targets."""
-        network = self.settings.network
+        network = self.learning.network
         return self.network.loss(
             *samples, angle_weight=network.angle_loss_weight, relative=network.relative_loss
         )
@@ -152,7 +147,7 @@ class Regression(pl.LightningModule):
         self.log("validation_loss", self.loss(samples), batch_size=len(samples[0]))
 
     def configure_optimizers(self) -> torch.optim.Optimizer:
-        training = self.settings.training
+        training = self.learning.training
         return torch.optim.Adam(
             self.parameters(), lr=training.learning_rate, weight_decay=training.weight_decay, fused=True
         )
@@ -161,8 +156,8 @@ class Regression(pl.LightningModule):
 class History(Callback):
     """Keeps the losses of every epoch and, in memory, the weights of the best one."""
 
-    def __init__(self, fold: int, report: Callable[[str], None]) -> None:
-        self.fold, self.report = fold, report
+    def __init__(self, fold: int) -> None:
+        self.fold = fold
         self.rows: list[dict] = []
         self.best: dict = {"epoch": -1, "validation_loss": float("inf"), "weights": None}
         self.reported = time.monotonic()
@@ -183,30 +178,27 @@ class History(Callback):
             self.best = {"epoch": trainer.current_epoch, "validation_loss": loss, "weights": weights}
         if time.monotonic() - self.reported >= REPORT_SECONDS:
             self.reported = time.monotonic()
-            best = f"best {self.best['validation_loss']:.4f} at {self.best['epoch']}"
-            self.report(
-                f"fold {self.fold}: epoch {trainer.current_epoch}, validation loss {loss:.4f} ({best})"
-            )
+            best = self.best["validation_loss"], self.best["epoch"]
+            line = "fold %d: epoch %d, validation loss %.4f (best %.4f at %d)"
+            LOGGER.info(line, self.fold, trainer.current_epoch, loss, *best)
 
 
-def _fit(
-    data: FoldData, settings: Settings, restarts: RestartFile, report: Callable[[str], None]
-) -> tuple[Regression, History]:
+def _fit(data: FoldData, learning: Learning, restarts: RestartFile) -> tuple[Regression, History]:
     features, pair, angle = data.draw(NORMALISATION_SAMPLES)
     network = StructureNetwork(
         features=features.shape[1],
         r_bins=pair.shape[1],
         angle_bins=angle.shape[1],
-        hidden_sizes=settings.network.hidden_sizes,
+        hidden_sizes=learning.network.hidden_sizes,
         smoothing_bins=data.smoothing_bins,
     ).to(features.device)
     network.set_normalisation(features, pair, angle)
-    module, history = Regression(network, settings), History(data.fold, report)
-    stopping = EarlyStopping("validation_loss", patience=settings.training.patience, check_finite=True)
-    size, epoch = settings.training.batch_size, settings.training.samples_per_epoch
+    module, history = Regression(network, learning), History(data.fold)
+    stopping = EarlyStopping("validation_loss", patience=learning.training.patience, check_finite=True)
+    size, epoch = learning.training.batch_size, learning.training.samples_per_epoch
     train = Batches(lambda: data.draw(size), -(-epoch // size))
     validation = Batches(lambda: data.fixed_validation, 1)
-    trainer = _trainer(features.device, settings.training, [history, stopping, restarts])
+    trainer = _trainer(features.device, learning.training, [history, stopping, restarts])
     fit = partial(trainer.fit, module, train_dataloaders=train, val_dataloaders=validation)
     with warnings.catch_warnings():
         # Lightning 2.6 still uses a pytree call that torch 2.13 deprecates.
@@ -224,7 +216,7 @@ def _fit(
     return module.to(features.device).eval(), history
 
 
-def _trainer(device: torch.device, training: config.Training, callbacks: list[Callback]) -> pl.Trainer:
+def _trainer(device: torch.device, training: Training, callbacks: list[Callback]) -> pl.Trainer:
     # Lightning announces the devices it does not use; the campaign's own lines say what matters.
     logging.getLogger("lightning.pytorch").setLevel(logging.WARNING)
     return pl.Trainer(

@@ -22,11 +22,10 @@ def train(config: CampaignConfig, *, dataset_file: str, trajectories: int, study
     samples = files.read_dataset(Path(dataset_file), what="dataset")
     names = list(dict.fromkeys(samples["state_point"].values.tolist()))[:trajectories]
     samples = samples.isel(sample=np.isin(samples["state_point"].values, names))
-    sections = config.studied(config.studies[study] if study else Study())
-    representation, augmentation, network, training = sections
+    learning = config.learning.with_changes(config.studies[study] if study else Study())
 
     def run(epochs: int) -> tuple[float, int]:
-        lasting = training.model_copy(update={"max_epochs": epochs, "patience": epochs})
+        training = learning.training.model_copy(update={"max_epochs": epochs, "patience": epochs})
         metrics: list[dict] = []
         with tempfile.TemporaryDirectory() as folder:
             seconds = seconds_of(
@@ -34,13 +33,9 @@ def train(config: CampaignConfig, *, dataset_file: str, trajectories: int, study
                     train_fold(
                         samples,
                         fold=0,
-                        representation=representation,
-                        augmentation=augmentation,
-                        network=network,
-                        training=lasting,
+                        learning=learning.model_copy(update={"training": training}),
                         seed=config.seed,
                         folder=Path(folder) / "fold0",
-                        report=lambda text: None,
                     )
                 )
             )

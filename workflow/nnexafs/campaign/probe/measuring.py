@@ -206,7 +206,8 @@ def _folds(
 
 def sections_of(config: CampaignConfig, study: str | None) -> tuple:
     """Representation, augmentation, network and training of a study, or of the campaign."""
-    return config.studied(config.studies[study] if study else Study())
+    learning = config.learning.with_changes(config.studies[study] if study else Study())
+    return learning.representation, learning.augmentation, learning.network, learning.training
 
 
 def _what_takes_time(config: CampaignConfig, study: str | None) -> str:
