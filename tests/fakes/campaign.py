@@ -16,8 +16,8 @@ import numpy as np
 import xarray as xr
 
 from nnexafs.config import CampaignConfig, DatasetSettings, Network, Training
-from nnexafs.dataset.gathering import combine
-from nnexafs.files import write_dataset
+from nnexafs.dataset.file import write
+from nnexafs.files import read_dataset, write_dataset
 from nnexafs.learning.ensemble_folder import assemble_ensemble
 
 K = 0.05 * np.arange(361)
@@ -139,9 +139,11 @@ def write_fake_campaign(folder: Path, **campaign: object) -> list[Path]:
 
 
 def fake_dataset(*, folds: int = 3, **campaign: object) -> xr.Dataset:
-    """The assembled dataset of a fake campaign."""
-    spectra = [(Path(one.attrs["state_point"]), one) for one in fake_campaign(**campaign)]
-    return combine(spectra, settings=DatasetSettings(folds=folds), campaign="fake", seed=7)
+    """The dataset of a fake campaign, in memory."""
+    with tempfile.TemporaryDirectory() as folder:
+        files, out = write_fake_campaign(Path(folder), **campaign), Path(folder) / "dataset.nc"
+        write(out, files, settings=DatasetSettings(folds=folds), campaign="fake", seed=7)
+        return read_dataset(out, what="dataset")
 
 
 @dataclass(frozen=True)

@@ -12,9 +12,9 @@ from fakes.campaign import ANGLE, R, fake_spectra
 from nnexafs.config import CampaignConfig, DatasetSettings, validate
 from nnexafs.config.files import default_yaml
 from nnexafs.config.state_points import StatePoint, of_campaign, of_series
-from nnexafs.dataset.gathering import combine
+from nnexafs.dataset.file import write
 from nnexafs.dataset.means import trajectory_means
-from nnexafs.files import write_dataset, write_json, write_text
+from nnexafs.files import read_dataset, write_dataset, write_json, write_text
 from nnexafs.learning import evaluation
 from nnexafs.learning.ensemble import Prediction
 from nnexafs.learning.held_out import (
@@ -89,11 +89,11 @@ def write_results(folder: Path, config: CampaignConfig) -> None:
     spectra = []
     for name, point in of_campaign(config).items():
         one = spectra_of(point, config.grid(point.phase).potential)
-        write_dataset(folder / "exafs" / name / "spectra.nc", one)
-        spectra.append((Path(name), one))
-    dataset = combine(spectra, settings=DatasetSettings(folds=FOLDS), campaign=config.campaign, seed=7)
-    write_dataset(folder / "dataset" / "dataset.nc", dataset)
-    write_evaluation(folder / "evaluation", dataset)
+        spectra.append(folder / "exafs" / name / "spectra.nc")
+        write_dataset(spectra[-1], one)
+    out = folder / "dataset" / "dataset.nc"
+    write(out, spectra, settings=DatasetSettings(folds=FOLDS), campaign=config.campaign, seed=7)
+    write_evaluation(folder / "evaluation", read_dataset(out, what="dataset"))
     write_training(folder / "training")
     domain = {"neighbour_distance": {"median": 0.1, "largest": 0.4}}
     manifest = {"architecture": {"features": 221}, "training_domain": domain}

@@ -38,20 +38,24 @@ def write(
 ) -> dict:
     """Gather `spectra.nc` files into the dataset file `out` and return its attributes.
 
-    It holds what `dataset.assemble` returns for the same files, which are read twice: for the split, and for the
-    spectra, of which some `PIECE` are in memory at a time. The same files give the same bytes. UserError as there.
+    The file follows the contract of `dataset.nc` (docs/architecture.md): chi(sample, k), pair_distribution(sample, r)
+    and angle_distribution(sample, angle), with `split` -1 for the test set and otherwise the fold in which a sample is
+    validation data. Random subsets of a snapshot's absorbers, where the files hold any, are further samples with
+    `subset` 0, 1, ... (whole snapshots: -1) in all trajectories but those of the test set, so that test errors stay
+    comparable.
+
+    The spectra files are read twice: for the split, and for the curves, about `PIECE` samples at a time. The same
+    files in any order give the same bytes. UserError when files disagree (grids, element, edge, phases), when nothing
+    usable is left, and when there are too few trajectories for the test set and the folds.
     """
     paths = sorted(map(Path, spectra_files))
     looked_at = ((path, _looked_at(path)) for path in paths)
     assembly = planned(looked_at, settings=settings, campaign=campaign, seed=seed)
-    with replacing(out) as temporary:
-        with h5netcdf.File(temporary, "w") as file:
-            _outline(file, assembly.outline)
-            _fill(file, assembly)
-        with xr.open_dataset(temporary, engine="h5netcdf", cache=False) as stored:
-            assembly.outline.attrs["hash"] = content_hash(stored)
-        with h5netcdf.File(temporary, "a") as file:
-            file.attrs["hash"] = assembly.outline.attrs["hash"]
+    with replacing(out) as temporary, h5netcdf.File(temporary, "w") as file:
+        _outline(file, assembly.outline)
+        _fill(file, assembly)
+        stored = xr.open_dataset(xr.backends.H5NetCDFStore(file), cache=False)
+        assembly.outline.attrs["hash"] = file.attrs["hash"] = content_hash(stored)
     return assembly.outline.attrs
 
 

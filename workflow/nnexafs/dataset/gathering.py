@@ -12,7 +12,6 @@ import xarray as xr
 from nnexafs.config import DatasetSettings
 from nnexafs.dataset.splits import TEST, split_trajectories
 from nnexafs.errors import UserError
-from nnexafs.files import read_dataset
 
 GRIDS = ("k", "r", "angle")
 VARIABLES = ("chi", "pair_distribution", "angle_distribution")
@@ -85,49 +84,12 @@ class Assembly:
     """grids, attributes, and the coordinates on `sample`"""
 
 
-def assemble(spectra_files: list[Path], *, settings: DatasetSettings, campaign: str, seed: int) -> xr.Dataset:
-    """Gather `spectra.nc` files into one dataset in memory (`dataset_file.write`: into a file, in pieces).
-
-    The result follows the contract of `dataset.nc` (docs/architecture.md): chi(sample, k),
-    pair_distribution(sample, r) and angle_distribution(sample, angle) with `split` -1 for the test set
-    and otherwise the fold in which a sample is validation data. Random subsets of a snapshot's absorbers, where
-    the files hold any, are further samples with `subset` 0, 1, ... (whole snapshots: -1) in all trajectories but
-    those of the test set, so that test errors stay comparable. It does not depend on the files' order.
-
-    Raises UserError when files disagree (grids, element, edge, phases), when nothing usable is left, and
-    when there are too few trajectories for the test set and the folds.
-    """
-    files = ((path, read_dataset(path, what="spectra")) for path in sorted(map(Path, spectra_files)))
-    return combine(files, settings=settings, campaign=campaign, seed=seed)
-
-
-def combine(
-    files: Iterable[tuple[Path, xr.Dataset]], *, settings: DatasetSettings, campaign: str, seed: int
-) -> xr.Dataset:
-    """`assemble` for spectra that are read already; the paths are for messages."""
-    files = list(files)
-    assembly = planned(files, settings=settings, campaign=campaign, seed=seed)
-    spectra = {one.attrs["state_point"]: one for _, one in files}
-    parts = [
-        samples(spectra[one.state_point], one, assembly.splits[one.state_point])
-        for one in assembly.trajectories
-    ]
-    dataset = assembly.outline.assign(
-        {
-            name: (DIMENSIONS[name], np.concatenate([part[name] for part in parts]), ABOUT[name])
-            for name in DIMENSIONS
-        }
-    )
-    dataset.attrs["hash"] = content_hash(dataset)
-    return dataset
-
-
 def planned(
     files: Iterable[tuple[Path, xr.Dataset]], *, settings: DatasetSettings, campaign: str, seed: int
 ) -> Assembly:
-    """Everything of the dataset but its spectra, of which one at a time is looked at.
+    """Everything of the dataset but its curves; `files` are looked at one at a time, their paths are for messages.
 
-    Of the variables `subset_...` only the sizes count. UserError as in `assemble`.
+    Of the variables `subset_...` only the sizes count. UserError as in `file.write`.
     """
     contents = survey(files)
     if not contents.trajectories:

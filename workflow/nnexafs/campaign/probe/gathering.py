@@ -11,7 +11,7 @@ from nnexafs.campaign.plan import samples_of
 from nnexafs.campaign.probe.clock import cpu_seconds, seconds_of
 from nnexafs.config import CampaignConfig
 from nnexafs.config.state_points import of_campaign
-from nnexafs.dataset.gathering import combine
+from nnexafs.dataset.file import write
 
 LARGEST_DATASET = 2_000  # samples
 READ_FILES = 8
@@ -27,24 +27,21 @@ def dataset(config: CampaignConfig, *, spectra: str, out: str) -> dict:
     trajectories = max(trajectories, 2 * (config.dataset.folds + 1))
     copies = noisy_copies(files.read_dataset(Path(spectra), what="spectra"), config, trajectories)
     with tempfile.TemporaryDirectory() as folder:
-        paths = [Path(folder) / f"{number}.nc" for number in range(READ_FILES)]
-        for path in paths:
-            files.write_dataset(path, copies[0])
-        reading = seconds_of(lambda: [files.read_dataset(path, what="spectra") for path in paths])
-    named = [(Path(one.attrs["state_point"]), one) for one in copies]
-    gathered: list[xr.Dataset] = []
-    gathering = seconds_of(
-        lambda: gathered.append(
-            combine(named, settings=config.dataset, campaign=config.campaign, seed=config.seed)
-        )
-    )
-    writing = seconds_of(lambda: files.write_dataset(Path(out), gathered[0]))
+        paths = [Path(folder) / f"{number}.nc" for number in range(trajectories)]
+        for path, copy in zip(paths, copies, strict=True):
+            files.write_dataset(path, copy)
+        read = paths[:READ_FILES]
+        reading = seconds_of(lambda: [files.read_dataset(path, what="spectra") for path in read]) / len(read)
+        options = {"settings": config.dataset, "campaign": config.campaign, "seed": config.seed}
+        gathering = seconds_of(lambda: write(Path(out), paths, **options))
+    # one of the two readings of each file is counted by itself
+    own = max(0.0, gathering - reading * trajectories)
     return {
         "start_seconds": start,
         "trajectories": trajectories,
-        "seconds_per_file": reading / READ_FILES,
-        "seconds_per_trajectory": (gathering + writing) / trajectories,
-        "bytes_per_trajectory": gathered[0].nbytes / trajectories,
+        "seconds_per_file": reading,
+        "seconds_per_trajectory": own / trajectories,
+        "bytes_per_trajectory": files.read_dataset(Path(out), what="dataset").nbytes / trajectories,
     }
 
 
