@@ -1,12 +1,12 @@
 """Experiment tracking with MLflow: one run a campaign, a child run a fold, of the ensemble and of studies."""
 
-import fcntl
+import logging
 import os
 import time
-from collections.abc import Callable, Iterator, Mapping
-from contextlib import contextmanager
+from collections.abc import Callable, Mapping
+from contextlib import nullcontext
 from pathlib import Path
-from typing import TypeVar
+from typing import TYPE_CHECKING, TypeVar
 
 # Read by MLflow at import: no telemetry, no progress bars in logs, an absent server fails in seconds.
 os.environ.setdefault("MLFLOW_DISABLE_TELEMETRY", "true")
@@ -16,16 +16,21 @@ os.environ.setdefault("MLFLOW_HTTP_REQUEST_MAX_RETRIES", "3")
 
 import pandas as pd
 import requests
-from matplotlib.figure import Figure
+from filelock import FileLock
 from mlflow import MlflowClient
 from mlflow.entities import Metric, Param, Run, RunTag
 from mlflow.exceptions import MlflowException
 from sqlalchemy.exc import OperationalError
+from tenacity import RetryCallState, Retrying, retry_if_exception, stop_before_delay, wait_exponential
 
 from nnexafs.config import Tracking
 from nnexafs.errors import UserError
 from nnexafs.jobs.code import git_commit, versions
-from nnexafs.jobs.incidents import incident
+
+if TYPE_CHECKING:
+    from matplotlib.figure import Figure
+
+LOGGER = logging.getLogger(__name__)
 
 BATCH = 100
 """Parameters in one request at most (MLflow's limit; for metrics it is 1,000)."""
@@ -64,19 +69,24 @@ def patiently(action: Callable[[], Result], *, seconds: float = PATIENCE_SECONDS
 
     MLflow itself waits 20 s for a lock, but SQLite refuses at once when two readers both want to write.
     """
-    end, pause, told = time.monotonic() + seconds, 0.1, False
-    while True:
-        try:
-            return action()
-        except STORE_ERRORS as error:
-            passing = any(text in str(error).lower() for text in PASSING)
-            if not passing or time.monotonic() + pause > end:
-                raise
-            if pause > 1 and not told:
-                told = True
-                incident(f"MLflow: {_first_line(error)[:200]}; tried again for up to {seconds:g} s")
-        time.sleep(pause)
-        pause = min(2 * pause, 10.0)
+
+    def tell(attempt: RetryCallState) -> None:
+        if 1 < attempt.upcoming_sleep <= 2:  # pauses double: once, after 1.5 s
+            reason = _first_line(attempt.outcome.exception())[:200]
+            LOGGER.warning("MLflow: %s; tried again for up to %g s", reason, seconds)
+
+    retrying = Retrying(
+        retry=retry_if_exception(_passes),
+        wait=wait_exponential(multiplier=0.1, max=10.0),
+        stop=stop_before_delay(seconds),
+        before_sleep=tell,
+        reraise=True,
+    )
+    return retrying(action)
+
+
+def _passes(error: BaseException) -> bool:
+    return isinstance(error, STORE_ERRORS) and any(text in str(error).lower() for text in PASSING)
 
 
 def start_campaign_run(
@@ -92,7 +102,8 @@ def start_campaign_run(
     artifacts = None if settings.uri else Path(results) / "mlflow" / "artifacts"
     name = settings.experiment or f"nnexafs-{campaign}"
     try:
-        with _alone(artifacts):
+        # MLflow's creation of a store fails where another process creates it at the same time.
+        with _lock_of(artifacts) if artifacts else nullcontext():
             client = PatientClient(uri, seconds=seconds)
             experiment = _experiment(client, name, artifacts)
         commit = git_commit()
@@ -114,16 +125,9 @@ def start_campaign_run(
     }
 
 
-@contextmanager
-def _alone(artifacts: Path | None) -> Iterator[None]:
-    """One process at a time: MLflow's creation of a store fails where another one creates it, too."""
-    if artifacts is None:
-        yield
-        return
+def _lock_of(artifacts: Path) -> FileLock:
     artifacts.mkdir(parents=True, exist_ok=True)
-    with (artifacts.parent / "lock").open("w") as lock:
-        fcntl.flock(lock, fcntl.LOCK_EX)
-        yield
+    return FileLock(artifacts.parent / "lock")
 
 
 def _experiment(client: PatientClient, name: str, artifacts: Path | None) -> str:
@@ -145,7 +149,7 @@ def campaign_client(ids: Mapping[str, str]) -> tuple[PatientClient, Run]:
     if not all(
         isinstance(ids.get(key), str) for key in ("tracking_uri", "run_id", "experiment_id", "campaign")
     ):
-        raise UserError("tracking: the run's file (run.json) is incomplete; write it anew with nnexafs track")
+        raise UserError("tracking: the run's file (run.json) is incomplete; run nnexafs track again")
     uri = ids["tracking_uri"]
     remedy = "delete the file that holds its id (run.json) and run again to start a new one"
     database = Path(uri.removeprefix("sqlite:///"))
@@ -223,8 +227,10 @@ def finish_campaign_run(ids: Mapping[str, str], metrics: Mapping) -> None:
     client.set_terminated(run.info.run_id, "FINISHED")
 
 
-def learning_curve(history: pd.DataFrame, best_epoch: int) -> Figure:
+def learning_curve(history: pd.DataFrame, best_epoch: int) -> "Figure":
     """Training and validation loss by epoch, the best epoch marked."""
+    from matplotlib.figure import Figure  # half a second that only this figure needs
+
     figure = Figure(figsize=(5, 3.2), layout="constrained")
     axes = figure.add_subplot()
     axes.semilogy(history["epoch"], history["train_loss"], label="training (augmented, mixtures)")
