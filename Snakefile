@@ -1,19 +1,18 @@
 """nnexafs: from a config file to the structure behind a measured X-ray absorption spectrum."""
 
-import os
 import sys
 from pathlib import Path
 
 from snakemake.exceptions import WorkflowError
 from snakemake.utils import min_version
 
-from nnexafs.campaign import before_run, campaign_lock, plan
+from nnexafs.campaign import plan, start
 from nnexafs.config import potential_files, validate
 from nnexafs.config import state_points as points_of
 from nnexafs.config.files import default_yaml
 from nnexafs.errors import UserError
 from nnexafs.files import write_text
-from nnexafs.jobs import stages
+from nnexafs.jobs import orphans, stages
 
 min_version("9.27")
 
@@ -39,7 +38,7 @@ IN_DATASET = points_of.of_campaign(campaign)
 # The package runs from the checkout in the environment of the snakemake command, or of the rule with --sdm conda.
 PREFIX = f"export PYTHONPATH='{workflow.basedir}/workflow' OMP_NUM_THREADS=1 OPENBLAS_NUM_THREADS=1 MKL_NUM_THREADS=1 "
 # Jobs write to their logs, and why they failed to the screen as well (with `quiet` Snakemake keeps failed logs to itself).
-PREFIX += f"NNEXAFS_RUN={os.getpid()} NNEXAFS_SCREEN=3; exec 3>&2; "
+PREFIX += f"{orphans.RUN}={orphans.identity()} NNEXAFS_SCREEN=3; exec 3>&2; "
 if not workflow.deployment_settings.deployment_method:
     PREFIX += f"export PATH='{Path(sys.executable).parent}':\"$PATH\"; "
 shell.prefix(f"set -euo pipefail; {PREFIX}")
@@ -75,18 +74,20 @@ include: "workflow/rules/campaign.smk"
 
 
 if workflow.is_main_process:
-    for line in before_run.tidy(Path(RESULTS), verified=Path(VERIFIED)):
-        print(line, file=sys.stderr)
-
-
-# The merged config that the jobs read. It is no rule's input: what a job depends on stands in its `settings`,
-# so that a new learning rate does not redo a trajectory.
-onstart:
     try:
-        campaign_lock.hold(RESULTS)
+        start.prepare(Path(RESULTS), dry_run=workflow.output_settings.dryrun)
     except UserError as error:
         raise WorkflowError(str(error)) from None
-    # Verified anew after every change; and Snakemake makes a missing file again only where an end of the flow is missing.
+
+
+# The merged config that the jobs read. Not an input of any rule: each job's dependencies are in its parameter
+# `settings`, so that a new learning rate does not repeat a trajectory.
+onstart:
+    try:
+        start.hold(Path(RESULTS))
+    except UserError as error:
+        raise WorkflowError(str(error)) from None
+    # Every run ends with the verification; and Snakemake repeats a missing file only where an end of the flow is missing.
     Path(VERIFIED).unlink(missing_ok=True)
     write_text(Path(CONFIG), default_yaml(campaign))
     print(plan.summary(campaign), file=sys.stderr)

@@ -91,7 +91,10 @@ def test_truncated_file_is_set_aside_and_made_anew(undisturbed: Campaign, campai
     truncated(campaign.results / file)
     said = campaign.finish()
     name = Path(file).name
-    assert f"results/faults/{file}: not what was written; set aside as {name}.damaged and made anew" in said
+    assert (
+        f"results/faults/{file}: does not match its record; renamed to {name}.damaged, will be recomputed"
+        in said
+    )
     # A training replaces its folder with all that is in it.
     assert (campaign.results / f"{file}.damaged").is_file() != file.startswith("training/")
     campaign.must_be_as(undisturbed)

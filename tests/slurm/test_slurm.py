@@ -21,7 +21,7 @@ from nnexafs.config.state_points import of_all
 PROFILE = CHECKOUT / "profiles" / "slurm" / "config.yaml"
 # What a node of two cores without accounting needs; everything else comes from the profile.
 ON_ONE_NODE = (
-    "--set-threads", "exafs=1", "tables=1",
+    "--set-threads", "snapshots=1", "tables=1",
     "--slurm-status-command", "squeue",
     "--slurm-init-seconds-before-status-checks", "1",
     "--seconds-between-status-checks", "1",

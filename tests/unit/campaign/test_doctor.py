@@ -12,6 +12,7 @@ import threading
 from collections.abc import Iterator
 from http.server import BaseHTTPRequestHandler, HTTPServer
 from pathlib import Path
+from types import SimpleNamespace
 
 import pytest
 from click.testing import CliRunner
@@ -126,21 +127,22 @@ def test_a_stage_of_feff_that_does_nothing_is_named(broken_larch: Path):
 # The machine
 
 
-def test_the_file_system_is_that_of_the_deepest_mount(tmp_path: Path):
-    mounts = tmp_path / "mountinfo"
-    mounts.write_text(
-        "22 1 8:1 / / rw - ext4 /dev/sda1 rw\n"
-        f"30 22 0:40 / {tmp_path} rw shared:1 - nfs4 server:/home rw\n"
-        f"31 30 0:41 / {tmp_path}/fast\\040disk rw - lustre mgs:/scratch rw\n"
-        f"32 30 0:42 / {tmp_path}/here rw - xfs /dev/sdb rw\n"
-        f"33 30 0:43 / {tmp_path}/here rw - tmpfs tmpfs rw\n"
-    )
-    (tmp_path / "fast disk").mkdir()
-    assert file_system(Path("/"), mounts=mounts) == "ext4"
-    assert file_system(tmp_path / "results", mounts=mounts) == "nfs4"
-    assert file_system(tmp_path / "fast disk" / "run", mounts=mounts) == "lustre"
-    assert file_system(tmp_path / "here", mounts=mounts) == "tmpfs"
-    assert file_system(tmp_path, mounts=tmp_path / "nowhere") == "unknown"
+def test_the_file_system_is_that_of_the_deepest_mount(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
+    mounts = {
+        "/": "ext4",
+        f"{tmp_path}": "nfs4",
+        f"{tmp_path}/fast disk": "lustre",
+        f"{tmp_path}/here": "xfs",
+    }
+    listed = [SimpleNamespace(mountpoint=place, fstype=kind) for place, kind in mounts.items()]
+    listed.append(SimpleNamespace(mountpoint=f"{tmp_path}/here", fstype="tmpfs"))
+    monkeypatch.setattr("psutil.disk_partitions", lambda *, all: listed if all else [])
+    assert file_system(Path("/")) == "ext4"
+    assert file_system(tmp_path / "results") == "nfs4"
+    assert file_system(tmp_path / "fast disk" / "run") == "lustre"
+    assert file_system(tmp_path / "here") == "tmpfs"
+    listed.clear()
+    assert file_system(tmp_path) == "unknown"
     assert is_shared("nfs4") and is_shared("lustre") and not is_shared("ext4") and not is_shared("tmpfs")
 
 
@@ -294,7 +296,7 @@ def test_a_partition_that_is_too_small_is_told_with_the_numbers():
     settings = {
         "default-resources": {"mem_mb": "2000 * attempt", "runtime": "30 * attempt"},
         "set-resources": {"train": {"mem_mb": "4000 * attempt", "runtime": "480 * attempt"}},
-        "set-threads": {"exafs": 4},
+        "set-threads": {"snapshots": 4},
     }
     assert len(slurm.too_small(settings, chosen)) == 3
     found = slurm.partition(settings, {"short": chosen}, Path("config.yaml"))

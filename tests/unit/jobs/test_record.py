@@ -15,7 +15,7 @@ import pytest
 from nnexafs.config import load, seeds, validate
 from nnexafs.config.state_points import of_all
 from nnexafs.errors import PhysicsError, UserError
-from nnexafs.jobs import lineage, orphans, record, stages
+from nnexafs.jobs import lineage, record, stages
 from nnexafs.jobs.record import job
 
 
@@ -92,10 +92,10 @@ JOB = """
 """
 
 
-def started(out: Path, *, run: int) -> subprocess.Popen[bytes]:
-    """A job that works for minutes, of a Snakemake with the process id `run`."""
+def started(out: Path) -> subprocess.Popen[bytes]:
+    """A job that works for minutes."""
     command = [sys.executable, "-c", textwrap.dedent(JOB), str(out)]
-    process = subprocess.Popen(command, env=os.environ | {orphans.RUN: str(run)})
+    process = subprocess.Popen(command)
     while not record.path_of(out).is_file():
         assert process.poll() is None
         time.sleep(0.02)
@@ -104,28 +104,11 @@ def started(out: Path, *, run: int) -> subprocess.Popen[bytes]:
 
 def test_a_killed_process_is_a_lost_attempt(tmp_path: Path):
     out = tmp_path / "dataset.nc"
-    process = started(out, run=os.getpid())
+    process = started(out)
     process.send_signal(signal.SIGKILL)
     process.wait()
     assert record.read(record.path_of(out))["status"] == "running"
     assert [attempt["ended"] for attempt in make(out)["attempts"]] == ["killed", "done"]
-
-
-def test_a_job_that_outlived_its_snakemake_is_stopped(tmp_path: Path):
-    dead = subprocess.Popen(["true"])
-    dead.wait()
-    process = started(tmp_path / "dataset.nc", run=dead.pid)
-    made = make(tmp_path / "dataset.nc")
-    assert process.wait(timeout=20) == -signal.SIGTERM
-    assert "stopped process" in made["attempts"][-1]["incidents"][0]
-
-
-def test_a_job_whose_snakemake_lives_is_left_alone(tmp_path: Path):
-    process = started(tmp_path / "dataset.nc", run=os.getpid())
-    make(tmp_path / "dataset.nc")
-    assert process.poll() is None
-    process.kill()
-    process.wait()
 
 
 def test_a_damaged_input_is_set_aside(tmp_path: Path):

@@ -14,6 +14,7 @@ from typing import TypeVar
 import click
 
 from nnexafs.errors import PhysicsError, UserError
+from nnexafs.jobs import orphans
 
 LOGGER = logging.getLogger("nnexafs")
 Entry = TypeVar("Entry")
@@ -73,6 +74,7 @@ class Commands(click.Group):
         """Run a command with the log on standard error."""
         # A cancelled job must still stop its FEFF processes and remove its temporary folders.
         signal.signal(signal.SIGTERM, lambda *_: sys.exit(128 + signal.SIGTERM))
+        orphans.watch()
         with logged():
             try:
                 return super().invoke(context)

@@ -1,55 +1,59 @@
-"""Jobs that outlived their killed Snakemake: the next run stops them before it does their work again."""
+"""A job ends itself when the Snakemake that started it is gone, so that the next run finds nobody at work.
 
+A killed Snakemake ends none of its jobs, and between it and a job stands a shell that outlives it too.
+"""
+
+import logging
 import os
-import platform
 import signal
+import threading
 import time
-from contextlib import suppress
-from pathlib import Path
 
-from nnexafs.jobs.incidents import incident
+import psutil
 
+LOGGER = logging.getLogger(__name__)
 RUN = "NNEXAFS_RUN"
-"""Environment variable that the workflow sets: the process id of the Snakemake that started the job."""
+"""Environment variable that the workflow sets for its jobs: the `identity` of the Snakemake that started them."""
 
+LOOK_SECONDS = 2.0
 PATIENCE_SECONDS = 10.0
+"""How long a job may take to stop by itself; LAMMPS answers no signal while it runs."""
 
 
-def identity() -> dict[str, int]:
-    """What the record of a job keeps of its process, to know it again: its id, start, and Snakemake's id."""
-    run = os.environ.get(RUN, "")
-    return {
-        "pid": os.getpid(),
-        "start": start_of(os.getpid()),
-        **({"run": int(run)} if run.isdigit() else {}),
-    }
+def identity(process: psutil.Process | None = None) -> str:
+    """A process (this one) as `pid:start`, its start in seconds after the machine's: process ids are used again.
+
+    Counted from the machine's start, because setting the clock does not change it.
+    """
+    process = process or psutil.Process()
+    return f"{process.pid}:{process.create_time() - psutil.boot_time():.2f}"
 
 
-def start_of(pid: int) -> int:
-    """When a process started, in the kernel's ticks; 0 where there is none (ids are used again)."""
+def is_alive(run: str) -> bool:
+    """Whether the process with this identity runs on this machine."""
     try:
-        text = Path(f"/proc/{pid}/stat").read_text(encoding="ascii", errors="replace")
-    except OSError:
-        return 0
-    # The command's name, in parentheses, may hold blanks; the state is the first field after it.
-    state, *fields = text.rpartition(")")[2].split()
-    return 0 if state == "Z" else int(fields[18])
-
-
-def is_orphan(attempt: dict) -> bool:
-    """Whether the attempt's process lives on this machine though the Snakemake that started it does not."""
-    if attempt.get("host") != platform.node() or "run" not in attempt:
+        process = psutil.Process(int(run.partition(":")[0]))
+        return identity(process) == run and process.status() != psutil.STATUS_ZOMBIE
+    except psutil.NoSuchProcess:
         return False
-    return start_of(attempt["pid"]) == attempt["start"] != 0 and start_of(attempt["run"]) == 0
 
 
-def stop(attempts: list[dict]) -> None:
-    """End the orphans among earlier attempts: first asking, then by force."""
-    for attempt in filter(is_orphan, attempts):
-        incident(f"stopped process {attempt['pid']}, which worked on for a run that was killed")
-        for number in (signal.SIGTERM, signal.SIGKILL):
-            with suppress(ProcessLookupError):
-                os.kill(attempt["pid"], number)
-            end = time.monotonic() + PATIENCE_SECONDS
-            while is_orphan(attempt) and time.monotonic() < end:
-                time.sleep(0.05)
+def watch() -> None:
+    """Stop this process within seconds when its Snakemake is gone; nothing to do outside of a campaign.
+
+    The Snakemake meant is the one that started the job's shell: on a cluster that of the node, which SLURM ends.
+    """
+    if run := os.environ.get(RUN):
+        threading.Thread(target=_stop_without, args=(run,), daemon=True).start()
+
+
+def _stop_without(run: str) -> None:
+    while is_alive(run):
+        time.sleep(LOOK_SECONDS)
+    LOGGER.warning(
+        "the Snakemake that started this job (process %s) is gone: stopping", run.partition(":")[0]
+    )
+    # First the way of a cancelled job: FEFF is stopped, temporary folders are removed, the attempt is recorded.
+    signal.pthread_kill(threading.main_thread().ident, signal.SIGTERM)
+    time.sleep(PATIENCE_SECONDS)
+    os.kill(os.getpid(), signal.SIGKILL)

@@ -18,7 +18,7 @@ from nnexafs import __version__
 from nnexafs.config import CampaignConfig, canonical
 from nnexafs.errors import UserError
 from nnexafs.files import read_json, sha256, write_json
-from nnexafs.jobs import code, incidents, orphans
+from nnexafs.jobs import code, incidents
 from nnexafs.jobs.restart import RestartFolder, key_of
 from nnexafs.jobs.stages import STAGES, code_of, identity_of, settings_of
 
@@ -175,7 +175,6 @@ def job(
     record = Record(path, _content(stage, out, config, settings, which))
     record.content["inputs"] = {relative(file, path.parent): known for file, known in checksums.items()}
     with incidents.collected() as lines:
-        orphans.stop(record.content["attempts"][:-1])
         record.write(RUNNING)
         try:
             yield record
@@ -224,7 +223,7 @@ def _attempts(path: Path) -> list[dict]:
             lost = [{"ended": "killed"} | attempt for attempt in before["attempts"]]
     job = {"slurm_job": os.environ["SLURM_JOB_ID"]} if "SLURM_JOB_ID" in os.environ else {}
     started = datetime.now(UTC).isoformat(timespec="seconds")
-    return [*lost, {"started": started, "host": platform.node(), **job, **orphans.identity()}]
+    return [*lost, {"started": started, "host": platform.node(), "pid": os.getpid(), **job}]
 
 
 def _reason(error: BaseException) -> str:

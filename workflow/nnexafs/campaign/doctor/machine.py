@@ -8,13 +8,15 @@ import tempfile
 from collections.abc import Mapping
 from pathlib import Path
 
+import psutil
+
 from nnexafs.campaign.doctor.file_systems import file_system, is_shared
 from nnexafs.campaign.doctor.finding import Finding, missing, ok, warn
 from nnexafs.campaign.plan import plan
 from nnexafs.config import CampaignConfig
 
 GB = 1e9
-# A fold's training with what Snakemake and Python take beside it
+# One fold's training, and Snakemake
 LEAST_MEMORY_BYTES = 2 * GB
 # One FEFF run writes a few MB; some run at once
 LEAST_TEMPORARY_BYTES = 0.1 * GB
@@ -24,18 +26,11 @@ FILES_PER_JOB = 6  # result, record, log, benchmark, Snakemake's metadata
 
 def processors() -> Finding:
     """Cores that this process may use, and memory that is free."""
-    cores, free, total = len(os.sched_getaffinity(0)), *memory_bytes()
-    found = f"{cores} cores, {free / GB:.1f} of {total / GB:.1f} GB of memory free"
-    if free < LEAST_MEMORY_BYTES:
+    cores, memory = len(os.sched_getaffinity(0)), psutil.virtual_memory()
+    found = f"{cores} cores, {memory.available / GB:.1f} of {memory.total / GB:.1f} GB of memory free"
+    if memory.available < LEAST_MEMORY_BYTES:
         return warn("machine", found, "a training takes up to 2 GB: end other programs, or use fewer --cores")
     return ok("machine", found)
-
-
-def memory_bytes(meminfo: Path = Path("/proc/meminfo")) -> tuple[int, int]:
-    """Available and total memory."""
-    lines = [line.split() for line in meminfo.read_text(encoding="utf-8").splitlines()]
-    kilobytes = {fields[0].rstrip(":"): int(fields[1]) for fields in lines}
-    return 1024 * kilobytes["MemAvailable"], 1024 * kilobytes["MemTotal"]
 
 
 def temporary_files(environment: Mapping[str, str] = os.environ) -> Finding:
