@@ -21,7 +21,7 @@ def test_a_series_and_a_study_add_their_jobs():
     before, after = plan(CampaignConfig()), plan(validate({"series": SERIES, "studies": studies}))
     added = {rule: after.jobs[rule] - before.jobs[rule] for rule in after.jobs}
     assert {rule: count for rule, count in added.items() if count} == {
-        "md": 2, "exafs": 2, "study": 1, "series": 1,
+        "md": 2, "snapshots": 2, "study": 1, "series": 1,
     }  # fmt: skip
     assert after.feff_runs == before.feff_runs + 2
 
@@ -36,7 +36,7 @@ def test_disk_is_the_sum_of_the_stages_and_grows_with_the_snapshots():
     config = CampaignConfig()
     more = config.model_copy(update={"dynamics": config.dynamics.model_copy(update={"snapshots": 48})})
     assert plan(more).disk["md"] > 1.5 * plan(config).disk["md"]
-    assert plan(more).disk["exafs"] == plan(config).disk["exafs"]
+    assert plan(more).disk["snapshots"] == plan(config).disk["snapshots"]
     assert plan(config).disk_bytes > sum(plan(config).disk.values())
 
 

@@ -100,7 +100,7 @@ def plan(config: CampaignConfig) -> Plan:
     curves, overhead = samples * curve_points(config) * BYTES_PER_CURVE_POINT, len(points) * HDF5_OVERHEAD
     disk = {
         "md": coordinates * BYTES_PER_COORDINATE + overhead,
-        "exafs": curves + overhead,
+        "snapshots": curves + overhead,
         "dataset": curves,
         "train": 3 * config.dataset.folds * network_bytes(config),  # with both copies in MLflow
         "ensemble": config.dataset.folds * network_bytes(config),

@@ -5,8 +5,8 @@ from pathlib import Path
 
 import click
 
+from nnexafs.campaign import pilot, preflight
 from nnexafs.campaign import plan as planning
-from nnexafs.campaign import preflight
 from nnexafs.campaign.doctor.examination import examine
 from nnexafs.campaign.doctor.finding import summary, table
 from nnexafs.cli.common import LOGGER, Folder, InFile
@@ -41,15 +41,17 @@ def doctor(context: click.Context, configs: tuple[Path, ...], slurm: bool | None
 
 @click.command()
 @click.argument("files", type=InFile, nargs=-1)
-@click.option("--probe", is_flag=True, help="Measure for about two minutes what the jobs take, by stage.")
+@click.option(
+    "--probe", is_flag=True, help="Run a small pilot of the campaign and tell what all of it takes."
+)
 @click.option("--json", "json_file", type=InFile, help="With --probe: also write the costs to this file.")
-@click.option("--cache", type=Folder, help="Folder for phases and tables.  [default: ~/.cache/nnexafs]")
-def plan(files: tuple[Path, ...], probe: bool, json_file: Path | None, cache: Path | None) -> None:
+def plan(files: tuple[Path, ...], probe: bool, json_file: Path | None) -> None:
     """Check a campaign and print the jobs, FEFF runs and disk it will take.
 
     FILES are config files, each on top of the one before. Potentials, cells, FEFF and measured files are looked
-    at, so that a mistake shows now rather than in a job. With --probe short runs on this machine tell the core-hours,
-    memory and wall time; phases and amplitude tables are kept, which makes a second probe faster.
+    at, so that a mistake shows now rather than in a job. With --probe one state point of each phase and two epochs of
+    training are run here, from simulation to report, in a temporary folder; their times are scaled to core-hours,
+    memory and wall time of the campaign. How long that takes is said first.
     """
     if json_file and not probe:
         raise click.UsageError("--json goes with --probe")
@@ -57,10 +59,7 @@ def plan(files: tuple[Path, ...], probe: bool, json_file: Path | None, cache: Pa
     preflight.check(config)
     click.echo(planning.summary(config))
     if probe:
-        # it imports all stages
-        from nnexafs.campaign.probe.campaign import costs
-
-        found = costs(config, cache_folder=cache, report=LOGGER.info)
+        found = pilot.costs(config)
         click.echo(found.table())
         if json_file:
             write_json(json_file, found.as_dict())

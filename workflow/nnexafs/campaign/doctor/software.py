@@ -12,7 +12,7 @@ from nnexafs.campaign.doctor.finding import Finding, missing, not_checked, ok, w
 CHECKOUT = Path(nnexafs.__file__).parents[2]
 CONSTRAINTS = CHECKOUT / "envs" / "constraints.txt"
 LOWEST_PYTHON, FIRST_UNTESTED_PYTHON = (3, 11), (3, 13)
-INSTALL = "pip install --constraint envs/constraints.txt --editable . (or make environment)"
+INSTALL = "pip install --constraint envs/constraints.txt --editable '.[campaign]' (or make environment)"
 
 
 def python(numbers: tuple[int, ...] = sys.version_info[:3]) -> Finding:

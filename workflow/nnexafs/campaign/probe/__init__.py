@@ -1,1 +1,0 @@
-"""What a campaign costs by stage, from short measurements on this machine."""
