@@ -14,7 +14,6 @@ from nnexafs.config.state_points import of_all
 from nnexafs.exafs.correction import Correction
 from nnexafs.exafs.feff.reference import k_grid
 from nnexafs.exafs.snapshots import Computed, assemble, choose
-from nnexafs.exafs.subsets import deals
 from nnexafs.structures.dynamics.simulation import simulate
 
 POINT = "fcc_T0300_x1.0000_r0"
@@ -49,13 +48,12 @@ def simulated(config: CampaignConfig) -> xr.Dataset:
 def counted(config: CampaignConfig, simulated: xr.Dataset) -> xr.Dataset:
     """Spectra with the structure of the snapshots; chi itself is noise."""
     shots = choose(simulated, exafs=config.exafs, element="Ni", seed=3)
-    dealt = deals([len(shot.absorbers) for shot in shots], config.exafs, seed=3, place=POINT)
     k = k_grid(config.exafs.feff)
     chi = np.random.default_rng(1).normal(size=(len(shots), len(k)))
     failed = np.zeros((len(shots), len(shots[0].absorbers)), dtype=bool)
     nothing = np.zeros(len(k))
-    computed = Computed(chi, chi[:, :0, None], failed, [], Correction(nothing, nothing, 0, chi[:0], []))
-    spectra = assemble(shots, dealt, computed, exafs=config.exafs, distributions=config.distributions)
+    computed = Computed(chi, failed, [], Correction(nothing, nothing, 0, chi[:0], []))
+    spectra = assemble(shots, computed, exafs=config.exafs, distributions=config.distributions)
     return spectra.assign_attrs(simulated.attrs)
 
 

@@ -61,11 +61,7 @@ def test_a_written_config_reads_back(tmp_path: Path):
         ({"training": {"learning_rate": float("nan")}}, "training.learning_rate"),
         ({"potentials": {"meam": {"style": "reaxff"}}}, "potentials.meam"),
         ({"measurements": {"foil": {"files": []}}}, "measurements.foil.files"),
-        (
-            {"exafs": {"engine": "feff", "subsets_per_snapshot": 2}},
-            "exafs: subsets_per_snapshot: the engine feff",
-        ),
-        ({"exafs": {"subset_absorbers": 0}}, "exafs.subset_absorbers"),
+        ({"exafs": {"absorbers_per_snapshot": 0}}, "exafs.absorbers_per_snapshot"),
         ({"report": {"compare_with": {"old": {"metrics": ""}}}}, "report.compare_with.old.metrics"),
         ({"report": {"compare_with": {"old": {"path": "x"}}}}, "report.compare_with.old.path: unknown key"),
         (

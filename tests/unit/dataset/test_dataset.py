@@ -14,7 +14,7 @@ from hypothesis import strategies as st
 
 from nnexafs.config import DatasetSettings
 from nnexafs.dataset import file
-from nnexafs.dataset.gathering import TEST, WHOLE, content_hash
+from nnexafs.dataset.gathering import TEST, content_hash
 from nnexafs.dataset.means import trajectory_means
 from nnexafs.dataset.splits import split_trajectories
 from nnexafs.errors import UserError
@@ -211,62 +211,33 @@ def gather_spectra(spectra: Iterable[xr.Dataset], **options: object) -> xr.Datas
         return gather(files, **options)
 
 
-def with_subsets(spectra: xr.Dataset, count: int) -> xr.Dataset:
-    """The spectra with `count` subsets of each snapshot, told apart by factors."""
-    factors = xr.DataArray(1 + 0.1 * np.arange(count), dims="subset")
-    subsets = {
-        f"subset_{name}": (spectra[name] * factors).transpose("snapshot", "subset", ...)
-        for name in ("chi", "pair_distribution", "angle_distribution")
-    }
-    return spectra.assign(subsets)
-
-
-def test_subsets_are_samples_of_their_trajectory_outside_the_test_set(files: list[Path]) -> None:
-    subsets = [with_subsets(read_dataset(path, what="spectra"), 3) for path in files]
-    plain, made = gather(files), gather_spectra(subsets)
-    whole = made.isel(sample=made["subset"].values == WHOLE)
-    for name in ("chi", "pair_distribution", "angle_distribution", "split", "state_point", "snapshot"):
-        assert np.array_equal(whole[name].values, plain[name].values)
-    tests = made["split"].values == TEST
-    assert set(made["subset"].values[tests]) == {WHOLE}
-    assert made.sizes["sample"] == tests.sum() + 4 * (plain["split"].values != TEST).sum()
-    assert (
-        made[["state_point", "split"]].to_dataframe().groupby("state_point")["split"].nunique() == 1
-    ).all()
-    for spectra in subsets:
-        own = made.isel(sample=made["state_point"].values == spectra.attrs["state_point"])
-        for sample in np.flatnonzero(own["subset"].values != WHOLE):
-            one = own.isel(sample=sample)
-            place = {"snapshot": int(one["snapshot"]), "subset": int(one["subset"])}
-            assert np.array_equal(one["chi"], spectra["subset_chi"].isel(place))
-            assert np.array_equal(one["angle_distribution"], spectra["subset_angle_distribution"].isel(place))
-
-
-def test_trajectory_means_are_over_whole_snapshots(files: list[Path]) -> None:
-    subsets = [with_subsets(read_dataset(path, what="spectra"), 2) for path in files]
-    plain, made = trajectory_means(gather(files)), trajectory_means(gather_spectra(subsets))
-    xr.testing.assert_identical(plain.drop_attrs(), made.drop_attrs())
+def test_trajectory_means_are_over_the_samples_of_each(files: list[Path]) -> None:
+    dataset = gather(files)
+    means = trajectory_means(dataset)
+    assert means["state_point"].values.tolist() == sorted(set(dataset["state_point"].values))
+    for name in ("chi", "pair_distribution", "angle_distribution"):
+        expected = dataset[name].groupby(dataset["state_point"]).mean()
+        np.testing.assert_allclose(means[name].values, expected.values, rtol=1e-12, atol=1e-15)
 
 
 def test_every_sample_knows_the_error_of_its_correction() -> None:
     read = []
     for number, temperature in enumerate((100.0, 200.0, 300.0, 400.0, 500.0, 600.0)):
-        one = with_subsets(fake_spectra("fcc", temperature, 1.0, engine="nbody"), 2)
+        one = fake_spectra("fcc", temperature, 1.0, engine="nbody")
         error = np.full(one.sizes["k"], 1e-3 * (number + 1))
         read.append(one.assign(chi_correction_error=("k", error)))
     made = gather_spectra(read)
-    assert set(made["subset"].values) == {WHOLE, 0, 1}
     for temperature, error in zip(made["temperature_kelvin"].values, made["chi_error"].values, strict=True):
         np.testing.assert_allclose(error, 1e-5 * temperature)
 
 
 @pytest.fixture(scope="module")
 def mixed_files(files: list[Path], tmp_path_factory: pytest.TempPathFactory) -> list[Path]:
-    """Files with subsets, a failed snapshot, a lost phase, and a trajectory that is left out."""
+    """Files with a failed snapshot, a lost phase, and a trajectory that is left out."""
     folder = tmp_path_factory.mktemp("mixed")
     found = []
     for number, path in enumerate(files):
-        spectra = with_subsets(read_dataset(path, what="spectra"), 2)
+        spectra = read_dataset(path, what="spectra")
         if number == 1:
             spectra["snapshot_status"][2] = 1
             spectra["chi"][2] = np.nan

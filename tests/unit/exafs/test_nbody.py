@@ -310,7 +310,7 @@ def test_a_grid_too_coarse_is_made_finer_and_stays_so_in_the_file(phases, monkey
 
 
 def test_triangles_of_all_atoms_at_once_are_those_of_each(made):
-    """In disorder, and in a perfect crystal, where every triangle has equal sides; a subset takes the other way."""
+    """In disorder, and in a perfect crystal, where every triangle has equal sides."""
     for atoms in (nickel(), nickel(0.0), nickel(0.2)):
         everyone = np.arange(len(atoms))
         apart = nbody.PathHistograms(made, groups=2)

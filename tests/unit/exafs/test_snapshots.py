@@ -9,13 +9,12 @@ import pytest
 import xarray as xr
 from ase import Atoms
 from ase.build import bulk
-from ase.neighborlist import neighbor_list
 
 from nnexafs.config import Distributions, Exafs, Feff
 from nnexafs.errors import PhysicsError, UserError
 from nnexafs.exafs.correction import spread_absorbers
 from nnexafs.exafs.engines import TABLES_FILE, expansion_of
-from nnexafs.exafs.feff import absorber
+from nnexafs.exafs.feff import absorber, process
 from nnexafs.exafs.feff import reference as feff_reference
 from nnexafs.exafs.feff.input import clusters
 from nnexafs.exafs.nbody import tables, tables_file
@@ -122,7 +121,7 @@ def test_absorbers_depend_on_the_seed_and_are_distinct(result, phases_folder):
 def failing(monkeypatch: pytest.MonkeyPatch, folder: Path, *, every: int) -> None:
     """Let a real genfmt run for most absorbers and crash for every `every`-th run."""
     counter = folder / "count"
-    real = feff_reference.feff_process.binaries_folder()
+    real = process.binaries_folder()
     fake = folder / "programs"
     fake.mkdir()
     for program in real.glob("feff8l_*"):
@@ -135,7 +134,7 @@ def failing(monkeypatch: pytest.MonkeyPatch, folder: Path, *, every: int) -> Non
         f"exec {real}/feff8l_genfmt\n"
     )
     script.chmod(0o755)
-    monkeypatch.setattr(feff_reference.feff_process, "binaries_folder", lambda: fake)
+    monkeypatch.setattr(process, "binaries_folder", lambda: fake)
 
 
 def test_one_failing_absorber_marks_its_snapshot_only(monkeypatch, tmp_path, phases_folder, result):
@@ -341,69 +340,3 @@ def test_tables_must_fit_the_path_length_and_be_there(with_tables, tmp_path):
         (tmp_path / name).write_bytes((with_tables / name).read_bytes())
     with pytest.raises(UserError, match="amplitude tables"):
         spectra(trajectory(), tmp_path, FAST)
-
-
-def with_subsets(count: int, size: int) -> Exafs:
-    return FAST.model_copy(update={"subsets_per_snapshot": count, "subset_absorbers": size})
-
-
-@pytest.mark.parametrize(("count", "size"), [(4, 8), (3, 7)], ids=["all atoms", "with a rest"])
-def test_subsets_are_parts_of_the_whole(with_tables, count, size):
-    """Their spectra, and the whole snapshot's, are those that separate passes over the same atoms give."""
-    simulated, exafs = trajectory(), with_subsets(count, size)
-    made, plain = spectra(simulated, with_tables, exafs), spectra(simulated, with_tables, FAST)
-    for name in ("pair_distribution", "angle_distribution"):
-        np.testing.assert_allclose(made[name].values, plain[name].values, rtol=1e-9, atol=1e-12)
-    for whole, other in zip(made["chi"].values, plain["chi"].values, strict=True):
-        assert squared_error(whole, other) < 2e-5  # other tables: all atoms' triangles are looked up at once
-    members = made["subset_absorber_index"].values
-    assert members.shape == (3, count, size)
-    assert all(len(set(snapshot.ravel())) == count * size for snapshot in members)
-    assert len({tuple(subset) for snapshot in members for subset in snapshot}) == 3 * count
-    amplitudes = tables_file.read(
-        with_tables / TABLES_FILE, phases=feff_reference.FrozenPhases.load(with_tables)
-    )
-    snapshots = choose(simulated, exafs=exafs, element="Ni", seed=5)
-    for shot, own, atoms in zip(snapshots, made["subset_chi"].values, members, strict=True):
-        alone = [replace(shot, absorbers=subset) for subset in atoms]
-        expected = expansion_of(alone, amplitudes)[0] + made["chi_correction"].values
-        np.testing.assert_allclose(own, expected, atol=1e-12)
-
-
-def test_the_mean_of_the_subsets_is_the_whole_snapshot(with_tables):
-    made = spectra(trajectory(), with_tables, with_subsets(4, 8))
-    for name in ("chi", "pair_distribution", "angle_distribution"):
-        mean = made[f"subset_{name}"].mean("subset").values
-        np.testing.assert_allclose(mean, made[name].values, rtol=1e-9, atol=1e-12)
-    assert (made["subset_pair_distribution"].std("subset").max() > 1).item()
-
-
-def test_targets_of_a_subset_count_the_neighbours_of_its_atoms(with_tables):
-    """n(r) integrates to the mean number of neighbours, the angles to the pairs of them (ASE counts them)."""
-    made = spectra(trajectory(), with_tables, with_subsets(3, 7))
-    for number, step in enumerate(made["step"].values):
-        frame = trajectory().isel(frame=int(step) // 100)
-        atoms = Atoms(frame["numbers"].values, frame["positions"].values, cell=frame["cell"].values, pbc=True)
-        first = neighbor_list("i", atoms, cutoff=3.05)
-        around = np.bincount(first, minlength=len(atoms))
-        for subset, members in enumerate(made["subset_absorber_index"].values[number]):
-            own = made.isel(snapshot=number, subset=subset)
-            near = own["r"].values < 3.05
-            counted = own["subset_pair_distribution"].values[near].sum() * GRIDS.r_step_angstrom
-            assert counted == pytest.approx(around[members].mean(), abs=0.02)
-            pairs = own["subset_angle_distribution"].values.sum() * GRIDS.angle_step_degree
-            assert pairs == pytest.approx((around[members] * (around[members] - 1) / 2).mean(), abs=1e-6)
-
-
-def test_a_failed_snapshot_fails_its_subsets(with_tables):
-    simulated = trajectory()
-    vector = simulated["positions"].values[1, 1] - simulated["positions"].values[1, 0]
-    simulated["positions"].values[1, 1] -= vector * (1 - 1.5 / np.linalg.norm(vector))
-    tolerant = with_subsets(2, 8).model_copy(update={"failure_fraction": 0.5, "control_absorbers": 0})
-    made = spectra(simulated, with_tables, tolerant)
-    assert np.isnan(made["subset_chi"].values[0]).all() and np.isfinite(made["subset_chi"].values[1:]).all()
-
-
-def test_more_subsets_than_atoms_is_refused(with_tables):
-    with pytest.raises(UserError, match=f"{NAME}: 3 subsets of 11 absorbers need 33, a snapshot has 32"):
-        spectra(trajectory(), with_tables, with_subsets(3, 11))

@@ -178,16 +178,6 @@ def test_left_out_trajectories_are_the_test_set_and_nowhere_else(wanted: dict) -
     assert np.array_equal(whole["split"].values, table["split"])
 
 
-def test_subsets_of_left_out_trajectories_are_in_no_set() -> None:
-    whole = dataset().copy()
-    whole["subset"] = ("sample", np.tile([-1, -1, 0, 1], whole.sizes["sample"] // 4))
-    found = left_out(whole, LeftOut(phases=["bcc"]))
-    tested = found["split"].values == TEST
-    assert set(found["subset"].values[tested]) == {-1}
-    assert set(found["subset"].values[~tested]) == {-1, 0, 1}
-    assert set(found["phase"].values[~tested]) == {"fcc", "liquid"}
-
-
 def test_phases_left_out_are_the_measured_ones() -> None:
     whole = dataset().copy()
     lost = whole["state_point"].values == "bcc_T1000_x1.0200_r0"

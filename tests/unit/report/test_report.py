@@ -225,18 +225,8 @@ def test_without_a_correction_the_page_says_why(trajectories):
     assert not control_variate.absent(CampaignConfig(), some)
 
 
-@pytest.mark.parametrize(
-    ("mapping", "message"),
-    [
-        (
-            {"report": {"compare_with": {"old": {"metrics": "nowhere.json"}}}},
-            r"report\.compare_with\.old\.metrics: no file",
-        ),
-        ({"exafs": {"subsets_per_snapshot": 7}}, r"phases\.fcc: 7 subsets of 16 absorbers need 112"),
-    ],
-    ids=["comparison", "subsets"],
-)
-def test_the_plan_finds_what_would_fail_later(monkeypatch, mapping, message):
+def test_the_plan_finds_what_would_fail_later(monkeypatch):
     monkeypatch.chdir(CHECKOUT)
-    with pytest.raises(UserError, match=message):
-        preflight.check(validate(mapping))
+    compared = {"report": {"compare_with": {"old": {"metrics": "nowhere.json"}}}}
+    with pytest.raises(UserError, match=r"report\.compare_with\.old\.metrics: no file"):
+        preflight.check(validate(compared))

@@ -64,8 +64,8 @@ def network_bytes(config: CampaignConfig) -> float:
 
 
 def samples_of(config: CampaignConfig, trajectories: int) -> int:
-    """Samples that so many trajectories give, subsets included."""
-    return trajectories * config.exafs.snapshots * (1 + config.exafs.subsets_per_snapshot)
+    """Samples that so many trajectories give."""
+    return trajectories * config.exafs.snapshots
 
 
 def jobs_of(config: CampaignConfig) -> dict[str, int]:

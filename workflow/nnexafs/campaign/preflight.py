@@ -7,7 +7,6 @@ from nnexafs.config import CampaignConfig
 from nnexafs.errors import UserError
 from nnexafs.exafs.feff.input import check_edge
 from nnexafs.exafs.feff.process import binaries_folder
-from nnexafs.exafs.subsets import check_subsets
 from nnexafs.structures.cells import build
 from nnexafs.structures.potentials import pair_commands
 
@@ -19,8 +18,7 @@ def check(config: CampaignConfig) -> None:
     for where in config.grids():
         phase, grid = where.phase, where.grid
         kelvin = grid.temperatures_kelvin[0]
-        cell = build(phase, grid, element=config.element, lattice_scale=1.0, temperature_kelvin=kelvin)
-        check_subsets(config.exafs, len(cell), place=where.place)
+        build(phase, grid, element=config.element, lattice_scale=1.0, temperature_kelvin=kelvin)
         with tempfile.TemporaryDirectory() as folder:
             potential = config.potentials[grid.potential]
             pair_commands.pair_commands(potential, element=config.element, folder=Path(folder))

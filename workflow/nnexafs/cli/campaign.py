@@ -9,7 +9,7 @@ from nnexafs.campaign import pilot, preflight
 from nnexafs.campaign import plan as planning
 from nnexafs.campaign.doctor.examination import examine
 from nnexafs.campaign.doctor.finding import summary, table
-from nnexafs.cli.common import LOGGER, Folder, InFile
+from nnexafs.cli.common import InFile
 from nnexafs.config import load
 from nnexafs.files import write_json
 from nnexafs.jobs import lineage

@@ -57,15 +57,6 @@ class Exafs(Model):
         "large difference stops the job. Of two or more the mean difference is added to the spectra. 0: none",
         ge=0,
     )
-    subsets_per_snapshot: int = key(
-        0,
-        "engine nbody: further training samples of each snapshot, each the mean over a random subset of its "
-        "absorbers; no atom is in two. 0: none",
-        ge=0,
-    )
-    subset_absorbers: Count = key(
-        16, "atoms of each subset; times subsets_per_snapshot at most the atoms of a snapshot"
-    )
     closest_angstrom: Positive | None = key(
         None,
         "engine nbody: smallest distance between two atoms that the amplitude tables cover, angstrom; null: 0.7 of the "
@@ -76,15 +67,6 @@ class Exafs(Model):
         0.1, "largest fraction of absorbers that may fail before the job does", ge=0, lt=1
     )
     feff: Feff = key(Feff(), "FEFF's settings")
-
-    @model_validator(mode="after")
-    def subsets_of_all_absorbers(self) -> "Exafs":
-        if self.engine == "feff" and self.subsets_per_snapshot:
-            raise ValueError(
-                "subsets_per_snapshot: the engine feff computes only absorbers_per_snapshot atoms; set it to 0, or "
-                "use the engine nbody"
-            )
-        return self
 
 
 class Distributions(Model):

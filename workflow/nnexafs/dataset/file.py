@@ -16,8 +16,6 @@ from nnexafs.dataset.gathering import (
     DIMENSIONS,
     GRIDS,
     PIECE,
-    SUBSETS,
-    TEST,
     VARIABLES,
     Assembly,
     content_hash,
@@ -29,8 +27,8 @@ from nnexafs.files import read_dataset, readable, replacing
 # A quarter of a megabyte of chi(k): some rows are read without much else, and each chunk fits HDF5's cache.
 SAMPLES_IN_CHUNK = 64
 COMPRESSION = {"compression": "gzip", "compression_opts": 4, "shuffle": True}
-ON_SAMPLES = ("state_point", "phase", "temperature_kelvin", "lattice_scale", "snapshot", "subset", "split")
-LOOKED_AT = {*VARIABLES, *SUBSETS, *GRIDS, "chi_correction_error", "snapshot_status"}
+ON_SAMPLES = ("state_point", "phase", "temperature_kelvin", "lattice_scale", "snapshot", "split")
+LOOKED_AT = {*VARIABLES, *GRIDS, "chi_correction_error", "snapshot_status"}
 
 
 def write(
@@ -40,9 +38,7 @@ def write(
 
     The file follows the contract of `dataset.nc` (docs/architecture.md): chi(sample, k), pair_distribution(sample, r)
     and angle_distribution(sample, angle), with `split` -1 for the test set and otherwise the fold in which a sample is
-    validation data. Random subsets of a snapshot's absorbers, where the files hold any, are further samples with
-    `subset` 0, 1, ... (whole snapshots: -1) in all trajectories but those of the test set, so that test errors stay
-    comparable.
+    validation data.
 
     The spectra files are read twice: for the split, and for the curves, about `PIECE` samples at a time. The same
     files in any order give the same bytes. UserError when files disagree (grids, element, edge, phases), when nothing
@@ -96,14 +92,7 @@ def _chosen(stored: h5py.Dataset, *, samples: np.ndarray, dtype: type) -> np.nda
 def _looked_at(path: Path) -> xr.Dataset:
     """What the plan of the dataset needs of a spectra file."""
     with readable(path, what="spectra"):
-        return netcdf.load(path, names=LOOKED_AT, values=_without_subsets)
-
-
-def _without_subsets(stored: h5py.Dataset) -> np.ndarray:
-    """Zeros that need no memory in place of the subsets' curves."""
-    if stored.name.removeprefix("/") in SUBSETS:
-        return np.broadcast_to(0.0, stored.shape)
-    return netcdf.whole(stored)
+        return netcdf.load(path, names=LOOKED_AT)
 
 
 def _outline(file: h5netcdf.File, outline: xr.Dataset) -> None:
@@ -138,9 +127,8 @@ def _pieces(assembly: Assembly) -> Iterator[dict[str, np.ndarray]]:
     """The curves of as many trajectories as make `PIECE` samples."""
     waiting: list[dict[str, np.ndarray]] = []
     for one in assembly.trajectories:
-        split = assembly.splits[one.state_point]
-        names = {*VARIABLES, "chi_correction_error", *(SUBSETS if split != TEST else ())}
-        waiting.append(samples(read_dataset(one.path, what="spectra", names=names), one, split))
+        names = {*VARIABLES, "chi_correction_error"}
+        waiting.append(samples(read_dataset(one.path, what="spectra", names=names), one))
         if sum(len(curves["chi"]) for curves in waiting) >= PIECE:
             yield _joined(waiting)
             waiting = []

@@ -10,12 +10,12 @@ import numpy as np
 import xarray as xr
 
 from nnexafs.config import DatasetSettings
-from nnexafs.dataset.splits import TEST, split_trajectories
+from nnexafs.dataset.splits import TEST as TEST
+from nnexafs.dataset.splits import split_trajectories
 from nnexafs.errors import UserError
 
 GRIDS = ("k", "r", "angle")
 VARIABLES = ("chi", "pair_distribution", "angle_distribution")
-SUBSETS = tuple(f"subset_{name}" for name in VARIABLES)
 DIMENSIONS = {
     "angle_distribution": ("sample", "angle"),
     "chi": ("sample", "k"),
@@ -33,14 +33,9 @@ ABOUT = {
     "temperature_kelvin": {"units": "kelvin", "long_name": "temperature asked for"},
     "lattice_scale": {"units": "1", "long_name": "lattice, of the phase's own"},
     "split": {"long_name": "-1: test set; otherwise the fold in which the sample is validation data"},
-    "subset": {
-        "long_name": "-1: all absorbers of the snapshot; otherwise the number of a random part of them"
-    },
 }
 PIECE = 4096
 """Samples held in memory where a dataset goes through in pieces: 33 MB."""
-WHOLE = -1
-"""`subset` of a sample that is the mean over all absorbers of its snapshot."""
 SHARED_ATTRIBUTES = ("element", "edge", "engine", "phases_hash", "angle_cutoff_angstrom")
 PHASE_FLAG = "phase"
 """A flag that starts so says that the phase was lost, which is no reason to distrust the spectra. Any other
@@ -58,8 +53,6 @@ class Trajectory:
     lattice_scale: float
     good: np.ndarray
     """(snapshot,) bool"""
-    subsets: int
-    """random subsets of absorbers of each snapshot"""
 
 
 @dataclass
@@ -89,7 +82,7 @@ def planned(
 ) -> Assembly:
     """Everything of the dataset but its curves; `files` are looked at one at a time, their paths are for messages.
 
-    Of the variables `subset_...` only the sizes count. UserError as in `file.write`.
+    UserError as in `file.write`.
     """
     contents = survey(files)
     if not contents.trajectories:
@@ -177,7 +170,6 @@ def _trajectory(path: Path, spectra: xr.Dataset, good: np.ndarray) -> Trajectory
         temperature_kelvin=float(spectra.attrs["temperature_kelvin"]),
         lattice_scale=float(spectra.attrs["lattice_scale"]),
         good=good,
-        subsets=spectra.sizes["subset"] if SUBSETS[0] in spectra else 0,
     )
 
 
@@ -185,31 +177,16 @@ def _finite(spectra: xr.Dataset) -> np.ndarray:
     return np.all([np.isfinite(spectra[name].values).all(axis=1) for name in VARIABLES], axis=0)
 
 
-def places(one: Trajectory, split: int) -> tuple[np.ndarray, np.ndarray]:
-    """Snapshot and subset of each sample of a trajectory: its good snapshots, then the subsets of each."""
-    snapshots = np.flatnonzero(one.good)
-    subsets = 0 if split == TEST else one.subsets
-    return (
-        np.concatenate([snapshots, np.repeat(snapshots, subsets)]),
-        np.concatenate([np.full(len(snapshots), WHOLE), np.tile(np.arange(subsets), len(snapshots))]),
-    )
-
-
-def samples(spectra: xr.Dataset, one: Trajectory, split: int) -> dict[str, np.ndarray]:
-    """The curves (sample, ...) of a trajectory's samples, in the order of `places`."""
+def samples(spectra: xr.Dataset, one: Trajectory) -> dict[str, np.ndarray]:
+    """The curves (sample, ...) of a trajectory's samples, its good snapshots."""
     found = {name: spectra[name].values[one.good] for name in VARIABLES}
-    if split != TEST and one.subsets:
-        for name, subset in zip(VARIABLES, SUBSETS, strict=True):
-            parts = spectra[subset].transpose("snapshot", "subset", ...).values[one.good]
-            found[name] = np.concatenate([found[name], parts.reshape(-1, parts.shape[-1])])
     error = spectra["chi_correction_error"].values
     return found | {"chi_error": np.broadcast_to(error, found["chi"].shape)}
 
 
 def _sample_coordinates(trajectories: list[Trajectory], splits: dict[str, int]) -> dict[str, tuple]:
     """The coordinates of the contract on `sample`."""
-    placed = [places(one, splits[one.state_point]) for one in trajectories]
-    counts = [len(snapshots) for snapshots, _ in placed]
+    snapshots = [np.flatnonzero(one.good) for one in trajectories]
     constant = {
         "state_point": [one.state_point for one in trajectories],
         "phase": [one.phase for one in trajectories],
@@ -217,9 +194,9 @@ def _sample_coordinates(trajectories: list[Trajectory], splits: dict[str, int]) 
         "lattice_scale": [one.lattice_scale for one in trajectories],
         "split": [splits[one.state_point] for one in trajectories],
     }
+    counts = [len(numbers) for numbers in snapshots]
     coordinates = {name: np.repeat(values, counts) for name, values in constant.items()}
-    for name, parts in zip(("snapshot", "subset"), zip(*placed, strict=True), strict=True):
-        coordinates[name] = np.concatenate(parts)
+    coordinates["snapshot"] = np.concatenate(snapshots)
     return {name: ("sample", values, ABOUT.get(name, {})) for name, values in coordinates.items()}
 
 

@@ -4,12 +4,11 @@ import numpy as np
 import xarray as xr
 from scipy.sparse import csr_array
 
-from nnexafs.dataset.gathering import VARIABLES, WHOLE
+from nnexafs.dataset.gathering import VARIABLES
 
 
 def trajectory_means(dataset: xr.Dataset) -> xr.Dataset:
-    """Mean chi, n(r) and angles of each trajectory's whole snapshots; a sample a trajectory, with its coordinates."""
-    dataset = dataset.isel(sample=dataset["subset"].values == WHOLE)
+    """Mean chi, n(r) and angles of each trajectory; a sample a trajectory, with its coordinates."""
     names, first, inverse = np.unique(dataset["state_point"].values, return_index=True, return_inverse=True)
     share = 1 / np.bincount(inverse)[inverse]
     weights = csr_array((share, (inverse, np.arange(len(inverse)))), shape=(len(names), len(inverse)))

@@ -97,35 +97,16 @@ def expansion_of(
     progress: Progress = no_progress,
 ) -> tuple[np.ndarray, np.ndarray]:
     """The n-body expansion: chi (snapshot, k), means over the absorbers, and paths too short for the tables."""
-    together = [np.zeros(len(shot.absorbers), dtype=int) for shot in snapshots]
-    chi, outside = grouped_expansion_of(snapshots, together, tables, processes=processes, progress=progress)
-    return chi[:, 0], outside
 
-
-def grouped_expansion_of(
-    snapshots: Sequence[Snapshot],
-    groups: Sequence[np.ndarray],
-    tables: Tables,
-    *,
-    processes: int = 1,
-    progress: Progress = no_progress,
-) -> tuple[np.ndarray, np.ndarray]:
-    """The n-body expansion by groups of absorbers, in one pass: chi (snapshot, group, k), means over each group.
-
-    `groups`: of each snapshot the number of the group of every absorber, the same numbers in all. Also returns
-    how many paths of each snapshot are too short for the tables.
-    """
-    count = 1 + max(int(numbers.max()) for numbers in groups)
-
-    def one(shot: Snapshot, numbers: np.ndarray) -> tuple[np.ndarray, int]:
-        histograms = PathHistograms(tables, count)
-        histograms.add(neighbours_of(shot.atoms, tables), shot.absorbers, numbers)
-        return histograms.chi(), int(histograms.outside.sum())
+    def one(shot: Snapshot) -> tuple[np.ndarray, int]:
+        histograms = PathHistograms(tables)
+        histograms.add(neighbours_of(shot.atoms, tables), shot.absorbers)
+        return histograms.chi()[0], int(histograms.outside.sum())
 
     found = []
     with ThreadPoolExecutor(processes) as pool, progress("snapshots expanded", len(snapshots)) as advance:
         try:
-            for each in pool.map(one, snapshots, groups):
+            for each in pool.map(one, snapshots):
                 found.append(each)
                 advance("")
         finally:

@@ -11,11 +11,10 @@ from ase import Atoms
 from nnexafs.config import Distributions, Exafs
 from nnexafs.errors import PhysicsError, UserError
 from nnexafs.exafs.correction import Correction, correction_of
-from nnexafs.exafs.engines import TABLES_FILE, Scattering, Snapshot, feff_of, grouped_expansion_of
+from nnexafs.exafs.engines import TABLES_FILE, Scattering, Snapshot, expansion_of, feff_of
 from nnexafs.exafs.feff import reference
 from nnexafs.exafs.nbody import tables_file as amplitude_tables
 from nnexafs.exafs.nbody.tables import Tables
-from nnexafs.exafs.subsets import Deal, deals
 from nnexafs.progress import Progress, Report, in_lines, silent
 from nnexafs.structures.distributions import angle_distribution_of, angle_grid, pair_distribution_of, r_grid
 from nnexafs.structures.frames import absorbers_of, check_frame
@@ -24,12 +23,10 @@ from nnexafs.structures.neighbours import around
 
 @dataclass(frozen=True)
 class Computed:
-    """What an engine gives: `chi` (snapshot, k), the mean over each snapshot's absorbers; `subset_chi` (snapshot,
-    subset, k), the same over each random subset of them; `failed` (snapshot, absorber); one line for each
-    failure; the correction that chi contains."""
+    """What an engine gives: `chi` (snapshot, k), the mean over each snapshot's absorbers; `failed` (snapshot,
+    absorber); one line for each failure; the correction that chi contains."""
 
     chi: np.ndarray
-    subset_chi: np.ndarray
     failed: np.ndarray
     failures: list[str]
     correction: Correction
@@ -46,8 +43,7 @@ def spectra_of(
 ) -> xr.Dataset:
     """chi(k), n(r) and bond angles of evenly chosen snapshots: the contents of `spectra.nc`.
 
-    chi and the targets of a snapshot are means over the same absorbers, chosen at random by `seed`; so are
-    those of its random subsets, where the config asks for any.
+    chi and the targets of a snapshot are means over the same absorbers, chosen at random by `seed`.
     A failed absorber makes its snapshot NaN (`snapshot_status` 1). UserError for a trajectory or phases
     that do not fit; PhysicsError, naming the state point, if more than `exafs.failure_fraction` fail.
     The numbers do not depend on `exafs.processes`.
@@ -57,13 +53,11 @@ def spectra_of(
     snapshots = choose(trajectory, exafs=exafs, element=phases.element, seed=seed)
     nbody = exafs.engine == "nbody"
     tables = read_tables(phases_folder / TABLES_FILE, phases=phases, exafs=exafs) if nbody else None
-    dealt = deals([len(s.absorbers) for s in snapshots], exafs, seed=seed, place=name_of(trajectory))
     scattering = Scattering(phases, exafs.feff, tables, exafs.processes)
     try:
         if nbody:
             computed = expand(
                 snapshots,
-                dealt,
                 scattering,
                 exafs=exafs,
                 seed=seed,
@@ -74,7 +68,7 @@ def spectra_of(
     except PhysicsError as error:
         raise PhysicsError(f"{name_of(trajectory)}: {error}") from error
     refuse_many_failures(computed, exafs, place=name_of(trajectory))
-    spectra = assemble(snapshots, dealt, computed, exafs=exafs, distributions=distributions)
+    spectra = assemble(snapshots, computed, exafs=exafs, distributions=distributions)
     spectra.attrs = {
         **trajectory.attrs,
         "element": phases.element,
@@ -162,7 +156,6 @@ def read_tables(path: Path, *, phases: reference.FrozenPhases, exafs: Exafs) -> 
 
 def expand(
     snapshots: list[Snapshot],
-    dealt: list[Deal],
     scattering: Scattering,
     *,
     exafs: Exafs,
@@ -171,14 +164,11 @@ def expand(
 ) -> Computed:
     """Every absorber of every snapshot by the expansion, and what it leaves out from some of them.
 
-    The correction is the trajectory's; subsets get the same one. A snapshot with atoms too close for the
-    tables fails.
+    The correction is the trajectory's. A snapshot with atoms too close for the tables fails.
     """
-    groups = [deal.groups for deal in dealt]
-    of_groups, outside = grouped_expansion_of(
-        snapshots, groups, scattering.tables, processes=scattering.processes, progress=progress
+    chi, outside = expansion_of(
+        snapshots, scattering.tables, processes=scattering.processes, progress=progress
     )
-    chi = np.array([deal.whole(means) for deal, means in zip(dealt, of_groups, strict=True)])
     closest = scattering.tables.domain.closest_angstrom
     failures = [
         f"{snapshots[i].label}: {outside[i]} paths between atoms closer than {closest:g} angstrom"
@@ -193,8 +183,7 @@ def expand(
         seed=seed,
         progress=progress,
     )
-    subset_chi = of_groups[:, : dealt[0].subsets] + correction.mean
-    return Computed(chi + correction.mean, subset_chi, failed, failures + correction.failures, correction)
+    return Computed(chi + correction.mean, failed, failures + correction.failures, correction)
 
 
 def run_feff(snapshots: list[Snapshot], scattering: Scattering, *, progress: Progress) -> Computed:
@@ -204,7 +193,7 @@ def run_feff(snapshots: list[Snapshot], scattering: Scattering, *, progress: Pro
     nothing = np.zeros(chi.shape[2])
     failed = np.isnan(chi).any(axis=2)
     correction = Correction(nothing, nothing, 0, flat[:0], [])
-    return Computed(chi.mean(axis=1), chi[:, :0], failed, failures, correction)
+    return Computed(chi.mean(axis=1), failed, failures, correction)
 
 
 def refuse_many_failures(computed: Computed, exafs: Exafs, *, place: str) -> None:
@@ -220,32 +209,28 @@ def refuse_many_failures(computed: Computed, exafs: Exafs, *, place: str) -> Non
 # --- the dataset -------------------------------------------------------------------------------
 
 
-def structure(shot: Snapshot, deal: Deal, distributions: Distributions) -> tuple[np.ndarray, np.ndarray]:
-    """n(r) and bond angles (group, ...), means over each group of the snapshot's absorbers."""
+def structure(shot: Snapshot, distributions: Distributions) -> tuple[np.ndarray, np.ndarray]:
+    """n(r) and bond angles, means over the snapshot's absorbers."""
     reach = max(distributions.r_max_angstrom, distributions.angle_cutoff_angstrom)
     near = around(shot.atoms, reach)
     n_r, angles = (
-        of(near, distributions)[shot.absorbers] for of in (pair_distribution_of, angle_distribution_of)
+        of(near, distributions)[shot.absorbers].mean(axis=0)
+        for of in (pair_distribution_of, angle_distribution_of)
     )
-    return deal.means(n_r), deal.means(angles)
+    return n_r, angles
 
 
 def assemble(
     snapshots: list[Snapshot],
-    dealt: list[Deal],
     computed: Computed,
     *,
     exafs: Exafs,
     distributions: Distributions,
 ) -> xr.Dataset:
-    """Means over each snapshot's absorbers and its subsets; NaN in a snapshot with a failed absorber."""
+    """Means over each snapshot's absorbers; NaN in a snapshot with a failed absorber."""
     failed = computed.failed.any(axis=1)
-    structures = [structure(*pair, distributions) for pair in zip(snapshots, dealt, strict=True)]
-    of_groups = [np.array(target) for target in zip(*structures, strict=True)]
-    targets = (
-        np.array([deal.whole(means) for deal, means in zip(dealt, target, strict=True)])
-        for target in of_groups
-    )
+    structures = [structure(shot, distributions) for shot in snapshots]
+    targets = (np.array(target) for target in zip(*structures, strict=True))
     chi, n_r, angles = (np.where(failed[:, None], np.nan, values) for values in (computed.chi, *targets))
     variables = {
         "chi": (("snapshot", "k"), chi, "1", "EXAFS, mean over the snapshot's absorbers"),
@@ -282,33 +267,9 @@ def assemble(
         "r": ("r", r_grid(distributions), "angstrom", "distance, bin centre"),
         "angle": ("angle", angle_grid(distributions), "degree", "bond angle, bin centre"),
     }
-    if dealt[0].subsets:
-        variables |= of_subsets(snapshots, dealt, computed, of_groups)
     return xr.Dataset(
         {
             name: (dims, values, {"units": u, "long_name": text})
             for name, (dims, values, u, text) in variables.items()
         }
     )
-
-
-def of_subsets(
-    snapshots: list[Snapshot], dealt: list[Deal], computed: Computed, of_groups: list[np.ndarray]
-) -> dict[str, tuple]:
-    """Variables of the random subsets; `of_groups`: n(r) and angles (snapshot, group, ...)."""
-    failed = computed.failed.any(axis=1)[:, None, None]
-    n_r, angles = (target[:, : dealt[0].subsets] for target in of_groups)
-    chi, n_r, angles = (np.where(failed, np.nan, values) for values in (computed.subset_chi, n_r, angles))
-    members = [deal.members(shot.absorbers) for shot, deal in zip(snapshots, dealt, strict=True)]
-    axes = ("snapshot", "subset")
-    return {
-        "subset_chi": ((*axes, "k"), chi, "1", "EXAFS, mean over the subset's absorbers"),
-        "subset_pair_distribution": ((*axes, "r"), n_r, "1/angstrom", "n(r) of the subset's absorbers"),
-        "subset_angle_distribution": (
-            (*axes, "angle"),
-            angles,
-            "1/degree",
-            "pairs of neighbours within the cut-off, per absorber of the subset",
-        ),
-        "subset_absorber_index": ((*axes, "member"), np.array(members), "1", "atom"),
-    }

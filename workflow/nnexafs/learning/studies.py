@@ -8,7 +8,7 @@ import xarray as xr
 
 from nnexafs.config import CampaignConfig, LeftOut, Representation, Study, seeds
 from nnexafs.config.learning import SECTIONS
-from nnexafs.dataset.gathering import TEST, WHOLE, content_hash
+from nnexafs.dataset.gathering import TEST, content_hash
 from nnexafs.dataset.means import trajectory_means
 from nnexafs.errors import UserError
 from nnexafs.learning.evaluation import Answer, errors_of, look_ups
@@ -61,8 +61,8 @@ def run_study(
 def left_out(dataset: xr.Dataset, leave_out: LeftOut) -> xr.Dataset:
     """The dataset whose test set are the trajectories that `leave_out` chooses, by their measured phase.
 
-    Test trajectories that it does not choose are dropped; all others stay in their folds. Of the chosen ones only
-    whole snapshots are kept, as in every test set. UserError when nothing is chosen, or all of a fold.
+    Test trajectories that it does not choose are dropped; all others stay in their folds. UserError when nothing is
+    chosen, or all of a fold.
     """
     phases = dataset["phase"].values.astype(str)
     chosen = np.isin(phases, leave_out.phases) if leave_out.phases else np.ones(len(phases), dtype=bool)
@@ -81,8 +81,8 @@ def left_out(dataset: xr.Dataset, leave_out: LeftOut) -> xr.Dataset:
         raise UserError(
             f"leave_out: {_wanted(leave_out)} are all trajectories of fold {min(emptied)}; leave out fewer"
         )
-    kept = np.where(chosen, dataset["subset"].values == WHOLE, before != TEST)
-    result = dataset.assign_coords(split=("sample", np.where(chosen, TEST, before))).isel(sample=kept)
+    split = ("sample", np.where(chosen, TEST, before))
+    result = dataset.assign_coords(split=split).isel(sample=chosen | (before != TEST))
     result.attrs["hash"] = content_hash(result)
     return result
 
