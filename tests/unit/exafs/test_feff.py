@@ -16,6 +16,7 @@ from nnexafs.errors import PhysicsError, UserError
 from nnexafs.exafs.feff import absorber, process
 from nnexafs.exafs.feff import reference as feff_reference
 from nnexafs.exafs.feff.input import Cluster, check_edge, clusters, feff_input
+from nnexafs.exafs.feff.paths import amplitudes
 
 SETTINGS = Feff(scf=False, path_length_angstrom=4.4, timeout_seconds=60.0)
 
@@ -119,6 +120,30 @@ def test_chi_of_a_rotated_cluster_is_the_same_but_for_rounding(phases):
     window = (k >= 3) & (k <= 14)
     difference, signal = (k**2 * (other - chi))[window], (k**2 * chi)[window]
     assert np.sum(difference**2) < 1e-6 * np.sum(signal**2)
+
+
+def test_more_paths_than_feff_wants_confirmed_are_all_summed(phases):
+    """From 1200 paths on the path finder stops and asks for confirmation. 4 CPU s, most of it in genfmt."""
+    every = SETTINGS.model_copy(update={"path_length_angstrom": 5.85, "plane_wave_criterion": 0.0})
+    cluster = cluster_of(nickel(0.08), 5.85)
+    text = feff_input(cluster, edge="K", settings=every, fresh_potentials=False)
+    given = {"phase.pad": phases.phase_pad, "xsect.json": phases.xsect_json, "feff.inp": text.encode()}
+    made = process.run(given, ("rdinp", "pathfinder"), keep=("paths.dat",), timeout_seconds=60)
+    by_legs: dict[int, list] = {}  # scatterers and degeneracy of each path
+    lines = iter(made["paths.dat"].decode().splitlines()[2:])
+    for header in lines:
+        legs, degeneracy = int(header.split()[1]), float(header.split()[2])
+        rows = [next(lines).split() for _ in range(legs + 1)][1:-1]
+        by_legs.setdefault(legs, []).append((np.array([row[:4] for row in rows], dtype=float), degeneracy))
+    assert sum(map(len, by_legs.values())) > 1200
+    k = feff_reference.k_grid(every)
+    by_hand = np.zeros_like(k)
+    for found in by_legs.values():
+        atoms, degeneracies = (np.array(values) for values in zip(*found, strict=True))
+        single = amplitudes(atoms[..., :3], atoms[..., 3].astype(int), phases=phases)
+        by_hand += degeneracies @ single.chi(k).imag
+    chi = absorber.chi_of_cluster(cluster, phases=phases, settings=every)
+    np.testing.assert_allclose(chi, by_hand, atol=1e-6)
 
 
 def test_chi_has_the_first_shell_s_distance(phases):
@@ -301,6 +326,10 @@ def scripts(folder: Path, **bodies: str) -> Path:
         ({"genfmt": "kill -SEGV $$"}, "genfmt: killed by signal 11"),
         ({"pathfinder": "echo Fortran STOP reason; echo STOP"}, "wrote no paths.dat: Fortran STOP reason"),
         ({"pathfinder": "touch paths.dat; echo path list may be incomplete"}, "too many paths"),
+        (
+            {"pathfinder": "touch paths.dat; echo Unique paths 10000, total"},
+            "10000 paths, FEFF sums at most 9999",
+        ),
         ({"ff2x": "echo 0 0 >chi.dat; echo fatal error; echo STOP"}, "ff2x: gave up: fatal error"),
         ({"ff2x": "echo 0 0 >chi.dat; echo Done with module"}, "does not hold k 0 to 18"),
         ({"ff2x": ": >chi.dat; echo Done with module"}, "chi.dat is cut short"),

@@ -27,6 +27,10 @@ STAGES = {
 ALL_STAGES = tuple(STAGES)
 # Every stage but the first ends with this line; one that gives up leaves it out and exits with 0 all the same.
 LAST_WORDS = "Done with module"
+# From 1200 paths on the path finder stops with these words. By then it has written all of them: genfmt may go on.
+LARGE_RUN = "User must verify very large run"
+# genfmt says how many paths it kept in four digits, which `checks` counts; ff2x drops all beyond 15,000 without a word.
+MOST_PATHS = 9999
 LEAST_FREE_BYTES = 2**20
 NOT_STARTED = (126, 127)  # exit status of setpriv and of shells
 PROGRAMS_VARIABLE = "NNEXAFS_FEFF"
@@ -159,14 +163,26 @@ def _check_result(stage: str, folder: Path, status: int, text: str) -> None:
         raise FeffError(f"FEFF {stage}: exit status {status}: {last_line(text)}")
     if not (folder / STAGES[stage]).is_file():
         raise FeffError(f"FEFF {stage}: wrote no {STAGES[stage]}: {last_line(text)}")
-    if re.search(r"Paths found\s+0\b", text):
-        raise FeffError(f"FEFF {stage}: no path within the path length")
-    if "path list may be incomplete" in text:
-        raise FeffError(f"FEFF {stage}: too many paths for the path finder; raise the path criteria")
-    if stage != "rdinp" and LAST_WORDS not in text:
+    if stage == "pathfinder":
+        _check_number_of_paths(text)
+    if stage != "rdinp" and LAST_WORDS not in text and LARGE_RUN not in text:
         raise FeffError(f"FEFF {stage}: gave up: {last_line(text)}")
     if lacking := checks.lacking(stage, folder, text):
         raise Interrupted(f"FEFF {stage}: {lacking}")
+
+
+def _check_number_of_paths(text: str) -> None:
+    """FeffError if FEFF cannot sum all paths that its path finder `text` tells of, or if there are none."""
+    if re.search(r"Paths found\s+0\b", text):
+        raise FeffError("FEFF pathfinder: no path within the path length")
+    if "path list may be incomplete" in text:
+        raise FeffError("FEFF pathfinder: too many paths for the path finder; raise the path criteria")
+    unique = re.search(r"Unique paths\s+(\d+)", text)
+    if unique and int(unique[1]) > MOST_PATHS:
+        raise FeffError(
+            f"FEFF pathfinder: {unique[1]} paths, FEFF sums at most {MOST_PATHS}; shorten the path length or raise the "
+            "path criteria"
+        )
 
 
 @cache
