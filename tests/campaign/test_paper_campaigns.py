@@ -2,55 +2,47 @@
 
 import json
 import re
-import subprocess
-import sys
 from pathlib import Path
 
 import numpy as np
 import pytest
+from campaigns import Campaign, finished
+from checkout import CAMPAIGNS, CHECKOUT, run
 
 from nnexafs.config import CampaignConfig, load
 from nnexafs.config.state_points import of_all
 from nnexafs.files import read_dataset
 
-CHECKOUT = Path(__file__).parents[2]
-BIN = Path(sys.executable).parent
 PAPERS = ("timoshenko2018", "iesari2021")
+
+
+def paper_campaign(paper: str) -> object:
+    """A paper's tests stay on one worker."""
+    return pytest.param(paper, marks=pytest.mark.xdist_group(paper))
+
+
+pytestmark = [pytest.mark.slow, pytest.mark.parametrize("paper", map(paper_campaign, PAPERS), scope="module")]
 
 
 def overlays(paper: str) -> list[Path]:
     miniature = CHECKOUT / "tests" / "campaign" / "miniatures" / f"{paper}.yaml"
-    return [CHECKOUT / "config" / "campaigns" / f"{paper}-desk.yaml", miniature]
+    return [CAMPAIGNS / f"{paper}-desk.yaml", miniature]
 
 
-def run(*command: str | Path, cwd: Path) -> subprocess.CompletedProcess[str]:
-    words = [str(word) for word in command]
-    return subprocess.run([str(BIN / words[0]), *words[1:]], cwd=cwd, capture_output=True, text=True)
+@pytest.fixture(scope="module")
+def campaign(paper: str, tmp_path_factory: pytest.TempPathFactory) -> Campaign:
+    """A paper's miniature, which ran to its end."""
+    return finished(tmp_path_factory.mktemp(paper), *overlays(paper), name=f"{paper}-mini")
 
 
-@pytest.fixture(scope="module", params=PAPERS)
-def finished(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> tuple[str, Path]:
-    """A paper's name and the folder in which its miniature ran."""
-    place = tmp_path_factory.mktemp(request.param)
-    for name in ("config", "resources"):
-        (place / name).symlink_to(CHECKOUT / name)
-    done = run(
-        "snakemake", "--snakefile", CHECKOUT / "Snakefile", "--directory", place,
-        "--configfile", *overlays(request.param), "--workflow-profile", CHECKOUT / "profiles" / "default",
-        cwd=place,
-    )  # fmt: skip
-    assert done.returncode == 0, done.stdout[-2000:] + done.stderr[-6000:]
-    return request.param, place
+@pytest.fixture(scope="module")
+def config(paper: str) -> CampaignConfig:
+    return load(*overlays(paper))
 
 
-@pytest.fixture
-def config(finished: tuple[str, Path]) -> CampaignConfig:
-    return load(*overlays(finished[0]))
-
-
-@pytest.fixture
-def results(finished: tuple[str, Path], config: CampaignConfig) -> Path:
-    return finished[1] / "results" / config.campaign
+@pytest.fixture(scope="module")
+def results(campaign: Campaign) -> Path:
+    return campaign.results
 
 
 def test_every_run_has_spectra_and_only_the_grid_is_in_the_dataset(results: Path, config: CampaignConfig):
@@ -101,15 +93,14 @@ def test_foils_of_other_elements_are_read(results: Path, config: CampaignConfig)
 
 
 def test_the_report_and_the_page_show_it_all(
-    finished: tuple[str, Path], results: Path, config: CampaignConfig, tmp_path: Path
+    paper: str, results: Path, config: CampaignConfig, tmp_path: Path
 ):
     page = (results / "report.html").read_text()
     for name in (*config.series, *config.studies, *config.measurements):
         assert name in page
-    if finished[0] == "timoshenko2018" or len(config.studies) > 2:
-        done = run("nnexafs", "paper", results, "--name", finished[0], "--out", tmp_path, cwd=CHECKOUT)
-        assert done.returncode == 0, done.stderr
-        text = (tmp_path / f"{finished[0]}.md").read_text()
-        assert "{{" not in text
-        for figure in re.findall(r"\]\(([^)]+\.png)\)", text):
-            assert (tmp_path / figure).stat().st_size > 5000
+    done = run("nnexafs", "paper", results, "--name", paper, "--out", tmp_path)
+    assert done.returncode == 0, done.stderr
+    text = (tmp_path / f"{paper}.md").read_text()
+    assert "{{" not in text
+    for figure in re.findall(r"\]\(([^)]+\.png)\)", text):
+        assert (tmp_path / figure).stat().st_size > 5000

@@ -1,7 +1,7 @@
 """Coverage-guided fuzzing of the readers of spectra with atheris (Linux, CPython 3.11 or 3.12; not among the tests).
 
     pip install atheris==3.0.0
-    python tests/fuzz/fuzz_spectra.py [CORPUS] -max_total_time=300 -timeout=20 -rss_limit_mb=4000
+    PYTHONPATH=tests python tests/fuzz/fuzz_spectra.py [CORPUS] -max_total_time=300 -timeout=20 -rss_limit_mb=4000
 
 The valid samples and the seeds kept in tests/fuzz/seeds are the first inputs; CORPUS (default: a temporary folder)
 keeps what reaches new code. An input that crashes, hangs or fills the memory is written as crash-*, timeout-*, oom-*;
@@ -22,8 +22,8 @@ with atheris.instrument_imports(include=["nnexafs", "larch.io"]):
     from nnexafs.measured import athena, checks, columns, reading  # noqa: F401
 
 import numpy as np
-import spectra_samples
-from harness import SEEDS
+from fakes import spectrum_files
+from fuzzing import SEEDS
 
 from nnexafs.config import Measurement
 from nnexafs.errors import UserError
@@ -61,7 +61,7 @@ def main() -> None:
     if corpus.is_file():  # one input to look at again
         return fuzz(sys.argv)
     corpus.mkdir(parents=True, exist_ok=True)
-    samples = spectra_samples.all_of_them() + [path.read_bytes() for path in SEEDS.glob("spectrum-*")]
+    samples = spectrum_files.all_of_them() + [path.read_bytes() for path in SEEDS.glob("spectrum-*")]
     for number, content in enumerate(samples):
         for choice in range(len(CHOICES)):
             (corpus / f"sample-{number}-{choice}").write_bytes(content + bytes([choice]))

@@ -5,8 +5,8 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from ensemble_samples import manifest_of, sign, write_ensemble
-from harness import answer, fuzzed, harmed
+from fakes.ensembles import manifest_of, sign, write_ensemble
+from fuzzing import answer, fuzzed, harmed
 from hypothesis import given
 from hypothesis import strategies as st
 

@@ -4,8 +4,8 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-import spectra_samples
-from harness import SEEDS, answer, fuzzed, harmed
+from fakes import spectrum_files
+from fuzzing import SEEDS, answer, fuzzed, harmed
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -13,7 +13,7 @@ from nnexafs.config import Background, Measurement
 from nnexafs.measured.chi import process, read
 from nnexafs.measured.reading import Scan, read_scan
 
-VALID = spectra_samples.all_of_them()
+VALID = spectrum_files.all_of_them()
 K_GRID = 0.05 * np.arange(301)
 CHOICES = [
     {},

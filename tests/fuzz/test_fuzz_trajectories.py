@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 from ase import Atoms
 from ase.build import bulk
-from harness import SEEDS, answer, fuzzed, harmed
+from fuzzing import SEEDS, answer, fuzzed, harmed
 from hypothesis import given
 from hypothesis import strategies as st
 

@@ -8,16 +8,19 @@ import re
 import subprocess
 import time
 from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 import pytest
-from one_node import CannotStart, jobs, one_node_cluster
-from slurm_runs import CHECKOUT, HERE, SMALL, Snakemake, attempts, hashes, run, submissions
+from campaigns import SMALLEST, Campaign
+from checkout import CAMPAIGNS, CHECKOUT, prepared
+from slurm_cluster import CannotStart, jobs, one_node_cluster
 
 from nnexafs.campaign.doctor.slurm import slurm as slurm_findings
 from nnexafs.config import load
 from nnexafs.config.state_points import of_all
 
+pytestmark = pytest.mark.slurm
 PROFILE = CHECKOUT / "profiles" / "slurm" / "config.yaml"
 # What a node of two cores without accounting needs; everything else comes from the profile.
 ON_ONE_NODE = (
@@ -47,24 +50,63 @@ def cluster(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
         running.__exit__(None, None, None)
 
 
+def on_slurm(folder: Path, *overlays: Path) -> Campaign:
+    """A campaign that runs through the profile."""
+    return Campaign(prepared(folder), *overlays, profile="slurm", options=ON_ONE_NODE)
+
+
+@contextmanager
+def started(campaign: Campaign, *targets: str, options: tuple[str, ...] = ()) -> Iterator[Callable[..., str]]:
+    """Snakemake at work; yields what waits for its end, with this exit status, and returns what it printed.
+
+    It is ended at once with the block, unless it has ended; the cluster's end takes care of its jobs.
+    """
+    process = campaign.start(*targets, options=options)
+
+    def end(*, status: int = 0) -> str:
+        assert process.wait(timeout=1200) == status, campaign.printed[-8000:]
+        return campaign.printed
+
+    try:
+        yield end
+    finally:
+        process.kill()
+        process.wait()
+
+
 @pytest.fixture(scope="module", autouse=True)
-def under_way(cluster: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[Snakemake, Path]]:
+def under_way(
+    cluster: Path, tmp_path_factory: pytest.TempPathFactory
+) -> Iterator[tuple[Campaign, Callable[..., str]]]:
     """The whole campaign, started before anything else: it waits for SLURM most of the time."""
-    folder = tmp_path_factory.mktemp("cluster")
-    with Snakemake(folder, "campaign.yaml", "--printshellcmds", *ON_ONE_NODE, profile="slurm") as process:
-        yield process, folder
+    campaign = on_slurm(tmp_path_factory.mktemp("cluster"), *SMALLEST)
+    with started(campaign, options=("--printshellcmds",)) as end:
+        yield campaign, end
+
+
+def submissions(printed: str) -> int:
+    """How many jobs went to SLURM."""
+    return len(re.findall(r"has been submitted with SLURM jobid", printed))
+
+
+def attempts(printed: str, state_point: str) -> list[tuple[int, int]]:
+    """Memory (MB) and time (minutes) that each attempt at a state point asked for; logs of failed jobs repeat them."""
+    pattern = rf"wildcards: state_point={state_point}\n    resources: .*mem_mb=(\d+).*runtime=(\d+)"
+    return list(
+        dict.fromkeys((int(memory), int(minutes)) for memory, minutes in re.findall(pattern, printed))
+    )
 
 
 # Jobs that SLURM ends
 
 
 def trajectories(*state_points: str) -> list[str]:
-    return [f"results/faults/md/{point}/trajectory.nc" for point in state_points]
+    return [f"md/{point}/trajectory.nc" for point in state_points]
 
 
-def at_work(state_point: str, folder: Path) -> str | None:
+def at_work(state_point: str, campaign: Campaign) -> str | None:
     """The number of the SLURM job in which LAMMPS is at work for a state point."""
-    log = folder / "results" / "faults" / "logs" / "md" / f"{state_point}.log"
+    log = campaign.results / "logs" / "md" / f"{state_point}.log"
     if not (log.is_file() and log.stat().st_size):
         return None
     found = (number for number, (_, comment) in jobs("running").items() if comment.endswith(state_point))
@@ -80,45 +122,55 @@ def until(ready: Callable[[], str | None], *, seconds: float = 400) -> str:
     return found
 
 
-def slurm_log(folder: Path, state_point: str, job: str) -> str:
-    return (folder / ".snakemake" / "slurm_logs" / "rule_md" / state_point / f"{job}.log").read_text()
+def slurm_logs(campaign: Campaign, state_point: str, job: str = "*") -> str:
+    folder = campaign.folder / ".snakemake" / "slurm_logs" / "rule_md" / state_point
+    return "".join(path.read_text() for path in folder.glob(f"{job}.log"))
 
 
 @pytest.fixture(scope="module")
-def undisturbed(tmp_path_factory: pytest.TempPathFactory) -> Path:
+def overlays(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, Path]:
+    """Runs long enough to be caught in the middle."""
+    overlay = tmp_path_factory.mktemp("overlay") / "caught.yaml"
+    kelvin = "temperatures_kelvin: [300.0, 500.0, 700.0, 900.0, 1100.0], lattice_scales: [0.99]"
+    overlay.write_text(
+        f"campaign: smallest\nphases: {{fcc: {{cells: [3, 3, 3], {kelvin}}}, liquid: null}}\n"
+        "dynamics: {equilibration_ps: 1.0, production_ps: 6.0, snapshots: 4}\nmeasurements: {ni_foil: null}\n"
+    )
+    return CAMPAIGNS / "small.yaml", overlay
+
+
+@pytest.fixture(scope="module")
+def undisturbed(overlays: tuple[Path, Path], tmp_path_factory: pytest.TempPathFactory) -> Campaign:
     """The trajectories of a local run."""
-    folder = tmp_path_factory.mktemp("undisturbed")
-    points = (UNDISTURBED, CANCELLED, TOO_LARGE, TOO_LONG, REQUEUED)
-    run(folder, "faults.yaml", "--", *trajectories(*points), profile="default")
-    return folder
+    campaign = Campaign(prepared(tmp_path_factory.mktemp("undisturbed")), *overlays)
+    campaign.finish(*trajectories(UNDISTURBED, CANCELLED, TOO_LARGE, TOO_LONG, REQUEUED))
+    return campaign
 
 
 @pytest.fixture(scope="module")
-def disturbed(cluster: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+def disturbed(
+    cluster: Path, overlays: tuple[Path, Path], tmp_path_factory: pytest.TempPathFactory
+) -> Campaign:
     """Where jobs were or will be ended."""
-    return tmp_path_factory.mktemp("disturbed")
+    return on_slurm(tmp_path_factory.mktemp("disturbed"), *overlays)
 
 
-def assert_same(folder: Path, undisturbed: Path, *state_points: str) -> None:
-    assert hashes(folder, *trajectories(*state_points)) == hashes(undisturbed, *trajectories(*state_points))
-    assert len(hashes(folder, *trajectories(*state_points))) == len(state_points)
-
-
-def test_a_cancelled_job_fails_alone_and_the_same_command_makes_it_good(disturbed: Path, undisturbed: Path):
-    command = (*ON_ONE_NODE, "--", *trajectories(CANCELLED, UNDISTURBED))
-    with Snakemake(disturbed, "faults.yaml", "--retries", "0", *command, profile="slurm") as process:
+def test_a_cancelled_job_fails_alone_and_the_same_command_makes_it_good(
+    disturbed: Campaign, undisturbed: Campaign
+):
+    targets = trajectories(CANCELLED, UNDISTURBED)
+    with started(disturbed, *targets, options=("--retries", "0")) as end:
         job = until(lambda: at_work(CANCELLED, disturbed))
         subprocess.run(["scancel", job], check=True)
-        output = process.finish(status=1)
-    assert f"SLURM-job '{job}' failed, SLURM status is: 'CANCELLED'" in output
-    assert not (disturbed / trajectories(CANCELLED)[0]).exists()
-    assert_same(disturbed, undisturbed, UNDISTURBED)
-    output = run(disturbed, "faults.yaml", *command, profile="slurm")
-    assert submissions(output) == 1
-    assert_same(disturbed, undisturbed, CANCELLED, UNDISTURBED)
+        printed = end(status=1)
+    assert f"SLURM-job '{job}' failed, SLURM status is: 'CANCELLED'" in printed
+    assert not (disturbed.results / targets[0]).exists()
+    disturbed.must_be_as(undisturbed, *trajectories(UNDISTURBED))
+    assert submissions(disturbed.finish(*targets)) == 1
+    disturbed.must_be_as(undisturbed, *targets)
 
 
-def disturb(folder: Path, numbers: dict[str, str]) -> str | None:
+def disturb(campaign: Campaign, numbers: dict[str, str]) -> str | None:
     """Strike one of the jobs at work that have not been struck yet, and note its number; None if there is none.
 
     SLURM looks at the time limits twice a minute; the job that is too long is made to hang until then.
@@ -128,7 +180,7 @@ def disturb(folder: Path, numbers: dict[str, str]) -> str | None:
         TOO_LONG: ["scancel --signal=STOP {}", "scontrol update JobId={} EndTime=now"],
     }
     for point in commands.keys() - numbers.keys():
-        if number := at_work(point, folder):
+        if number := at_work(point, campaign):
             for command in commands[point]:
                 subprocess.run(command.format(number).split(), check=True)
             numbers[point] = number
@@ -137,98 +189,75 @@ def disturb(folder: Path, numbers: dict[str, str]) -> str | None:
 
 
 @pytest.fixture(scope="module")
-def retried(disturbed: Path) -> dict[str, str]:
+def retried(disturbed: Campaign) -> dict[str, str]:
     """One run in which a job is too large, one too long, one put back into the queue: its output and their numbers."""
     memory = f"md:mem_mb=(300 if wildcards.state_point == '{TOO_LARGE}' else 800) * attempt"
     targets = trajectories(UNDISTURBED, TOO_LARGE, TOO_LONG, REQUEUED)
-    options = ("--set-resources", memory, *ON_ONE_NODE, "--", *targets)
     numbers: dict[str, str] = {}
-    with Snakemake(disturbed, "faults.yaml", *options, profile="slurm") as process:
+    with started(disturbed, *targets, options=("--set-resources", memory)) as end:
         for _ in (REQUEUED, TOO_LONG):  # whichever comes first
             until(lambda: disturb(disturbed, numbers))
         # SLURM lets a job that was put back wait for two minutes.
         until(lambda: "held" if jobs("pending").get(numbers[REQUEUED]) else None)
         subprocess.run(["scontrol", "update", f"JobId={numbers[REQUEUED]}", "StartTime=now"], check=True)
-        return numbers | {"output": process.finish()}
+        return numbers | {"printed": end()}
 
 
 def test_only_what_was_lost_ran_again(retried: dict[str, str]):
     """Three jobs, of which two needed a second attempt; the requeued one is SLURM's business."""
-    assert submissions(retried["output"]) == 5
-    assert retried["output"].count("Trying to restart job") == 2
+    assert submissions(retried["printed"]) == 5
+    assert retried["printed"].count("Trying to restart job") == 2
 
 
-def test_a_job_out_of_memory_gets_more(retried: dict[str, str], disturbed: Path, undisturbed: Path):
-    logs = list((disturbed / ".snakemake" / "slurm_logs" / "rule_md" / TOO_LARGE).glob("*.log"))
-    assert "exceeded memory limit" in "".join(log.read_text() for log in logs)
-    assert attempts(retried["output"], TOO_LARGE) == [(300, 60), (600, 120)]
-    assert_same(disturbed, undisturbed, TOO_LARGE)
+def test_a_job_out_of_memory_gets_more(retried: dict[str, str], disturbed: Campaign, undisturbed: Campaign):
+    assert "exceeded memory limit" in slurm_logs(disturbed, TOO_LARGE)
+    assert attempts(retried["printed"], TOO_LARGE) == [(300, 60), (600, 120)]
+    disturbed.must_be_as(undisturbed, *trajectories(TOO_LARGE))
 
 
-def test_a_job_out_of_time_gets_more(retried: dict[str, str], disturbed: Path, undisturbed: Path):
-    assert "DUE TO TIME LIMIT" in slurm_log(disturbed, TOO_LONG, retried[TOO_LONG])
-    assert attempts(retried["output"], TOO_LONG) == [(800, 60), (1600, 120)]
-    assert_same(disturbed, undisturbed, TOO_LONG)
+def test_a_job_out_of_time_gets_more(retried: dict[str, str], disturbed: Campaign, undisturbed: Campaign):
+    assert "DUE TO TIME LIMIT" in slurm_logs(disturbed, TOO_LONG, retried[TOO_LONG])
+    assert attempts(retried["printed"], TOO_LONG) == [(800, 60), (1600, 120)]
+    disturbed.must_be_as(undisturbed, *trajectories(TOO_LONG))
 
 
 def test_a_job_put_back_into_the_queue_starts_again_under_its_number(
-    retried: dict[str, str], disturbed: Path, undisturbed: Path
+    retried: dict[str, str], disturbed: Campaign, undisturbed: Campaign
 ):
     assert jobs("all")[retried[REQUEUED]][0] == "COMPLETED"
-    assert_same(disturbed, undisturbed, REQUEUED, UNDISTURBED)
+    disturbed.must_be_as(undisturbed, *trajectories(REQUEUED, UNDISTURBED))
 
 
 # The whole campaign, which ran meanwhile
 
 
 @pytest.fixture(scope="module")
-def campaign(under_way: tuple[Snakemake, Path]) -> Path:
-    """Where the campaign ran through the profile."""
-    process, folder = under_way
-    output = process.finish()
-    assert (
-        submissions(output) == len(re.findall(r"^Finished jobid", output, re.MULTILINE)) - 1
-    )  # rule all is no job
+def campaign(under_way: tuple[Campaign, Callable[..., str]]) -> Campaign:
+    """The campaign that ran through the profile."""
+    campaign, end = under_way
+    printed = end()
+    # rule all is no job
+    assert submissions(printed) == len(re.findall(r"^Finished jobid", printed, re.MULTILINE)) - 1
     # the rule's own threads are two
-    assert "--processes 1 --out results/cluster/scattering/tables.nc" in output
-    return folder
+    assert "--processes 1 --out results/smallest/scattering/tables.nc" in printed
+    return campaign
 
 
-@pytest.fixture(scope="module")
-def local(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """Where the same campaign ran without SLURM, up to its networks."""
-    folder = tmp_path_factory.mktemp("local")
-    networks = [f"results/cluster/training/fold{fold}/network.pt" for fold in (0, 1)]
-    run(folder, "campaign.yaml", "--", *networks, profile="default")
-    return folder
+def test_a_campaign_has_the_results_of_the_local_run_bit_for_bit(
+    campaign: Campaign, finished_campaign: Campaign
+):
+    campaign.must_be_as(finished_campaign)
 
 
-def test_a_campaign_has_the_results_of_the_local_run_bit_for_bit(campaign: Path, local: Path):
-    patterns = [
-        "results/cluster/md/*/trajectory.nc",
-        "results/cluster/scattering/tables.nc",
-        "results/cluster/exafs/*/spectra.nc",
-        "results/cluster/dataset/dataset.nc",
-        "results/cluster/training/fold*/network.pt",
-    ]
-    here, there = hashes(local, *patterns), hashes(campaign, *patterns)
-    assert here == there
-    points = of_all(load(SMALL, HERE / "campaign.yaml"))
-    assert {Path(name).parent.name for name in there if name.endswith("trajectory.nc")} == set(points)
-    assert len(there) == 2 * len(points) + 1 + 1 + 2
+def test_the_campaign_is_finished(campaign: Campaign):
+    assert (campaign.results / "report.html").stat().st_size > 10_000
+    assert "Nothing to be done" in campaign.finish(options=("-n",))
 
 
-def test_the_campaign_is_finished(campaign: Path):
-    assert (campaign / "results" / "cluster" / "report.html").stat().st_size > 10_000
-    output = run(campaign, "campaign.yaml", "-n", profile="slurm")
-    assert "Nothing to be done" in output
-
-
-def test_jobs_write_their_temporary_files_to_the_scratch_of_their_node(cluster: Path, campaign: Path):
+def test_jobs_write_their_temporary_files_to_the_scratch_of_their_node(cluster: Path, campaign: Campaign):
     """The cluster's scratch folders are new in 1970; LAMMPS and FEFF have written to theirs since."""
     used = [folder for folder in (cluster / "scratch").iterdir() if folder.stat().st_mtime > 0]
-    points = of_all(load(SMALL, HERE / "campaign.yaml"))
-    assert len(used) >= 2 * len(points)
+    assert len(used) >= 2 * len(of_all(load(*SMALLEST)))
     assert not [file for folder in used for file in folder.iterdir() if file.name.startswith("nnexafs-")]
 
 
@@ -238,7 +267,7 @@ def test_the_doctor_sees_this_cluster(cluster: Path, tmp_path: Path):
     assert found["SLURM"].status == "ok" and "main*" in found["SLURM"].found
     assert found["accounting"].status == "MISSING"
     assert "slurm-status-command: squeue" in found["accounting"].remedy
-    text = PROFILE.read_text().replace("exafs: 4", "exafs: 1")
+    text = PROFILE.read_text().replace("snapshots: 4", "snapshots: 1")
     for line, replaced in (
         ("# slurm-status-command", "slurm-status-command"),
         ('# slurm_partition: "standard"', "slurm_partition: main"),

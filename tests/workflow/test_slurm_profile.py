@@ -1,14 +1,12 @@
 """The profile for SLURM, without a SLURM: every rule has its resources, and they grow with each attempt."""
 
 import re
-import subprocess
-import sys
 from pathlib import Path
 
 import pytest
 import yaml
+from checkout import CAMPAIGNS, CHECKOUT, prepared, snakemake
 
-CHECKOUT = Path(__file__).parents[2]
 PROFILE = CHECKOUT / "profiles" / "slurm" / "config.yaml"
 SETTINGS = yaml.safe_load(PROFILE.read_text())
 
@@ -20,16 +18,8 @@ def rules() -> set[str]:
 
 def resources(folder: Path, attempt: int) -> dict[str, tuple[int, int]]:
     """Memory (MB) and time (minutes) of every rule of the small campaign at an attempt."""
-    for name in ("config", "resources"):
-        if not (folder / name).exists():
-            (folder / name).symlink_to(CHECKOUT / name)
-    done = subprocess.run(
-        [
-            Path(sys.executable).parent / "snakemake", "-n", "--attempt", str(attempt), "--directory", folder,
-            "--workflow-profile", PROFILE.parent, "--configfile", CHECKOUT / "config" / "campaigns" / "small.yaml",
-        ],
-        cwd=CHECKOUT, capture_output=True, text=True,
-    )  # fmt: skip
+    overlay = ("--configfile", CAMPAIGNS / "small.yaml")
+    done = snakemake(prepared(folder), "-n", "--attempt", str(attempt), *overlay, profile="slurm")
     assert done.returncode == 0, done.stderr[-3000:]
     pattern = re.compile(
         r"^rule (\w+):\n(?:    .*\n)*?    resources: .*mem_mb=(\d+).*runtime=(\d+)", re.MULTILINE
@@ -38,7 +28,7 @@ def resources(folder: Path, attempt: int) -> dict[str, tuple[int, int]]:
 
 
 def test_every_rule_has_its_resources():
-    assert set(SETTINGS["set-resources"]) == rules()
+    assert set(SETTINGS["set-resources"]) == rules() > set(SETTINGS["set-threads"])
     for name, asked in SETTINGS["set-resources"].items():
         assert {"mem_mb", "runtime"} <= asked.keys(), name
 

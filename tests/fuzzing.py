@@ -9,12 +9,13 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import TypeVar
 
+import pytest
 from hypothesis import HealthCheck, settings
 from hypothesis import strategies as st
 
 from nnexafs.errors import UserError
 
-SEEDS = Path(__file__).with_name("seeds")
+SEEDS = Path(__file__).parent / "fuzz" / "seeds"
 SECONDS = 10
 MEMORY_MIB = 1500
 NUMBER = re.compile(rb"(?<![\w.])[-+]?\d+\.?\d*(?:[eE][-+]?\d+)?")
@@ -89,14 +90,16 @@ def answer(call: Callable[[], Result], *, seconds: float = SECONDS) -> Result | 
 
 
 def fuzzed(examples: int) -> Callable:
-    """Hypothesis' settings: the same examples in every run, nothing kept between runs."""
-    return settings(
-        max_examples=examples,
+    """Marks a fuzz test: the same examples in every run, nothing kept between runs; few with the profile quick."""
+    quick = settings.get_current_profile_name() == "quick"
+    chosen = settings(
+        max_examples=min(examples, settings().max_examples) if quick else examples,
         deadline=None,
         derandomize=True,
         database=None,
         suppress_health_check=list(HealthCheck),
     )
+    return lambda test: pytest.mark.fuzz(chosen(test))
 
 
 # --- valid files made wrong ----------------------------------------------------------------------

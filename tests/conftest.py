@@ -1,0 +1,68 @@
+"""What several files of tests need, made once for all workers, and how tests are dealt to the workers."""
+
+import os
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+from campaigns import Campaign, finished
+from filelock import FileLock
+from hypothesis import settings
+
+# Of `make test`: fewer examples of each fuzz test. Without it each test has as many as it asks for.
+settings.register_profile("quick", max_examples=30)
+
+# What takes longest is begun first, so that no worker is left alone with it at the end.
+FIRST = ("tests/slurm", "tests/campaign", "tests/faults", "tests/unit/exafs", "tests/unit/learning")
+
+
+@pytest.hookimpl(tryfirst=True)
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """With --dist loadgroup a file's tests stay on one worker (they share what it makes), unless they say otherwise."""
+    for item in items:
+        file = item.nodeid.partition("::")[0]
+        if not item.get_closest_marker("xdist_group"):
+            item.add_marker(
+                pytest.mark.xdist_group(item.nodeid if item.get_closest_marker("alone") else file)
+            )
+    items.sort(
+        key=lambda item: next(
+            (i for i, start in enumerate(FIRST) if item.nodeid.startswith(start)), len(FIRST)
+        )
+    )
+
+
+@pytest.fixture(scope="session")
+def shared(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A folder common to all workers; with NNEXAFS_TEST_FOLDER to several runs of pytest one after the other."""
+    base = tmp_path_factory.getbasetemp()
+    common = base.parent if "PYTEST_XDIST_WORKER" in os.environ else base
+    folder = Path(os.environ.get("NNEXAFS_TEST_FOLDER") or common / "shared")
+    folder.mkdir(parents=True, exist_ok=True)
+    return folder
+
+
+@pytest.fixture(scope="session")
+def once(shared: Path) -> Callable[[str, Callable[[Path], object]], Path]:
+    """Have a folder made by the worker that asks first; the others wait for it, and fail where it failed."""
+
+    def made(name: str, make: Callable[[Path], object]) -> Path:
+        folder, done, failed = shared / name, shared / f"{name}.done", shared / f"{name}.failed"
+        with FileLock(shared / f"{name}.lock"):
+            assert not failed.exists(), failed.read_text()
+            if not done.exists():
+                try:
+                    make(folder)
+                except Exception as error:
+                    failed.write_text(f"{name} could not be made: {error}")
+                    raise
+                done.touch()
+        return folder
+
+    return made
+
+
+@pytest.fixture(scope="session")
+def finished_campaign(once: Callable) -> Campaign:
+    """The smallest campaign with every kind of job, run to its verified report; copied by those who change it."""
+    return Campaign(once("campaign", finished))
