@@ -66,3 +66,11 @@ def once(shared: Path) -> Callable[[str, Callable[[Path], object]], Path]:
 def finished_campaign(once: Callable) -> Campaign:
     """The smallest campaign with every kind of job, run to its verified report; copied by those who change it."""
     return Campaign(once("campaign", finished))
+
+
+@pytest.fixture(scope="session")
+def nickel_tables(once: Callable) -> Path:
+    """Frozen phase shifts and amplitude tables of nickel for paths of 4 angstrom; not to be changed."""
+    from fakes.nickel import write_tables
+
+    return once("nickel", write_tables)

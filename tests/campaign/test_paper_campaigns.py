@@ -21,7 +21,10 @@ def paper_campaign(paper: str) -> object:
     return pytest.param(paper, marks=pytest.mark.xdist_group(paper))
 
 
-pytestmark = [pytest.mark.slow, pytest.mark.parametrize("paper", map(paper_campaign, PAPERS), scope="module")]
+pytestmark = [
+    pytest.mark.slow,
+    pytest.mark.parametrize("paper", [paper_campaign(paper) for paper in PAPERS], scope="module"),
+]
 
 
 def overlays(paper: str) -> list[Path]:

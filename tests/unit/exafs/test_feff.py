@@ -1,34 +1,22 @@
 """FEFF8.5L through the wrapper: the same bytes as the plain programs, and every way a run can fail."""
 
 import json
-import os
 import subprocess
-import time
 from pathlib import Path
 
 import numpy as np
 import pytest
 from ase import Atoms
 from ase.build import bulk
+from fakes.nickel import CLUSTER_SETTINGS as SETTINGS
+from fakes.nickel import cluster_of, is_running, nickel
 
 from nnexafs.config import Feff
 from nnexafs.errors import PhysicsError, UserError
 from nnexafs.exafs.feff import absorber, process
 from nnexafs.exafs.feff import reference as feff_reference
-from nnexafs.exafs.feff.input import Cluster, check_edge, clusters, feff_input
+from nnexafs.exafs.feff.input import Cluster, check_edge, feff_input
 from nnexafs.exafs.feff.paths import amplitudes
-
-SETTINGS = Feff(scf=False, path_length_angstrom=4.4, timeout_seconds=60.0)
-
-
-def nickel(sigma_angstrom: float = 0.0, seed: int = 1) -> Atoms:
-    atoms = bulk("Ni", cubic=True, a=3.52).repeat((3, 3, 3))
-    atoms.positions += np.random.default_rng(seed).normal(0, 1, atoms.positions.shape) * sigma_angstrom
-    return atoms
-
-
-def cluster_of(atoms: Atoms, radius_angstrom: float = 4.4) -> Cluster:
-    return clusters(atoms, np.array([0]), radius_angstrom=radius_angstrom)[0]
 
 
 @pytest.fixture(scope="module")
@@ -361,20 +349,6 @@ def test_a_hanging_stage_is_stopped_with_its_children(tmp_path, monkeypatch, scr
         absorber.chi_of_cluster(cluster_of(nickel()), phases=phases, settings=short)
     assert not list(scratch.iterdir())
     assert not [pid for pid in pids.read_text().split() if is_running(int(pid))]
-
-
-def is_running(pid: int) -> bool:
-    """Whether the process lives; an orphan takes a moment to be reaped."""
-    for _ in range(50):
-        try:
-            os.kill(pid, 0)
-            state = Path(f"/proc/{pid}/stat").read_text().rsplit(")", 1)[1].split()[0]
-        except (ProcessLookupError, FileNotFoundError):
-            return False
-        if state == "Z":
-            return False
-        time.sleep(0.1)
-    return True
 
 
 def test_a_cluster_without_atoms_near_fails_in_one_line(phases):

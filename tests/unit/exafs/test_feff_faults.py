@@ -13,14 +13,11 @@ import numpy as np
 import pytest
 import xarray as xr
 from ase.build import bulk
-from test_feff import SETTINGS, cluster_of, is_running, nickel
-from test_snapshots import EXAFS, FAST, spectra, trajectory
-from test_snapshots import SETTINGS as PATHS
+from fakes.nickel import CLUSTER_SETTINGS as SETTINGS
+from fakes.nickel import EXAFS, FAST, cluster_of, is_running, nickel, spectra, trajectory
 
 from nnexafs.errors import PhysicsError
-from nnexafs.exafs.engines import TABLES_FILE
 from nnexafs.exafs.feff import absorber, process, reference
-from nnexafs.exafs.nbody import tables, tables_file
 from nnexafs.jobs.incidents import collected
 
 HANG_SECONDS = 8.0
@@ -54,15 +51,8 @@ NOT_REPEATED = {
 
 
 @pytest.fixture(scope="module")
-def frozen(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """Frozen phases and amplitude tables for the spectra of `test_exafs`."""
-    folder = tmp_path_factory.mktemp("campaign") / "scattering"
-    reference.freeze(bulk("Ni", cubic=True, a=3.52), element="Ni", edge="K", settings=PATHS, folder=folder)
-    phases = reference.FrozenPhases.load(folder)
-    domain = tables.domain_for(phases.reference, PATHS.path_length_angstrom)
-    made = tables.make(phases, domain, processes=2)
-    tables_file.write(made, folder / TABLES_FILE, fingerprint=tables_file.fingerprint(phases, domain))
-    return folder
+def frozen(nickel_tables: Path) -> Path:
+    return nickel_tables
 
 
 @pytest.fixture(scope="module")
@@ -249,9 +239,8 @@ def test_a_single_control_absorber_that_fails_stops_the_state_point(fault, froze
 JOB = """
 import sys
 from pathlib import Path
-from test_snapshots import spectra, trajectory
-from test_feff_faults import ENGINES
-spectra(trajectory(), Path(sys.argv[1]), ENGINES["feff"].model_copy(update={"processes": 2}))
+from fakes.nickel import EXAFS, spectra, trajectory
+spectra(trajectory(), Path(sys.argv[1]), EXAFS.model_copy(update={"failure_fraction": 0.2, "processes": 2}))
 """
 
 
@@ -259,7 +248,7 @@ spectra(trajectory(), Path(sys.argv[1]), ENGINES["feff"].model_copy(update={"pro
 def test_feff_ends_with_a_job_that_is_killed(fault, frozen, sound, tmp_path, monkeypatch):
     fault("genfmt", f"echo $$ >>{tmp_path}/pids; exec sleep 300", "*")
     (tmp_path / "scratch").mkdir()
-    environment = os.environ | {"TMPDIR": str(tmp_path / "scratch"), "PYTHONPATH": str(Path(__file__).parent)}
+    environment = os.environ | {"TMPDIR": str(tmp_path / "scratch"), "PYTHONPATH": os.pathsep.join(sys.path)}
     with subprocess.Popen([sys.executable, "-c", JOB, str(frozen)], env=environment) as job:
         while len(pids(tmp_path)) < 2:
             assert job.poll() is None

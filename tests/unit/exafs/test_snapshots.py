@@ -9,58 +9,34 @@ import pytest
 import xarray as xr
 from ase import Atoms
 from ase.build import bulk
+from fakes.nickel import EXAFS, FAST, GRIDS, NAME, SETTINGS, spectra, trajectory
 
-from nnexafs.config import Distributions, Exafs, Feff
+from nnexafs.config import Feff
 from nnexafs.errors import PhysicsError, UserError
 from nnexafs.exafs.correction import spread_absorbers
 from nnexafs.exafs.engines import TABLES_FILE, expansion_of
 from nnexafs.exafs.feff import absorber, process
 from nnexafs.exafs.feff import reference as feff_reference
 from nnexafs.exafs.feff.input import clusters
-from nnexafs.exafs.nbody import tables, tables_file
-from nnexafs.exafs.snapshots import choose, spectra_of
+from nnexafs.exafs.nbody import tables_file
+from nnexafs.exafs.snapshots import choose
 from nnexafs.files import read_dataset, write_dataset
 from nnexafs.structures.distributions import angle_distribution, pair_distribution
 
-SETTINGS = Feff(scf=False, path_length_angstrom=4.0)
-GRIDS = Distributions(r_max_angstrom=4.0)
-EXAFS = Exafs(engine="feff", snapshots=3, absorbers_per_snapshot=2, feff=SETTINGS)
-NAME = "fcc_T0300_x1.0000_r0"
+
+@pytest.fixture
+def phases_folder(nickel_tables: Path) -> Path:
+    return nickel_tables
+
+
+@pytest.fixture
+def with_tables(nickel_tables: Path) -> Path:
+    return nickel_tables
 
 
 @pytest.fixture(scope="module")
-def phases_folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    folder = tmp_path_factory.mktemp("campaign") / "scattering"
-    feff_reference.freeze(
-        bulk("Ni", cubic=True, a=3.52), element="Ni", edge="K", settings=SETTINGS, folder=folder
-    )
-    return folder
-
-
-def trajectory(frames: int = 6) -> xr.Dataset:
-    """Vibrating nickel: 32 atoms, 0.07 angstrom."""
-    atoms = bulk("Ni", cubic=True, a=3.52).repeat((2, 2, 2))
-    generator = np.random.default_rng(4)
-    positions = [atoms.positions + generator.normal(0, 0.07, (len(atoms), 3)) for _ in range(frames)]
-    return xr.Dataset(
-        {
-            "positions": (("frame", "atom", "xyz"), np.array(positions)),
-            "cell": (("vector", "xyz"), np.array(atoms.cell[:])),
-            "numbers": ("atom", atoms.numbers),
-            "step": ("frame", 100 * np.arange(frames)),
-        },
-        attrs={"state_point": NAME, "phase_end": "fcc", "flags": "[]", "seed": 7},
-    )
-
-
-def spectra(simulated: xr.Dataset, phases_folder: Path, exafs: Exafs = EXAFS, **changes) -> xr.Dataset:
-    options = {"distributions": GRIDS, "seed": 5} | changes
-    return spectra_of(simulated, phases_folder=phases_folder, exafs=exafs, **options)
-
-
-@pytest.fixture(scope="module")
-def result(phases_folder: Path) -> xr.Dataset:
-    return spectra(trajectory(), phases_folder)
+def result(nickel_tables: Path) -> xr.Dataset:
+    return spectra(trajectory(), nickel_tables)
 
 
 def test_the_contract_of_the_spectra_file(result, tmp_path):
@@ -227,17 +203,6 @@ def test_a_one_atom_cell_scatters_from_its_images(phases_folder):
 
 
 # --- the engine nbody --------------------------------------------------------------------------
-
-FAST = Exafs(engine="nbody", snapshots=3, control_absorbers=2, feff=SETTINGS)
-
-
-@pytest.fixture(scope="module")
-def with_tables(phases_folder: Path) -> Path:
-    phases = feff_reference.FrozenPhases.load(phases_folder)
-    domain = tables.domain_for(phases.reference, SETTINGS.path_length_angstrom)
-    made = tables.make(phases, domain, processes=2)
-    tables_file.write(made, phases_folder / TABLES_FILE, fingerprint=tables_file.fingerprint(phases, domain))
-    return phases_folder
 
 
 def squared_error(chi: np.ndarray, reference: np.ndarray) -> float:
