@@ -1,6 +1,7 @@
 """nnexafs: from a config file to the structure behind a measured X-ray absorption spectrum."""
 
 import sys
+from functools import partial
 from pathlib import Path
 
 from snakemake.exceptions import WorkflowError
@@ -23,7 +24,7 @@ configfile: "config/config.yaml"
 try:
     campaign = validate(config)
     state_points = points_of.of_all(campaign)
-    potentials = potential_files.checksums(campaign)
+    potentials = potential_files.checksums(campaign, state_points)
 except UserError as error:
     raise WorkflowError(str(error)) from None
 
@@ -34,6 +35,8 @@ LOGS = f"{RESULTS}/logs"
 BENCHMARKS = f"{RESULTS}/benchmarks"
 FOLDS = range(campaign.dataset.folds)
 IN_DATASET = points_of.of_campaign(campaign)
+# Parameter of each rule: the part of the config that its job depends on.
+settings_of = partial(stages.settings_text, campaign)
 
 # The package runs from the checkout in the environment of the snakemake command, or of the rule with --sdm conda.
 PREFIX = f"export PYTHONPATH='{workflow.basedir}/workflow' OMP_NUM_THREADS=1 OPENBLAS_NUM_THREADS=1 MKL_NUM_THREADS=1 "
@@ -42,17 +45,6 @@ PREFIX += f"{orphans.RUN}={orphans.identity()} NNEXAFS_SCREEN=3; exec 3>&2; "
 if not workflow.deployment_settings.deployment_method:
     PREFIX += f"export PATH='{Path(sys.executable).parent}':\"$PATH\"; "
 shell.prefix(f"set -euo pipefail; {PREFIX}")
-
-
-def settings_of(stage, **which):
-    """Parameter of a rule: the part of the config that its job depends on, as text."""
-    return stages.text_of(stages.settings_of(stage, campaign, **which))
-
-
-def potential_of(point):
-    """Parameter of the rule md: checksums of the files of the potential that a state point uses, as text."""
-    name = campaign.grid(point.phase, point.series).potential
-    return stages.text_of(potentials[name])
 
 
 wildcard_constraints:

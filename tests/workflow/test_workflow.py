@@ -11,6 +11,8 @@ from packaging.requirements import Requirement
 
 from nnexafs.campaign import plan
 from nnexafs.config import load
+from nnexafs.config.potential_files import resolve
+from nnexafs.jobs import record
 
 CHECKOUT = Path(__file__).parents[2]
 OVERLAYS = sorted((CHECKOUT / "config" / "campaigns").glob("*.yaml"))
@@ -61,6 +63,40 @@ def test_every_config_plans_its_jobs(folder: Path, overlay: Path | None):
 def test_the_slurm_profile_plans_the_same_jobs(folder: Path):
     counts = job_counts(dry_run(folder, "--workflow-profile", str(CHECKOUT / "profiles" / "slurm")))
     assert counts["total"] == sum(plan.plan(load()).jobs.values())
+
+
+OWN_POTENTIAL = """
+phases:
+  fcc: {potential: own, temperatures_kelvin: [300], lattice_scales: [1.0], cells: [2, 2, 2]}
+  hcp: null
+  bcc: null
+  liquid: null
+potentials: {own: {style: eam, file: Ni_own.eam}}
+dynamics: {equilibration_ps: 0.01, production_ps: 0.02, snapshots: 2}
+exafs: {snapshots: 2}
+measurements: {ni_foil: null}
+"""
+
+
+def test_another_content_of_a_potentials_file_reruns_the_dynamics_and_another_time_does_not(folder: Path):
+    overlay, file = folder / "own.yaml", folder / "Ni_own.eam"
+    overlay.write_text(OWN_POTENTIAL)
+    file.write_bytes(resolve("Ni_u3.eam").read_bytes())
+    made = folder / "results/nickel/md/fcc_T0300_x1.0000_r0/trajectory.nc"
+    options = ("--configfile", str(overlay), "--", str(made.relative_to(folder)))
+    done = run("snakemake", "--cores", "1", "--directory", str(folder), *options)
+    assert done.returncode == 0, done.stderr[-3000:]
+    inputs = record.read(record.path_of(made))["inputs"]
+    assert inputs == {"../../../../Ni_own.eam": record.sha256(file)}
+    file.touch()
+    assert "Nothing to be done" in dry_run(folder, *options)
+    file.write_text(file.read_text().replace("3.5200", "3.5201"))
+    again = dry_run(folder, *options)
+    assert job_counts(again)["md"] == 1 and "params have changed" in again.lower()
+    file.unlink()
+    gone = run("snakemake", "-n", "--directory", str(folder), *options)
+    assert gone.returncode != 0 and "potentials: no file 'Ni_own.eam'" in gone.stdout + gone.stderr
+    assert "Traceback" not in gone.stdout + gone.stderr
 
 
 def test_a_mistake_in_the_config_is_one_line(folder: Path):

@@ -23,7 +23,7 @@ rule md:
         settings=lambda wildcards: settings_of(
             "md", point=state_points[wildcards.state_point]
         ),
-        potential=lambda wildcards: potential_of(state_points[wildcards.state_point]),
+        potential=lambda wildcards: potentials[wildcards.state_point],
         code=stages.code_of("md"),
     shell:
         "python -m nnexafs md --config {params.config} --state-point {wildcards.state_point}"

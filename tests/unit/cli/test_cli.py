@@ -17,6 +17,7 @@ from click.testing import CliRunner
 
 from nnexafs.cli import COMMANDS, main
 from nnexafs.cli.common import SCREEN, Commands, full_disk
+from nnexafs.config.files import default_yaml
 from nnexafs.errors import UserError
 
 CHECKOUT = Path(__file__).parents[3]
@@ -115,6 +116,28 @@ def test_md_imports_nothing_of_the_later_stages():
     script = "import sys; import nnexafs.cli.structures; "
     script += "assert not {'torch', 'larch', 'numba', 'mlflow'} & set(sys.modules)"
     subprocess.run([sys.executable, "-c", script], check=True)
+
+
+def test_verify_takes_several_folders_and_skips_what_is_not_a_campaign(tmp_path: Path):
+    folders = [tmp_path / name for name in ("iron", "mlflow", "nickel")]
+    for folder in folders:
+        folder.mkdir()
+        if folder.name != "mlflow":
+            (folder / "config.yaml").write_text(default_yaml())
+    found = CliRunner().invoke(main, ["verify", *map(str, folders)])
+    assert found.exit_code == 1
+    assert f"{folders[1]}: skipped, no config.yaml: not the folder of a campaign\n" in found.stderr
+    for folder in (folders[0], folders[2]):
+        assert (
+            f"wrong: {folder}/report.html: missing (report was not run, or its record is gone)"
+            in found.stderr
+        )
+    alone = CliRunner().invoke(main, ["verify", str(folders[1])])
+    assert (
+        alone.exit_code == 2 and "mlflow: no config.yaml; expected the folder of a campaign" in alone.stderr
+    )
+    neither = CliRunner().invoke(main, ["verify", str(folders[1]), str(tmp_path)])
+    assert neither.exit_code == 2 and "none of these is the folder of a campaign" in neither.stderr
 
 
 def shown(where: str, *, screen: Path) -> subprocess.CompletedProcess[str]:

@@ -4,6 +4,7 @@ from importlib.util import find_spec
 from pathlib import Path
 
 from nnexafs.config import CampaignConfig, EamPotential, MeamPotential, Potential
+from nnexafs.config.state_points import StatePoint
 from nnexafs.errors import UserError
 from nnexafs.files import sha256
 
@@ -37,9 +38,11 @@ def files_of(potential: Potential) -> list[Path]:
     return [resolve(potential.file)] if isinstance(potential, EamPotential) else []
 
 
-def checksums(config: CampaignConfig) -> dict[str, dict[str, str]]:
-    """sha256 of the files of every potential that a state point uses, by the potential's and the file's name."""
-    used = {config.grid(where.phase, where.series).potential for where in config.grids()}
-    return {
-        name: {path.name: sha256(path) for path in files_of(config.potentials[name])} for name in sorted(used)
+def checksums(config: CampaignConfig, points: dict[str, StatePoint]) -> dict[str, str]:
+    """By the id of each state point: name and sha256 of its potential's files, as text. Each file is read once."""
+    names = {point_id: config.grid(point.phase, point.series).potential for point_id, point in points.items()}
+    texts = {
+        name: ", ".join(f"{path.name} {sha256(path)}" for path in files_of(config.potentials[name]))
+        for name in set(names.values())
     }
+    return {point_id: texts[name] for point_id, name in names.items()}

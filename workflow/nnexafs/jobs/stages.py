@@ -44,9 +44,9 @@ def settings_of(stage: str, config: CampaignConfig, **which: object) -> dict:
     return json.loads(json.dumps(plain))
 
 
-def text_of(values: dict) -> str:
-    """One string for one meaning: sorted JSON."""
-    return json.dumps(values, sort_keys=True)
+def settings_text(config: CampaignConfig, stage: str, **which: object) -> str:
+    """`settings_of` as one string for one meaning (sorted JSON), for the parameter of a rule."""
+    return json.dumps(settings_of(stage, config, **which), sort_keys=True)
 
 
 def code_of(stage: str) -> str:
@@ -57,7 +57,7 @@ def code_of(stage: str) -> str:
 def identity_of(stage: str, *, settings: dict | None, inputs: Iterable[str] = ()) -> str:
     """Hash of all that a job's result depends on: its settings, the stage's code, the checksums of its inputs."""
     whole = {"stage": stage, "settings": settings, "code": code_of(stage), "inputs": sorted(inputs)}
-    return hashlib.sha256(text_of(whole).encode()).hexdigest()
+    return hashlib.sha256(json.dumps(whole, sort_keys=True).encode()).hexdigest()
 
 
 def size_of(grid: Grid, temperature_kelvin: float) -> dict[str, float]:
