@@ -3,12 +3,12 @@
 import json
 from dataclasses import dataclass
 
-import numpy as np
 import xarray as xr
 from ase import Atoms
 
 from nnexafs.config import DynamicsChecks
 from nnexafs.config.state_points import StatePoint
+from nnexafs.structures import file
 from nnexafs.structures.dynamics.schedule import Production, Schedule
 
 
@@ -26,22 +26,14 @@ def variables(atoms: Atoms, production: Production) -> xr.Dataset:
         "thermo_step": (production.thermo_steps, "1", "time step of the thermodynamics"),
         "temperature_kelvin": (production.temperature_kelvin, "kelvin", "instantaneous temperature"),
         "pressure_gpa": (production.pressure_gpa, "gigapascal", "instantaneous pressure"),
-        "potential_energy_ev": (
-            production.potential_energy_ev,
-            "electronvolt",
-            "potential energy of the cell",
-        ),
-        "conserved_energy_ev": (
-            production.conserved_energy_ev,
-            "electronvolt",
-            "total energy plus the thermostat's",
-        ),
-    }
+        "potential_energy_ev": (production.potential_energy_ev, "electronvolt", "potential energy of the cell"),
+        "conserved_energy_ev": (production.conserved_energy_ev, "electronvolt", "total energy plus the thermostat's"),
+    }  # fmt: skip
     columns = {
         name: ("thermo", values, {"units": units, "long_name": long_name})
         for name, (values, units, long_name) in per_thermo.items()
     }
-    return xr.Dataset(_geometry(atoms, production) | columns)
+    return xr.Dataset(file.variables(atoms, production.positions_angstrom, production.steps) | columns)
 
 
 def attributes(
@@ -96,19 +88,3 @@ def failed_checks(
     if abs(pressure) > checks.pressure_gpa:
         flags.append(f"pressure: mean {pressure:.1f} GPa, limit {checks.pressure_gpa:g}")
     return flags
-
-
-def _geometry(atoms: Atoms, production: Production) -> dict:
-    scaled = production.positions_angstrom @ np.linalg.inv(atoms.cell.array)
-    wrapped = (scaled % 1.0 % 1.0) @ atoms.cell.array
-    angstrom = {"units": "angstrom"}
-    return {
-        "positions": (
-            ("frame", "atom", "xyz"),
-            wrapped,
-            angstrom | {"long_name": "positions, wrapped into the cell"},
-        ),
-        "cell": (("vector", "xyz"), atoms.cell.array.copy(), angstrom | {"long_name": "cell vectors"}),
-        "numbers": ("atom", atoms.numbers.copy(), {"units": "1", "long_name": "atomic numbers"}),
-        "step": ("frame", production.steps, {"units": "1", "long_name": "time step of the snapshot"}),
-    }

@@ -1,4 +1,7 @@
-"""The text of a setfl file (LAMMPS eam/alloy) of one element."""
+"""The text of a setfl file (LAMMPS eam/alloy) of one element, in full precision.
+
+`matscipy.calculators.eam.io.write_eam` gives the steps of the grids no more than seven digits.
+"""
 
 import numpy as np
 from ase.data import atomic_masses, atomic_numbers
