@@ -12,7 +12,7 @@ import pytest
 from nnexafs.campaign import start
 from nnexafs.errors import UserError
 from nnexafs.jobs import orphans, record
-from nnexafs.jobs.record import recorded
+from nnexafs.jobs.record import job
 
 HOLD = """
     import subprocess, sys, time
@@ -37,9 +37,9 @@ def results(tmp_path: Path) -> Path:
     """A file and a folder of two files, with their records, and the file that says they were verified."""
     folder = tmp_path / "results" / "nickel"
     trajectory, fold = folder / "md" / "point" / "trajectory.nc", folder / "training" / "fold0"
-    with recorded(trajectory, stage="md", inputs=[]):
+    with job("md", trajectory, inputs=[]):
         trajectory.write_text("whole")
-    with recorded(fold, stage="train", inputs=[trajectory]):
+    with job("train", fold, inputs=[trajectory]):
         fold.mkdir()
         (fold / "network.pt").write_text("weights")
         (fold / "metrics.json").write_text("{}")

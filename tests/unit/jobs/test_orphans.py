@@ -17,11 +17,11 @@ JOB = """
     import signal, sys, time
     from pathlib import Path
     from nnexafs.jobs import orphans
-    from nnexafs.jobs.record import recorded
+    from nnexafs.jobs.record import job
     orphans.LOOK_SECONDS, orphans.PATIENCE_SECONDS = 0.1, 0.5
     signal.signal(signal.SIGTERM, lambda *_: sys.exit(143))
     orphans.watch()
-    with recorded(Path(sys.argv[1]), stage="dataset", inputs=[]):
+    with job("dataset", Path(sys.argv[1]), inputs=[]):
         if sys.argv[2] == "deaf":
             signal.pthread_sigmask(signal.SIG_BLOCK, [signal.SIGTERM])
         time.sleep(600)
