@@ -7,7 +7,8 @@ from fakes.campaign import K
 
 from nnexafs.config import Augmentation, Representation
 from nnexafs.errors import UserError
-from nnexafs.learning.augmentation import K2_PER_EV, Augmenter
+from nnexafs.k_axis import K2_PER_EV
+from nnexafs.learning.augmentation import Augmenter
 from nnexafs.learning.representation import window_grid
 
 WINDOW = window_grid(Representation())
@@ -41,12 +42,6 @@ def test_positive_shift_is_an_e0_placed_too_low() -> None:
     seen = np.interp(true_e0 - 5.0 + WINDOW**2 / K2_PER_EV, energy, signal)
     found = augmenter().shifted(tensor(np.sin(2 * K * 2.5))[None], torch.tensor([5.0]))[0].numpy()
     assert np.abs(found - seen).max() < 0.002
-
-
-def test_constant_agrees_with_codata() -> None:
-    from scipy.constants import elementary_charge, hbar, m_e
-
-    assert 2 * m_e * elementary_charge / hbar**2 * 1e-20 == pytest.approx(K2_PER_EV, rel=1e-6)
 
 
 def test_mixtures_weigh_spectra_and_targets_alike() -> None:

@@ -15,8 +15,9 @@ from nnexafs.errors import UserError
 from nnexafs.exafs.feff.reference import FrozenPhases, freeze
 from nnexafs.files import read_dataset, sha256, write_dataset
 from nnexafs.inversion.shell_fit import first_shell_fit
+from nnexafs.k_axis import K2_PER_EV
 from nnexafs.measured.atomic_decay import decay
-from nnexafs.measured.chi import ELECTRON_K2_PER_EV, process, read, shift_e0
+from nnexafs.measured.chi import process, read, shift_e0
 from nnexafs.measured.reading import Scan
 
 ROOT = Path(__file__).parents[3]
@@ -159,18 +160,12 @@ def test_too_short_k_range_is_said(tmp_path):
 def test_shift_of_e0():
     k = K_GRID[40:]
     shifted = shift_e0(k, np.sin(2 * 2.48 * k), shift_ev=3.0)
-    wanted = np.sin(2 * 2.48 * np.sqrt(k**2 + ELECTRON_K2_PER_EV * 3.0))
+    wanted = np.sin(2 * 2.48 * np.sqrt(k**2 + K2_PER_EV * 3.0))
     good = np.isfinite(shifted)
     assert shifted[good] == pytest.approx(wanted[good], abs=1e-3)
     assert not good[-1] and good[0]
     back = shift_e0(k[good], shifted[good], shift_ev=-3.0)
     assert back[10:-10] == pytest.approx(np.sin(2 * 2.48 * k[good])[10:-10], abs=2e-3)
-
-
-def test_electron_constant_is_codata():
-    from scipy.constants import electron_mass, electron_volt, hbar
-
-    assert pytest.approx(2 * electron_mass * electron_volt / hbar**2 * 1e-20, rel=1e-6) == ELECTRON_K2_PER_EV
 
 
 def test_first_shell_fit_of_nickel(nickel, nickel_phases):

@@ -6,10 +6,9 @@ from torch import Tensor
 
 from nnexafs.config import Augmentation
 from nnexafs.errors import UserError
+from nnexafs.k_axis import K2_PER_EV, shifted_k
 
 Device = torch.device | str
-K2_PER_EV = 0.2624682843
-"""2 m_e / hbar^2 in per square angstrom and eV: k^2 = K2_PER_EV (E - E0)."""
 
 
 class Augmenter:
@@ -37,11 +36,10 @@ class Augmenter:
     def shifted(self, chi: Tensor, shift_ev: Tensor) -> Tensor:
         """chi (B, K) as seen with E0 placed `shift_ev` (B,) eV BELOW FEFF's, on `window_k` (B, W).
 
-        With E - E0' = k^2 / c, FEFF's wave number is k_feff^2 = k^2 - c shift, so the value found at k is
-        chi(sqrt(k^2 - c shift)): a positive shift moves every oscillation to higher k. The derivative maximum of
-        measured metal foils lies below FEFF's E0 (Ni 2.5 eV with SCF, 8.7 eV without). Four-point Lagrange
-        interpolation; at R = 5.5 angstrom on a grid of 0.05 per angstrom it errs by less than 0.4 % of the
-        amplitude.
+        FEFF's wave number is `k_axis.shifted_k(k, shift)`, from that E0 up to FEFF's, so the value found at k is
+        chi there: a positive shift moves every oscillation to higher k. The derivative maximum of measured metal
+        foils lies below FEFF's E0 (Ni 2.5 eV with SCF, 8.7 eV without). Four-point Lagrange interpolation; at
+        R = 5.5 angstrom on a grid of 0.05 per angstrom it errs by less than 0.4 % of the amplitude.
         """
         squared = self.window_k**2 - K2_PER_EV * shift_ev[:, None]
         position = (squared.clamp(min=0.0).sqrt() - self.k_first) / self.k_step
@@ -103,7 +101,7 @@ def _check_reach(k: np.ndarray, window_k: np.ndarray, settings: Augmentation) ->
     if len(k) < 4 or not np.allclose(steps, steps[0], rtol=1e-6, atol=0):
         raise UserError("dataset: the k grid is not uniform; rerun the exafs stage")
     ends = [
-        np.sqrt(max(0.0, edge**2 - K2_PER_EV * shift))
+        np.nan_to_num(shifted_k(edge, shift))
         for edge, shift in zip(window_k[[0, -1]], settings.e0_shift_ev[::-1], strict=True)
     ]
     if ends[0] < k[0] - 1e-6 or ends[1] > k[-1] + 1e-6:

@@ -13,7 +13,7 @@ from nnexafs.config import Augmentation, Representation
 from nnexafs.dataset.gathering import TEST
 from nnexafs.dataset.means import trajectory_means
 from nnexafs.errors import UserError
-from nnexafs.learning.augmentation import K2_PER_EV
+from nnexafs.k_axis import shifted_k
 from nnexafs.learning.manifest import tensors_in
 from nnexafs.learning.representation import interpolation_matrix, operator, window_grid
 from nnexafs.structures.first_shell import first_shell
@@ -28,7 +28,7 @@ def shifted_features(
 ) -> np.ndarray:
     """Features (S, F) of chi (S, K) seen with E0 placed `shift_ev` too low (see `augmentation`)."""
     grid = window_grid(representation)
-    true_k = np.sqrt(np.maximum(grid**2 - K2_PER_EV * shift_ev, 0))
+    true_k = np.nan_to_num(shifted_k(grid, shift_ev))
     to_features = operator(grid, representation) @ interpolation_matrix(k, true_k)
     return chi @ to_features.T
 

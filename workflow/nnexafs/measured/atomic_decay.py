@@ -2,9 +2,9 @@
 
 import numpy as np
 
+from nnexafs.k_axis import K2_PER_EV
 from nnexafs.measured.checks import edge_energy_ev
 
-ELECTRON_K2_PER_EV = 0.2624682843  # k^2 = this times (E - E0): 2 m / hbar^2, 1/(eV angstrom^2)
 CLEAR_OF_EDGE_EV = 15.0  # the tables' edges are sharp, but their grids are not fine
 
 
@@ -16,9 +16,7 @@ def decay(k: np.ndarray, *, element: str, edge: str) -> np.ndarray:
     Sieber 2002) less the power law fitted below the edge.
     """
     start = edge_energy_ev(element, edge) + CLEAR_OF_EDGE_EV
-    above = edge_absorption(
-        start + np.asarray(k, float) ** 2 / ELECTRON_K2_PER_EV, element=element, edge=edge
-    )
+    above = edge_absorption(start + np.asarray(k, float) ** 2 / K2_PER_EV, element=element, edge=edge)
     return above / edge_absorption(np.array([start]), element=element, edge=edge)
 
 

@@ -12,7 +12,8 @@ from scipy.interpolate import CubicSpline
 from nnexafs.config import Background, Measurement
 from nnexafs.errors import UserError
 from nnexafs.files import read_dataset, sha256
-from nnexafs.measured.atomic_decay import ELECTRON_K2_PER_EV, decay
+from nnexafs.k_axis import shifted_k
+from nnexafs.measured.atomic_decay import decay
 from nnexafs.measured.checks import (
     check_chi_amplitude,
     check_e0,
@@ -111,13 +112,11 @@ def process(
 def shift_e0(k: np.ndarray, chi: np.ndarray, *, shift_ev: float) -> np.ndarray:
     """chi on the same grid as if E0 had been chosen `shift_ev` higher.
 
-    The photoelectron that had wave number k' = sqrt(k^2 + 0.2625 shift) then has k. `chi` is (..., k)
-    and finite; where k' leaves the grid or is imaginary the result is NaN.
+    `chi` is (..., k) and finite; NaN where the photoelectron had no k, or one outside the grid.
     """
     if shift_ev == 0:
         return np.array(chi, dtype=float)
-    squared = np.asarray(k, float) ** 2 + ELECTRON_K2_PER_EV * shift_ev
-    source = np.sqrt(np.where(squared < 0, np.nan, squared))
+    source = shifted_k(k, -shift_ev)
     source[np.isclose(source, k[-1]) & (source > k[-1])] = k[-1]
     return CubicSpline(k, chi, axis=-1, extrapolate=False)(source)
 

@@ -7,6 +7,7 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
 from nnexafs.config import CampaignConfig
+from nnexafs.k_axis import relative_square
 from nnexafs.report.style import PHASES, known_phases, subplots
 
 COLUMNS = ("phase", "temperature_kelvin", "lattice_scale", "correction", "correction_error", "difference")
@@ -22,11 +23,10 @@ def shares(spectra: xr.Dataset, k_range: tuple[float, float]) -> dict[str, objec
     if spectra.attrs["engine"] != "nbody" or not any(counts):
         return None
     k = spectra["k"].values
-    seen = (k >= k_range[0]) & (k <= k_range[1])
     chi = spectra["chi"].mean("snapshot").values  # failed snapshots are NaN and not counted
 
     def share(values: np.ndarray) -> float:
-        return float(((k**2 * values)[seen] ** 2).sum() / ((k**2 * chi)[seen] ** 2).sum())
+        return relative_square(values, chi, k, k_range=k_range)
 
     differences = [share(one) for one in spectra["control_difference"].values]
     values = (
