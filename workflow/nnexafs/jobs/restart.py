@@ -2,13 +2,14 @@
 
 import hashlib
 import json
+import logging
 from collections.abc import Callable, Iterable
 from pathlib import Path
 
 from nnexafs.errors import UserError
 from nnexafs.files import read_json, sha256, write_json
-from nnexafs.jobs.incidents import incident
 
+LOGGER = logging.getLogger(__name__)
 POSITION = "restart.json"
 OWN_FILES = ("restart*", f".{POSITION}.*")
 
@@ -20,7 +21,7 @@ class RestartFolder:
 
     `restart.json` is written last and by renaming, and holds the sha256 of every file it names: a kill at any moment
     leaves the files of one moment, those of before or those of after. `key` stands for everything the work
-    depends on; files kept under another key are not used. `name` is what incidents call the work.
+    depends on; files kept under another key are not used. `name` is what the log calls the work.
     """
 
     def __init__(self, folder: Path, *, key: str, name: str) -> None:
@@ -42,10 +43,10 @@ class RestartFolder:
             return None
 
     def discard(self, reason: str) -> None:
-        """Remove the files with an incident: the work starts from zero."""
+        """Remove the files with a warning: the work starts from zero."""
         self._hashes = {}
         remove(self.folder)
-        incident(f"{self.name}: restart files not used, started from zero: {' '.join(reason.split())}")
+        LOGGER.warning(f"{self.name}: restart files not used, started from zero: {' '.join(reason.split())}")
 
     def remove(self) -> None:
         """Remove the files, when the result is written."""
@@ -55,7 +56,7 @@ class RestartFolder:
         """Write the files `new` (all named restart...); they and those of before in `still` are then the last ones.
 
         A name in `new` must not be that of a file in use. Files that are not named any more are removed. Where the
-        disk is full or away the files of before stay the last, with an incident: False.
+        disk is full or away the files of before stay the last, with a warning: False.
         """
         hashes = {name: self._hashes[name] for name in still}
         try:
@@ -65,7 +66,7 @@ class RestartFolder:
                 hashes[name] = sha256(self.path(name))
             write_json(self.path(POSITION), {"key": self.key, "position": position, "sha256": hashes})
         except OSError as error:
-            incident(f"{self.name}: restart files not written: {error.strerror or error}")
+            LOGGER.warning(f"{self.name}: restart files not written: {error.strerror or error}")
             return False
         self._hashes = hashes
         _remove_files(self.folder, keeping={*hashes, POSITION})
