@@ -146,7 +146,7 @@ def test_another_content_of_the_same_size_is_left_to_who_reads_it(results: Path)
     file.write_text("Whole")
     assert list(start.truncated(results)) == []
     with pytest.raises(UserError, match=record.DAMAGED):
-        record.checked_sha256(file)
+        record.checked(file)
 
 
 def test_what_a_job_is_writing_is_left_alone(results: Path):
