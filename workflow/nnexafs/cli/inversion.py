@@ -52,9 +52,11 @@ def fit(chi: Path, configs: tuple[Path, ...], measurement: str | None, phases: P
     config = load(*configs)
     chosen = entry_of(config.measurements, measurement, "measurement") if measurement else None
     element = (chosen and chosen.element) or config.element
-    inputs = checked(chi, *frozen_files(phases))
+    inputs = checked(chi)
     measured = read_dataset(chi, what="measured spectrum")
     _check_element(measured.attrs.get("element", element), element, chi)
+    if _of_the_campaign(chosen):
+        inputs |= checked(*frozen_files(phases))
     good = np.isfinite(measured["chi"].values)
     k, (low, high) = measured["k"].values[good], config.representation.k_range_per_angstrom
     with job("fit", out, inputs=inputs, config=config, measurement=measurement):
@@ -77,9 +79,13 @@ def _check_element(measured: str, wanted: str, path: Path) -> None:
         )
 
 
+def _of_the_campaign(chosen: Measurement | None) -> bool:
+    return chosen is None or chosen.element is None
+
+
 def _fit_phases(folder: Path, chosen: Measurement | None, config: CampaignConfig) -> FrozenPhases:
     """The campaign's phases, or those of the own crystal of the element that the measurement names."""
-    if chosen is None or chosen.element is None:
+    if _of_the_campaign(chosen):
         return FrozenPhases.load(folder)
     return own_crystal_phases(chosen.element, edge=config.edge)
 
@@ -225,7 +231,9 @@ def series(
     """Read the SPECTRA of a held-out series with the ensemble, beside the truth."""
     config = load(*configs)
     chosen = entry_of(config.series, name, "series")
-    inputs = checked(*spectra, dataset_file, ensemble_folder, *frozen_files(phases))
+    inputs = checked(
+        *spectra, dataset_file, ensemble_folder, *(frozen_files(phases) if chosen.cumulant_fit else [])
+    )
     samples, networks = read_samples(dataset_file, dtype=float), Ensemble.load(ensemble_folder)
     with job("series", out, inputs=inputs, config=config, series=name):
         table, metrics = read_series(
