@@ -51,8 +51,11 @@ def _verified(folder: Path, other: Path | None, set_aside: bool, out: Path | Non
         found.differences = differences(folder, other)
     if set_aside:
         set_damaged_aside(found, report=LOGGER.info)
-    for line in found.lines():
-        click.echo(line) if found.sound else LOGGER.error(line)
+    *lines, verdict = found.lines()
+    click.echo("\n".join([*lines, verdict]))
+    if not found.sound:
+        first = (found.problems + (found.differences or []))[0]
+        LOGGER.error(f"nnexafs verify: {folder}: {verdict}, first: {first}")
     if found.problems:
         (folder / "verified.json").unlink(missing_ok=True)
     if found.sound and out is not None:
