@@ -7,6 +7,7 @@ from pathlib import Path
 
 import numpy as np
 import torch
+from safetensors.torch import save_file
 
 from nnexafs.config import CampaignConfig, Representation
 from nnexafs.learning.network import StructureNetwork
@@ -24,9 +25,10 @@ def features() -> int:
 
 
 def manifest_of(folder: Path, **changes: object) -> dict:
-    """A manifest whose checksums are those of the folder's files."""
+    """A manifest whose checksums are those of the folder's files, of format 1 where they end with .pt."""
+    files = sorted(path for path in folder.iterdir() if path.suffix in (".pt", ".safetensors"))
     manifest = {
-        "format": 1,
+        "format": 1 if any(path.suffix == ".pt" for path in files) else 2,
         "campaign": "fake",
         "element": "Ni",
         "edge": "K",
@@ -41,7 +43,7 @@ def manifest_of(folder: Path, **changes: object) -> dict:
         "training_domain": {"neighbour_distance": {"largest": 0.5}, "N1": [8.0, 13.0]},
         "config": CampaignConfig().model_dump(mode="json"),
         "versions": {"nnexafs": "0"},
-        "files": {path.name: digest(path) for path in sorted(folder.glob("*.pt"))},
+        "files": {path.name: digest(path) for path in files},
     }
     return manifest | changes
 
@@ -51,19 +53,20 @@ def digest(path: Path) -> str:
     return hashlib.sha256(path.read_bytes()).hexdigest()
 
 
-def write_ensemble(folder: Path) -> Path:
-    """Two networks and their training directions."""
+def write_ensemble(folder: Path, suffix: str = ".safetensors") -> Path:
+    """Two networks and their training directions, in files of that suffix."""
+    save = torch.save if suffix == ".pt" else save_file
     folder.mkdir(parents=True)
     architecture = manifest_of(folder)["architecture"]
     for fold in (0, 1):
         torch.manual_seed(fold)
-        torch.save(StructureNetwork(**architecture).state_dict(), folder / f"fold{fold}.pt")
+        save(StructureNetwork(**architecture).state_dict(), folder / f"fold{fold}{suffix}")
     directions = torch.nn.functional.normalize(torch.randn(5, architecture["features"]))
-    torch.save({"directions": directions, "trajectory": torch.arange(5)}, folder / "neighbours.pt")
+    save({"directions": directions, "trajectory": torch.arange(5)}, folder / f"neighbours{suffix}")
     return sign(folder)
 
 
 def sign(folder: Path, **changes: object) -> Path:
-    """Write the manifest anew, so that the checksums are right whatever the files hold."""
+    """Write the manifest, so that the checksums are right whatever the files hold."""
     (folder / "manifest.json").write_text(json.dumps(manifest_of(folder, **changes)))
     return folder

@@ -15,14 +15,38 @@ from nnexafs.learning.ensemble import Ensemble
 K = 0.05 * np.arange(361)
 CHI = np.sin(4.6 * K)[None] / (5 + K**2)
 HOSTILE = (
-    *(None, True, -1, 0, 10**9, 10**30, 1e300, "", "x", "../../x", "/etc/passwd", "fold0.pt\n", [], {}, [[]]),
-    *({"fold0.pt": "0" * 64}, [1, 1], ["x"], [float("nan")], {"a": {"b": []}}, [10**9] * 3, "n" * 5000),
+    *(
+        None,
+        True,
+        -1,
+        0,
+        1,
+        2,
+        10**9,
+        10**30,
+        1e300,
+        "",
+        "x",
+        "../../x",
+        "/etc/passwd",
+        "fold0.pt\n",
+        [],
+        {},
+        [[]],
+    ),
+    *("fold0.safetensors", {"fold0.pt": "0" * 64}, {"fold0.safetensors": "0" * 64}, [1, 1], ["x"]),
+    *([float("nan")], {"a": {"b": []}}, [10**9] * 3, "n" * 5000),
 )
 
 
 @pytest.fixture(scope="module")
 def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return write_ensemble(tmp_path_factory.mktemp("ensemble") / "ensemble")
+
+
+@pytest.fixture(scope="module", params=[".pt", ".safetensors"])
+def any_format(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return write_ensemble(tmp_path_factory.mktemp("ensemble") / "ensemble", request.param)
 
 
 def loaded(folder: Path) -> Ensemble | str:
@@ -36,8 +60,8 @@ def loaded(folder: Path) -> Ensemble | str:
     return found
 
 
-def test_the_sample_is_valid(folder: Path):
-    assert isinstance(loaded(sign(folder)), Ensemble)
+def test_the_sample_is_valid(any_format: Path):
+    assert isinstance(loaded(sign(any_format)), Ensemble)
 
 
 PLACES = [
@@ -79,14 +103,15 @@ def test_harmed_manifests(folder: Path, data: st.DataObject):
 
 
 @fuzzed(60)
-@given(data=st.data(), name=st.sampled_from(["fold1.pt", "neighbours.pt"]))
-def test_harmed_checkpoints_with_the_right_checksum(folder: Path, data: st.DataObject, name: str):
-    whole = (folder / name).read_bytes()
+@given(data=st.data(), name=st.sampled_from(["fold1", "neighbours"]))
+def test_harmed_checkpoints_with_the_right_checksum(any_format: Path, data: st.DataObject, name: str):
+    (path,) = any_format.glob(f"{name}.*")
+    whole = path.read_bytes()
     try:
-        (folder / name).write_bytes(data.draw(harmed([whole])))
-        loaded(sign(folder))
+        path.write_bytes(data.draw(harmed([whole])))
+        loaded(sign(any_format))
     finally:
-        (folder / name).write_bytes(whole)
+        path.write_bytes(whole)
 
 
 def test_a_deeply_nested_manifest(folder: Path):

@@ -17,6 +17,7 @@ import pytest
 import torch
 import xarray as xr
 from click.testing import CliRunner
+from safetensors.torch import save_file
 
 from nnexafs.cli import main
 from nnexafs.config import Measurement, load, validate
@@ -101,17 +102,21 @@ TRAJECTORIES = (
 )
 
 
+CHECKPOINTS = ("a.pt", "a.safetensors")
+
+
 @pytest.mark.parametrize("kind", ["pickle", "text pickle", "numpy", "torch", "gzip", "old ASE trajectory"])
 def test_no_reader_unpickles(tmp_path: Path, marker: Path, kind: str):
     content = pickles(marker)[kind]
-    for name in {*SPECTRA, *TRAJECTORIES, "a.pt"}:
+    for name in {*SPECTRA, *TRAJECTORIES, *CHECKPOINTS}:
         (tmp_path / name).write_bytes(content)
     for name in SPECTRA:
         one_line(lambda name=name: read_scan(tmp_path / name, Measurement(files=["a"])))
     for name in TRAJECTORIES:
         one_line(lambda name=name: frames_of(tmp_path / name))
     one_line(lambda: read_processed(tmp_path / "a.nc"))
-    one_line(lambda: tensors_in(tmp_path / "a.pt", what="a network"))
+    for name in CHECKPOINTS:
+        one_line(lambda name=name: tensors_in(tmp_path / name, what="a network"))
     assert not marker.exists()
 
 
@@ -247,6 +252,13 @@ def test_a_packed_checkpoint_is_refused(tmp_path: Path):
 def test_a_tensor_larger_than_its_file_is_refused(tmp_path: Path):
     torch.save({"a": torch.zeros(1).expand(10**10)}, tmp_path / "a.pt")
     assert "expected named tensors" in one_line(lambda: tensors_in(tmp_path / "a.pt", what="a network"))
+    header = json.dumps({"a": {"dtype": "F32", "shape": [10**10], "data_offsets": [0, 4]}}).encode()
+    (tmp_path / "a.safetensors").write_bytes(len(header).to_bytes(8, "little") + header + bytes(4))
+    assert "does not hold a network" in one_line(
+        lambda: tensors_in(tmp_path / "a.safetensors", what="a network")
+    )
+    save_file({"a": torch.tensor([np.nan])}, tmp_path / "a.safetensors")
+    assert "finite numbers" in one_line(lambda: tensors_in(tmp_path / "a.safetensors", what="a network"))
     for wrong in ([1, 2], {"a": torch.tensor([np.nan])}, {"a": "text"}):
         torch.save(wrong, tmp_path / "a.pt")
         assert "expected named tensors" in one_line(lambda: tensors_in(tmp_path / "a.pt", what="a network"))

@@ -57,7 +57,7 @@ rule ensemble:
         networks=expand(rules.train.output.network, fold=FOLDS),
     output:
         manifest=f"{RESULTS}/ensemble/manifest.json",
-        networks=expand(f"{RESULTS}/ensemble/fold{{fold}}.pt", fold=FOLDS),
+        networks=expand(f"{RESULTS}/ensemble/fold{{fold}}.safetensors", fold=FOLDS),
     log:
         f"{LOGS}/ensemble.log",
     benchmark:

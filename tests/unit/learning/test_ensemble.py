@@ -8,6 +8,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+import torch
 from fakes.campaign import FakeEnsemble, K, R, fake_chi, fake_ensemble, gaussians
 
 from nnexafs.dataset.gathering import TEST
@@ -16,6 +17,9 @@ from nnexafs.errors import UserError
 from nnexafs.learning.domain import shifted_features
 from nnexafs.learning.ensemble import Ensemble
 from nnexafs.learning.ensemble_folder import assemble_ensemble
+
+FOLD0, FOLD1 = "fold0.safetensors", "fold1.safetensors"
+OLD_FOLDER = Path(__file__).parents[2] / "fixtures" / "model_of_0.1" / "artifacts" / "ensemble"
 
 
 @pytest.fixture(scope="module")
@@ -48,13 +52,14 @@ def test_shapes_and_statistics(fake: FakeEnsemble, ensemble: Ensemble) -> None:
 def test_copied_folder_predicts_the_same_without_the_campaign(
     fake: FakeEnsemble, ensemble: Ensemble, copied: Path, tmp_path: Path
 ) -> None:
-    """In a fresh process, in another folder, without Lightning, MLflow or larch."""
+    """In a fresh process, in another folder, without what only training, tracking and the fits need."""
     np.save(tmp_path / "chi.npy", fake.dataset["chi"].values[:2])
     script = (
         "import sys, numpy as np; from nnexafs.learning.ensemble import Ensemble\n"
         f"chi = np.load({str(tmp_path / 'chi.npy')!r})\n"
         f"prediction = Ensemble.load({str(copied)!r}).predict(0.05 * np.arange(361), chi)\n"
         "np.save('pair.npy', prediction.pair_members)\n"
+        "from nnexafs.learning import ensemble_folder, evaluation, held_out\n"
         "assert not {'lightning', 'mlflow', 'larch'} & sys.modules.keys()"
     )
     subprocess.run([sys.executable, "-c", script], cwd=tmp_path, check=True)
@@ -86,7 +91,9 @@ def test_manifest_says_what_is_needed(fake: FakeEnsemble, ensemble: Ensemble) ->
     manifest = ensemble.manifest
     assert manifest["dataset_hash"] == fake.dataset.attrs["hash"]
     assert [one["fold"] for one in manifest["metrics"]] == [0, 1, 2]
-    assert set(manifest["files"]) == {"fold0.pt", "fold1.pt", "fold2.pt", "neighbours.pt"}
+    assert set(manifest["files"]) == {
+        f"{name}.safetensors" for name in ("fold0", "fold1", "fold2", "neighbours")
+    }
     domain = manifest["training_domain"]
     train = fake.dataset.isel(sample=fake.dataset["split"].values != TEST)
     assert sum(domain["phases"].values()) == len(set(train["state_point"].values))
@@ -115,12 +122,13 @@ def test_distance_tells_the_strange_from_the_familiar(fake: FakeEnsemble, ensemb
     ("harm", "message"),
     [
         (lambda folder: shutil.rmtree(folder), "not an ensemble folder"),
-        (lambda folder: (folder / "fold1.pt").unlink(), r"fold1\.pt: missing"),
-        (lambda folder: (folder / "fold1.pt").write_bytes(b"x"), r"fold1\.pt: changed since"),
-        (lambda folder: shutil.copy(folder / "fold0.pt", folder / "fold1.pt"), r"fold1\.pt: changed since"),
+        (lambda folder: (folder / FOLD1).unlink(), r"fold1\.safetensors: missing"),
+        (lambda folder: (folder / FOLD1).write_bytes(b"x"), r"fold1\.safetensors: changed since"),
+        (lambda folder: shutil.copy(folder / FOLD0, folder / FOLD1), r"fold1\.safetensors: changed since"),
         (lambda folder: (folder / "manifest.json").write_text("{"), "not a readable ensemble manifest"),
         (lambda folder: (folder / "manifest.json").write_text("{}"), "format None is unknown"),
-        (lambda folder: (folder / "manifest.json").write_text('{"format": 1}'), "incomplete"),
+        (lambda folder: (folder / "manifest.json").write_text('{"format": 3}'), "format 3 is unknown"),
+        (lambda folder: (folder / "manifest.json").write_text('{"format": 2}'), "incomplete"),
     ],
 )
 def test_damaged_folder_is_refused(copied: Path, harm: object, message: str) -> None:
@@ -129,8 +137,11 @@ def test_damaged_folder_is_refused(copied: Path, harm: object, message: str) -> 
         Ensemble.load(copied)
 
 
-def test_loading_executes_nothing(copied: Path, tmp_path: Path) -> None:
+@pytest.mark.parametrize("name", ["fold0.pt", "fold0.safetensors"])
+def test_loading_executes_nothing(copied: Path, tmp_path: Path, name: str) -> None:
     """A checkpoint that would run code when unpickled, with its hash put right, is refused."""
+    if name == "fold0.pt":
+        copied = Path(shutil.copytree(OLD_FOLDER, tmp_path / "old"))
     import pickle
 
     class Evil:
@@ -140,11 +151,11 @@ def test_loading_executes_nothing(copied: Path, tmp_path: Path) -> None:
     import hashlib
 
     for payload in (pickle.dumps(Evil(), protocol=2), b"no checkpoint"):
-        (copied / "fold0.pt").write_bytes(payload)
+        (copied / name).write_bytes(payload)
         manifest = json.loads((copied / "manifest.json").read_text())
-        manifest["files"]["fold0.pt"] = hashlib.sha256(payload).hexdigest()
+        manifest["files"][name] = hashlib.sha256(payload).hexdigest()
         (copied / "manifest.json").write_text(json.dumps(manifest))
-        with pytest.raises(UserError, match=r"fold0\.pt: does not hold the network"):
+        with pytest.raises(UserError, match=rf"{name}: does not hold the network"):
             Ensemble.load(copied)
     assert not (tmp_path / "ran").exists()
 
@@ -167,3 +178,19 @@ def test_folds_that_do_not_belong_are_refused(fake: FakeEnsemble, tmp_path: Path
     with pytest.raises(UserError, match="no such fold metrics"):
         assemble([tmp_path])
     assert list(tmp_path.iterdir()) == []
+
+
+def test_networks_of_the_ensemble_are_those_of_the_folds(fake: FakeEnsemble, ensemble: Ensemble) -> None:
+    for folder, network in zip(fake.folds, ensemble.networks, strict=True):
+        trained = torch.load(folder / "network.pt", weights_only=True)
+        assert network.state_dict().keys() == trained.keys()
+        assert all(torch.equal(network.state_dict()[name], trained[name]) for name in trained)
+
+
+def test_files_of_two_formats_in_one_folder_are_refused(copied: Path) -> None:
+    shutil.copy(OLD_FOLDER / "fold0.pt", copied / "fold7.pt")
+    manifest = json.loads((copied / "manifest.json").read_text())
+    manifest["files"]["fold7.pt"] = "0" * 64
+    (copied / "manifest.json").write_text(json.dumps(manifest))
+    with pytest.raises(UserError, match=r"expected names that end with \.safetensors"):
+        Ensemble.load(copied)

@@ -8,6 +8,7 @@ from pathlib import Path
 import numpy as np
 import torch
 import xarray as xr
+from safetensors.torch import save_file
 
 from nnexafs.config import Augmentation, Representation
 from nnexafs.dataset.gathering import TEST
@@ -77,9 +78,9 @@ class Neighbours:
         return cosine.max(axis=1)
 
     def save(self, path: Path) -> None:
-        """Write as tensors, single precision."""
+        """Write as safetensors, single precision."""
         directions = torch.as_tensor(self.directions, dtype=torch.float32)
-        torch.save({"directions": directions, "trajectory": torch.as_tensor(self.trajectory)}, path)
+        save_file({"directions": directions, "trajectory": torch.as_tensor(self.trajectory)}, path)
 
     @classmethod
     def load(cls, path: Path, *, features: int) -> "Neighbours":

@@ -12,7 +12,7 @@ import torch
 from nnexafs.config import Representation
 from nnexafs.errors import UserError
 from nnexafs.learning.domain import Neighbours
-from nnexafs.learning.manifest import read_manifest, tensors_in
+from nnexafs.learning.manifest import SUFFIXES, networks_in, read_manifest, tensors_in
 from nnexafs.learning.network import StructureNetwork
 from nnexafs.learning.representation import operator
 
@@ -73,10 +73,13 @@ class Ensemble:
         """
         folder = Path(folder)
         manifest = read_manifest(folder)
-        names = sorted((name for name in manifest["files"] if name.startswith("fold")), key=_fold_number)
-        networks = [_network(folder / name, manifest) for name in names]
+        networks = [_network(folder / name, manifest) for name in networks_in(manifest["files"])]
         features = manifest["architecture"]["features"]
-        return cls(networks, manifest, Neighbours.load(folder / "neighbours.pt", features=features))
+        return cls(
+            networks,
+            manifest,
+            Neighbours.load(folder / f"neighbours{SUFFIXES[manifest['format']]}", features=features),
+        )
 
     @cached_property
     def representation(self) -> Representation:
@@ -113,10 +116,6 @@ class Ensemble:
         of the training set shows when it is itself left out.
         """
         return self.neighbours.distance(self.features(k, chi))
-
-
-def _fold_number(name: str) -> int:
-    return int(name.removeprefix("fold").removesuffix(".pt"))
 
 
 def _network(path: Path, manifest: Mapping) -> StructureNetwork:

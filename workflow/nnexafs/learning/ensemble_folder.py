@@ -1,18 +1,18 @@
 """Writes the ensemble folder from the networks of the folds."""
 
-import hashlib
 from collections.abc import Mapping
 from pathlib import Path
 
 import xarray as xr
+from safetensors.torch import save_file
 
 from nnexafs.config import Learning
 from nnexafs.errors import UserError
-from nnexafs.files import read_json, replacing_folder, write_json
+from nnexafs.files import read_json, replacing_folder, sha256, write_json
 from nnexafs.jobs.code import git_commit, versions
 from nnexafs.learning.domain import Neighbours, training_domain
 from nnexafs.learning.ensemble import _network
-from nnexafs.learning.manifest import FORMAT
+from nnexafs.learning.manifest import FORMAT, SUFFIXES
 from nnexafs.learning.network import StructureNetwork, smoothing_bins
 from nnexafs.learning.representation import operator, window_grid
 
@@ -88,13 +88,12 @@ def _write(
             source = Path(folder) / "network.pt"
             if not source.is_file():
                 raise UserError(f"{source}: no such network; run the train stage for this fold")
-            name = f"fold{one['fold']}.pt"
-            (temporary / name).write_bytes(source.read_bytes())
-            normalisation[name] = _normalisation(_network(temporary / name, manifest))
-        neighbours.save(temporary / "neighbours.pt")
-        files = sorted(path for path in temporary.iterdir() if path.suffix == ".pt")
+            network, name = _network(source, manifest), f"fold{one['fold']}{SUFFIXES[FORMAT]}"
+            save_file(network.state_dict(), temporary / name)
+            normalisation[name] = _normalisation(network)
+        neighbours.save(temporary / f"neighbours{SUFFIXES[FORMAT]}")
         manifest["normalisation"] = normalisation
-        manifest["files"] = {path.name: hashlib.sha256(path.read_bytes()).hexdigest() for path in files}
+        manifest["files"] = {path.name: sha256(path) for path in sorted(temporary.iterdir())}
         write_json(temporary / "manifest.json", manifest)
     return manifest
 

@@ -2,12 +2,14 @@
 
 import json
 import zipfile
+from collections.abc import Iterable
 from itertools import pairwise
 from pathlib import Path
 from typing import Annotated, Literal
 
 import torch
 from pydantic import ConfigDict, Field, ValidationError, field_validator, model_validator
+from safetensors.torch import load_file
 
 from nnexafs.config import Feff, Model, Representation
 from nnexafs.config import one_line as first_problem
@@ -15,12 +17,14 @@ from nnexafs.errors import UserError
 from nnexafs.files import read_json, sha256
 from nnexafs.text import one_line
 
-FORMAT = 1
+FORMAT = 2
+SUFFIXES = {1: ".pt", 2: ".safetensors"}
+"""Of the files of each format that can be read: pickled by torch in version 0.1, without pickles since."""
 REQUIRED = {"files", "architecture", "grids", "representation", "training_domain"}
 # A head's smoothing is a matrix of bins by bins.
 Bins = Annotated[int, Field(ge=2, le=5000)]
 Width = Annotated[int, Field(ge=1, le=100_000)]
-FileName = Annotated[str, Field(pattern=r"^(fold[0-9]{1,3}|neighbours)\.pt$")]
+FileName = Annotated[str, Field(pattern=r"^(fold[0-9]{1,3}|neighbours)\.(pt|safetensors)$")]
 Sha256 = Annotated[str, Field(pattern=r"^[0-9a-f]{64}$")]
 
 
@@ -74,6 +78,7 @@ class _Domain(_Part):
 
 
 class _Manifest(_Part):
+    format: Literal[1, 2]
     element: str = Field(pattern=r"^[A-Z][a-z]?$")
     edge: Literal["K", "L3"]
     files: dict[FileName, Sha256]
@@ -85,8 +90,11 @@ class _Manifest(_Part):
 
     @model_validator(mode="after")
     def agree(self) -> "_Manifest":
-        if "neighbours.pt" not in self.files or len(self.files) < 2:
-            raise ValueError("files: expected neighbours.pt and at least one network, fold0.pt")
+        suffix = SUFFIXES[self.format]
+        if f"neighbours{suffix}" not in self.files or len(self.files) < 2:
+            raise ValueError(f"files: expected neighbours{suffix} and at least one network, fold0{suffix}")
+        if any(Path(name).suffix != suffix for name in self.files):
+            raise ValueError(f"files: expected names that end with {suffix}")
         sizes = len(self.grids.r_angstrom), len(self.grids.angle_degree)
         if sizes != (self.architecture.r_bins, self.architecture.angle_bins):
             raise ValueError("grids: not of the architecture's r_bins and angle_bins")
@@ -106,11 +114,11 @@ def read_manifest(folder: Path) -> dict:
         text = json.dumps(manifest)
     except RecursionError as error:
         raise UserError(f"{path}: not a readable ensemble manifest (JSON): nested too deeply") from error
-    if manifest.get("format") != FORMAT:
+    if manifest.get("format") not in tuple(SUFFIXES):
         versions = manifest.get("versions")
         writer = versions.get("nnexafs", "?") if isinstance(versions, dict) else "?"
         raise UserError(
-            f"{folder}: ensemble format {one_line(manifest.get('format'), limit=20)} is unknown (expected "
+            f"{folder}: ensemble format {one_line(manifest.get('format'), limit=20)} is unknown (expected at most "
             f"{FORMAT}); use the nnexafs that wrote it ({one_line(writer, limit=40)})"
         )
     missing = REQUIRED - manifest.keys()
@@ -135,7 +143,7 @@ def _check_file(path: Path, expected: str) -> None:
 
 def _check_sizes(folder: Path, manifest: _Manifest) -> None:
     """An architecture of a million neurons must not be built for a file of a few bytes."""
-    for name in manifest.files.keys() - {"neighbours.pt"}:
+    for name in networks_in(manifest.files):
         size, needed = (folder / name).stat().st_size, 4 * manifest.architecture.parameters()
         if size < needed:
             raise UserError(
@@ -143,16 +151,21 @@ def _check_sizes(folder: Path, manifest: _Manifest) -> None:
             )
 
 
-def tensors_in(path: Path, *, what: str) -> dict[str, torch.Tensor]:
-    """The tensors of a checkpoint by name, all finite; nothing in the file is executed.
+def networks_in(files: Iterable[str]) -> list[str]:
+    """Names of the networks among the names of an ensemble's files, in the order of their folds."""
+    networks = [name for name in files if name.startswith("fold")]
+    return sorted(networks, key=lambda name: int(Path(name).stem.removeprefix("fold")))
 
-    UserError, saying that it does not hold `what`, for anything else.
+
+def tensors_in(path: Path, *, what: str) -> dict[str, torch.Tensor]:
+    """The tensors of a file by name, all finite; safetensors, or torch's own format where the name ends with .pt.
+
+    Nothing in the file is executed. UserError, saying that it does not hold `what`, for anything else.
     """
     try:
-        _refuse_packed(path)
-        tensors = torch.load(path, weights_only=True, map_location="cpu")
+        tensors = _load_torch(path) if path.suffix == ".pt" else load_file(path)
         sound = isinstance(tensors, dict) and all(map(_is_plain, tensors.values()))
-    except Exception as error:  # torch raises whatever its reader stumbles over
+    except Exception as error:  # the readers raise whatever they stumble over
         reason = str(error).partition("\n")[0] or type(error).__name__
         raise UserError(f"{path}: does not hold {what}: {one_line(reason)}") from error
     if not sound:
@@ -160,13 +173,14 @@ def tensors_in(path: Path, *, what: str) -> dict[str, torch.Tensor]:
     return tensors
 
 
-def _refuse_packed(path: Path) -> None:
-    """Torch stores tensors as they are; a packed archive is somebody's way to fill the memory."""
+def _load_torch(path: Path) -> object:
+    # Torch stores tensors as they are; a packed archive is somebody's way to fill the memory.
     if zipfile.is_zipfile(path):
         with zipfile.ZipFile(path) as archive:
             unpacked = sum(entry.file_size for entry in archive.infolist())
         if unpacked > 2 * path.stat().st_size:
             raise ValueError("a packed archive")
+    return torch.load(path, weights_only=True, map_location="cpu")
 
 
 def _is_plain(tensor: object) -> bool:

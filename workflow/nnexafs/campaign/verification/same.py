@@ -9,8 +9,8 @@ from nnexafs.jobs.record import sha256
 RESULTS = (
     "scattering/phase.pad", "scattering/xsect.json", "scattering/tables.nc", "md/*/trajectory.nc",
     "exafs/*/spectra.nc", "dataset/dataset.nc", "training/*/network.pt", "training/*/history.csv",
-    "ensemble/*.pt", "evaluation/evaluation.nc", "series/*/series.nc", "spectra/*/chi.nc", "spectra/*/fit.json",
-    "inversion/*/rdf.csv", "inversion/*/angles.csv", "inversion/*/shells.json",
+    "ensemble/*.safetensors", "evaluation/evaluation.nc", "series/*/series.nc", "spectra/*/chi.nc",
+    "spectra/*/fit.json", "inversion/*/rdf.csv", "inversion/*/angles.csv", "inversion/*/shells.json",
 )  # fmt: skip
 
 
