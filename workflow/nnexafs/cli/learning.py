@@ -1,6 +1,11 @@
-"""Commands of the package learning: track, train, study, ensemble, evaluate."""
+"""Commands of the package learning: track, train, study, ensemble, evaluate.
 
+Lightning and MLflow take seconds to import: only the commands that need them do.
+"""
+
+from collections.abc import Mapping
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import click
 
@@ -13,10 +18,9 @@ from nnexafs.jobs.restart import remove
 from nnexafs.learning.ensemble import Ensemble
 from nnexafs.learning.ensemble_folder import assemble_ensemble
 from nnexafs.learning.evaluation import evaluate as errors_of
-from nnexafs.learning.studies import as_trained, run_study
-from nnexafs.learning.tracking.registry import register_ensemble
-from nnexafs.learning.tracking.runs import FoldTracker, finish_campaign_run, start_campaign_run
-from nnexafs.learning.training import train_fold
+
+if TYPE_CHECKING:
+    from nnexafs.learning.tracking.runs import FoldTracker
 
 run_option = click.option(
     "--run", type=InFile, help="Parent run (nnexafs track); without it nothing goes to MLflow."
@@ -32,6 +36,8 @@ run_option = click.option(
 @out_option("File for the run's ids (JSON).")
 def track(dataset_file: Path, configs: tuple[Path, ...], results: Path, out: Path) -> None:
     """Open the campaign's parent run in MLflow."""
+    from nnexafs.learning.tracking.runs import start_campaign_run
+
     config = load(*configs)
     inputs = checked(dataset_file)
     dataset_hash = read_dataset(dataset_file, what="dataset", names=()).attrs["hash"]
@@ -56,12 +62,12 @@ def track(dataset_file: Path, configs: tuple[Path, ...], results: Path, out: Pat
 @out_option("Folder for the network.")
 def train(dataset_file: Path, configs: tuple[Path, ...], fold: int, run: Path | None, out: Path) -> None:
     """Train the network of one fold of DATASET."""
+    from nnexafs.learning.training import train_fold
+
     config = load(*configs)
     inputs = checked(dataset_file, *([run] if run else []))
     samples = read(dataset_file)
-    tracker = None
-    if run:
-        tracker = FoldTracker(read_json(run, what="MLflow run"), config=config.model_dump(mode="json"))
+    tracker = _tracker(run, config.model_dump(mode="json"))
     with job("train", out, inputs=inputs, config=config, fold=fold) as record:
         metrics = train_fold(
             samples,
@@ -83,14 +89,13 @@ def train(dataset_file: Path, configs: tuple[Path, ...], fold: int, run: Path | 
 @out_option("File for the study's numbers (JSON).")
 def study(dataset_file: Path, configs: tuple[Path, ...], name: str, run: Path | None, out: Path) -> None:
     """Train otherwise on the same folds of DATASET: another representation, architecture or split."""
+    from nnexafs.learning.studies import as_trained, run_study
+
     config = load(*configs)
     chosen = entry_of(config.studies, name, "study")
     inputs = checked(dataset_file, *([run] if run else []))
     samples = read(dataset_file, dtype=float)
-    tracker = None
-    if run:
-        ids = read_json(run, what="MLflow run")
-        tracker = FoldTracker(ids, config=as_trained(config, chosen), study=name, question=chosen.question)
+    tracker = _tracker(run, as_trained(config, chosen), study=name, question=chosen.question)
     with job("study", out, inputs=inputs, config=config, study=name) as record:
         result = run_study(
             samples,
@@ -111,6 +116,15 @@ def study(dataset_file: Path, configs: tuple[Path, ...], name: str, run: Path | 
         f"{name}: relative error of n(r) in validation {result['validation']['pair_relative_l2']['mean']:.3f}, on "
         f"{result['test']['count']} test trajectories {errors['test']:.3f} (nearest sample {errors['nearest']:.3f})"
     )
+
+
+def _tracker(run: Path | None, config: Mapping, **study: str) -> "FoldTracker | None":
+    """Made before the training, so that a missing store is found before the work is done."""
+    if run is None:
+        return None
+    from nnexafs.learning.tracking.runs import FoldTracker
+
+    return FoldTracker(read_json(run, what="MLflow run"), config=config, **study)
 
 
 @click.command()
@@ -150,6 +164,9 @@ def evaluate(
     with job("evaluate", out, inputs=inputs, config=config) as record:
         table, metrics = errors_of(samples, ensemble, augmentation=config.augmentation, seed=record.seed)
         if run:
+            from nnexafs.learning.tracking.registry import register_ensemble
+            from nnexafs.learning.tracking.runs import finish_campaign_run
+
             ids = read_json(run, what="MLflow run")
             finish_campaign_run(ids, metrics)
             metrics["model_uri"] = register_ensemble(ensemble_folder, ids=ids)
