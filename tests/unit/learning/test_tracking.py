@@ -215,7 +215,7 @@ def test_registered_ensemble_predicts_with_one_call(
 def test_registered_model_holds_no_pickle(store: Path, ids: dict) -> None:
     models = store / "mlflow" / "artifacts" / "models"
     files = [path for path in models.rglob("*") if path.is_file()]
-    assert any(path.name == "mlflow_model.py" for path in files)
+    assert any(path.name == "model.py" for path in files)
     assert not [path for path in files if path.suffix in (".pkl", ".pickle")]
     with pytest.raises(UserError, match="not an ensemble folder"):
         register_ensemble(store, ids=ids)
