@@ -83,7 +83,7 @@ class CampaignConfig(Model):
         {}, "runs that are never in the dataset, which the networks read as they would a measurement"
     )
     studies: dict[SeriesName, Study] = key(
-        {}, "the training done otherwise, for comparison: representations, architectures, harder splits"
+        {}, "ablations: the training with another representation or architecture, or with a harder split"
     )
 
     @field_validator("measurements", "potentials", "series", "studies", mode="before")

@@ -53,7 +53,7 @@ class Representation(Model):
 
 
 class Augmentation(Model):
-    """Random changes of each training spectrum, drawn anew in every epoch."""
+    """Random changes of each training spectrum, drawn again in every epoch."""
 
     e0_shift_ev: Range = key(
         (-5.0, 10.0), "how far below FEFF's E0 that of the spectrum lies (a true shift of the k axis), eV"
@@ -100,7 +100,7 @@ class Network(Model):
         "to the melt, whose peaks differ in height by more than ten times",
     )
     angle_loss_weight: float = key(
-        1.0, "weight of the bond-angle error beside the pair-distribution error", ge=0
+        1.0, "weight of the bond-angle error relative to the pair-distribution error", ge=0
     )
 
 
@@ -156,12 +156,12 @@ class LeftOut(Model):
 
 
 class Study(Model):
-    """The campaign's training done otherwise, for comparison; the ensemble itself does not change."""
+    """Ablation: the campaign's training with other settings, for comparison; the ensemble itself does not change."""
 
     question: Literal["representation", "architecture", "split"] = key(
         "architecture", "what the study is compared under in the report"
     )
-    description: str = key("", "one line on what is done otherwise")
+    description: str = key("", "one line on what is different")
     representation: dict = key({}, "keys of `representation` that differ")
     augmentation: dict = key({}, "keys of `augmentation` that differ")
     network: dict = key({}, "keys of `network` that differ")

@@ -2,7 +2,7 @@
 
 import hashlib
 import json
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -69,10 +69,9 @@ class Contents:
 
 @dataclass(frozen=True)
 class Assembly:
-    """A dataset of which the spectra are still to be read, one trajectory after the other."""
+    """A dataset whose curves are still to be read, one trajectory after the other."""
 
     trajectories: list[Trajectory]
-    splits: dict[str, int]
     outline: xr.Dataset
     """grids, attributes, and the coordinates on `sample`"""
 
@@ -94,11 +93,11 @@ def planned(
     outline = xr.Dataset(
         coords=contents.shared.assign_coords(coordinates).coords, attrs=_attributes(contents, campaign)
     )
-    return Assembly(contents.trajectories, splits, outline)
+    return Assembly(contents.trajectories, outline)
 
 
 def survey(files: Iterable[tuple[Path, xr.Dataset]]) -> Contents:
-    """What the files hold; UserError where one is no spectra file or does not go with the first."""
+    """What the files hold; UserError where one is no spectra file or does not fit the first."""
     contents, seen = Contents(), set()
     first_path = None
     for path, spectra in files:
@@ -111,7 +110,7 @@ def survey(files: Iterable[tuple[Path, xr.Dataset]]) -> Contents:
         seen.add(spectra.attrs["state_point"])
         _sort(path, spectra, contents)
     if first_path is None:
-        raise UserError("dataset: no spectra files given; run the exafs stage first")
+        raise UserError("dataset: no spectra files given; run nnexafs snapshots first")
     return contents
 
 
@@ -128,12 +127,14 @@ def _check_complete(spectra: xr.Dataset, path: Path) -> None:
     missing = [name for name in variables if name not in spectra.variables]
     missing += [name for name in attributes if name not in spectra.attrs]
     if missing:
-        raise UserError(f"{path}: not a spectra file: {', '.join(missing)} missing; rerun the exafs stage")
+        raise UserError(
+            f"{path}: not a spectra file: {', '.join(missing)} missing; run nnexafs snapshots again"
+        )
 
 
 def _check_agreement(first_path: Path, first: xr.Dataset, path: Path, spectra: xr.Dataset) -> None:
     def refuse(what: str) -> None:
-        raise UserError(f"{first_path} and {path} differ in {what}; rerun the exafs stage for both")
+        raise UserError(f"{first_path} and {path} differ in {what}; run nnexafs snapshots again for both")
 
     for name in GRIDS:
         one, other = first[name].values, spectra[name].values
@@ -223,14 +224,6 @@ def content_hash(dataset: xr.Dataset) -> str:
             digest.update(json.dumps([str(value) for value in variable.values.ravel()]).encode())
             continue
         kind = "<f8" if variable.dtype.kind == "f" else "<i8"
-        for piece in pieces(variable):
-            digest.update(np.ascontiguousarray(piece, dtype=kind))
+        for start in range(0, len(variable), PIECE):
+            digest.update(np.ascontiguousarray(variable[start : start + PIECE].values, dtype=kind))
     return digest.hexdigest()
-
-
-def pieces(variable: xr.Variable) -> Iterator[np.ndarray]:
-    """The values of a variable, `PIECE` along its first dimension at a time."""
-    if not variable.ndim:
-        yield variable.values
-    for start in range(0, len(variable) if variable.ndim else 0, PIECE):
-        yield variable[start : start + PIECE].values

@@ -1,4 +1,4 @@
-"""The restart file of a training: Lightning's checkpoint, with the random states and the time that is gone."""
+"""The restart file of a training: Lightning's checkpoint, with the random states and the time spent so far."""
 
 import logging
 import time
@@ -73,12 +73,12 @@ class RestartFile(Checkpoint):
 
     def on_train_epoch_end(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
         if time.monotonic() - self._saved >= RESTART_SECONDS:
-            # That the training was to stop here stands in no state: resumed, it would go on by an epoch.
+            # No callback's state says that the training was to stop here: resumed, it would train one more epoch.
             epochs = trainer.current_epoch + 1
             self._save(trainer, f"restart-{epochs}.ckpt", epochs=epochs, finished=trainer.should_stop)
 
     def finish(self, trainer: pl.Trainer) -> None:
-        """Save a training that has ended: it is never done again."""
+        """Save a training that has ended, so that it is not repeated."""
         self._save(trainer, "restart-finished.ckpt", epochs=trainer.current_epoch, finished=True)
 
     def fit(self, trainer: pl.Trainer, fit: Callable[..., None]) -> None:

@@ -1,4 +1,4 @@
-"""A study: the campaign's training done otherwise, on the same folds and with the same seeds, for comparison."""
+"""A study (ablation): the campaign's training with other settings, on the same folds and with the same seeds."""
 
 from pathlib import Path
 
@@ -34,8 +34,9 @@ def run_study(
     mean of the study's networks on each test trajectory's mean spectrum, as simulated; `beside` are answers that need
     no network (`evaluation.look_ups`), in the study's representation.
 
-    `restart` is a folder for restart files: the same call after a kill trains no finished fold again and goes on in the
-    one it was killed in (`training.fit_fold`). Who has written the result removes it (`nnexafs.jobs.restart.remove`).
+    `restart` is a folder for restart files: the same call after a kill trains no finished fold again and resumes the
+    one it was killed in (`training.fit_fold`). The caller removes it after writing the result
+    (`nnexafs.jobs.restart.remove`).
 
     Runs are logged to `tracker` after the last fold. UserError when `leave_out` leaves out nothing or a whole fold.
     """

@@ -85,8 +85,8 @@ def fit_fold(
     normalisation. The same dataset, `learning` and seed give the same weights on a CPU. UserError when the fold is
     empty or a GPU is asked for and there is none.
 
-    `restart` is a folder for restart files: the same call after a kill goes on from the last one, to the same weights
-    and history, and after the training's end it trains no more. Who has used the fold removes the folder
+    `restart` is a folder for restart files: the same call after a kill resumes from the last one and ends with the same
+    weights and history; a training that had ended is not repeated. The caller removes the folder after use
     (`nnexafs.jobs.restart.remove`). Files of another training are not used; nothing in them is executed.
     """
     device = choose_device(learning.training.accelerator)
