@@ -14,17 +14,18 @@ from nnexafs.config.files import default_yaml
 from nnexafs.config.state_points import StatePoint, of_campaign, of_series
 from nnexafs.dataset.file import write
 from nnexafs.dataset.means import trajectory_means
+from nnexafs.dataset.metrics import TARGETS
 from nnexafs.files import read_dataset, write_dataset, write_json, write_text
 from nnexafs.learning import evaluation
 from nnexafs.learning.ensemble import Prediction
 from nnexafs.learning.held_out import (
-    Templates,
+    References,
     metrics_of,
     mixed,
     run_of,
     with_fits,
+    with_fractions,
     with_prediction,
-    with_shares,
 )
 
 FOLDS = 3
@@ -113,19 +114,16 @@ def write_evaluation(folder: Path, dataset: xr.Dataset) -> None:
     ):
         cases[name] = evaluation.Case(truth, truth["k"].values, truth["chi"].values)
         predictions[name] = noisy(truth, size)
-        beside = {
+        baselines = {
             part: {
                 key: np.broadcast_to(mean[long].values, truth[long].shape) for key, long in TARGETS.items()
             }
             for part in ("nearest", "mean")
         }
-        metrics[name] = evaluation._metrics(cases[name], predictions[name], beside)
+        metrics[name] = evaluation.case_errors(truth, predictions[name], baselines).as_json()
     ensemble = SimpleNamespace(manifest={"campaign": "fake", "dataset_hash": "hash"})
     write_dataset(folder / "evaluation.nc", evaluation._table(cases, predictions, ensemble))
     write_json(folder / "metrics.json", metrics)
-
-
-TARGETS = evaluation.TARGETS
 
 
 def write_training(folder: Path) -> None:
@@ -152,8 +150,6 @@ def series_table(
     folder: Path, config: CampaignConfig, name: str, *, size: float = 0.1, **lost: object
 ) -> tuple:
     """`series.nc` and `metrics.json` of a series of a written campaign; `lost` are attributes of its second run."""
-    from nnexafs.files import read_dataset
-
     settings, dataset = config.series[name], read_dataset(folder / "dataset" / "dataset.nc", what="dataset")
     runs = []
     for number, (identity, point) in enumerate(of_series(config, name).items()):
@@ -168,8 +164,8 @@ def series_table(
     table = with_prediction(cases, prediction)
     table["neighbour_distance"] = ("case", np.linspace(0.1, 0.5, cases.sizes["case"]))
     if settings.mixtures:
-        share = Templates.of(dataset, settings.mixtures.phases).share
-        table = with_shares(table, prediction, share, settings.mixtures)
+        references = References.of(dataset, settings.mixtures.phases)
+        table = with_fractions(table, prediction, references, settings.mixtures)
     if settings.cumulant_fit:
         table = with_fits(table, fake_fit)
     metrics = metrics_of(table)

@@ -19,7 +19,7 @@ from nnexafs.dataset.means import trajectory_means
 from nnexafs.dataset.splits import split_trajectories
 from nnexafs.errors import UserError
 from nnexafs.files import read_dataset, write_dataset
-from nnexafs.learning.domain import Neighbours
+from nnexafs.learning.domain import NearestTraining
 
 SETTINGS = DatasetSettings(folds=2)
 
@@ -316,7 +316,7 @@ def test_trajectories_far_more_than_a_block_are_compared_with_all_others() -> No
     generator = np.random.default_rng(0)
     directions = generator.normal(size=(700, 5))
     directions /= np.linalg.norm(directions, axis=1, keepdims=True)
-    neighbours = Neighbours(directions, np.arange(700) % 70)
+    neighbours = NearestTraining(directions, np.arange(700) % 70)
     cosine = directions @ directions.T
     cosine[neighbours.trajectory[:, None] == neighbours.trajectory] = -1
     np.testing.assert_allclose(neighbours.own_distances(), np.sqrt(1 - cosine.max(axis=1) ** 2), atol=1e-12)

@@ -1,7 +1,6 @@
 """Inversion with a small fake ensemble whose answers depend on the spectrum in a known way."""
 
 import json
-from dataclasses import dataclass
 from pathlib import Path
 
 import matplotlib.image
@@ -22,8 +21,10 @@ from nnexafs.exafs.feff.reference import FrozenPhases, freeze
 from nnexafs.files import json_value
 from nnexafs.inversion import invert as inversion
 from nnexafs.inversion.invert import Options, invert, usable
-from nnexafs.inversion.values import mean_and_std, one_first_shell
+from nnexafs.inversion.values import mean_and_std
+from nnexafs.learning.ensemble import Prediction
 from nnexafs.measured.chi import process, read
+from nnexafs.structures.first_shell import first_shell
 
 FOILS = Path(__file__).parents[3] / "resources" / "foils"
 NETWORKS = np.array([-0.1, 0.0, 0.1])
@@ -36,14 +37,6 @@ def shell(neighbours: float, r_angstrom: float, sigma2: float = 0.006) -> np.nda
     )
 
 
-@dataclass
-class Answer:
-    r_angstrom: np.ndarray
-    angle_degree: np.ndarray
-    pair_members: np.ndarray
-    angle_members: np.ndarray
-
-
 class FakeEnsemble:
     """N1 is proportional to the amplitude of k^2 chi; the three networks differ by 0.1 neighbours."""
 
@@ -53,7 +46,7 @@ class FakeEnsemble:
         self.manifest = {"representation": window.model_dump(mode="json"), "training_domain": domain}
         self.reference = fake_chi(K, R, shell(12, 2.48)[None])[0]
 
-    def predict(self, k: np.ndarray, chi: np.ndarray) -> Answer:
+    def predict(self, k: np.ndarray, chi: np.ndarray) -> Prediction:
         assert np.isfinite(chi).all()
         inside = (k >= 3) & (k <= 14)
         reference = np.interp(k[inside], K, self.reference)
@@ -62,7 +55,7 @@ class FakeEnsemble:
         pairs = [[shell(12 * one + offset, 2.48) for one in amplitude] for offset in self.networks]
         angles = [[gaussians(ANGLE, np.array([24.0 + offset]), np.array([60.0]), np.array([6.0]))] * len(chi)
                   for offset in self.networks]  # fmt: skip
-        return Answer(R, ANGLE, np.array(pairs), np.array(angles))
+        return Prediction(R, ANGLE, np.array(pairs), np.array(angles))
 
     def distance(self, k: np.ndarray, chi: np.ndarray) -> np.ndarray:
         reference = np.interp(k, K, self.reference)
@@ -246,7 +239,7 @@ def test_one_network_and_no_shell_are_said(tmp_path):
     report = invert(spectrum(CHI), lonely, out=tmp_path)
     assert "one network" in report["warnings"][0]
     flat = FakeEnsemble()
-    flat.predict = lambda k, chi: Answer(R, ANGLE, np.zeros((3, 1, len(R))), np.zeros((3, 1, len(ANGLE))))
+    flat.predict = lambda k, chi: Prediction(R, ANGLE, *(np.zeros((3, 1, len(x))) for x in (R, ANGLE)))
     report = invert(spectrum(CHI), flat, out=tmp_path)
     assert report["N1"] is None and report["R1_angstrom_std"] is None
     assert any("no first shell" in line for line in report["warnings"])
@@ -335,7 +328,7 @@ def test_e0_scan_is_scaled_after_the_shift_of_e0(tmp_path):
     row = next(row for row in report["e0_scan"] if row["shift_ev"] == 2.0)
     k, chi = usable(larger(CHI), Options(**cut, e0_shift_ev=2.0))
     wanted = ensemble.predict(k * SCALE, chi).pair_members.mean(axis=(0, 1))
-    assert row["N1"] == pytest.approx(one_first_shell(R, wanted)[1], abs=1e-3)
+    assert row["N1"] == pytest.approx(first_shell(R, wanted).N1, abs=1e-3)
     assert row["neighbour_distance"] == pytest.approx(ensemble.distance(k * SCALE, chi)[0], abs=1e-9)
     cut_later = {"k_range": (k[0] * SCALE - 1e-6, k[-1] * SCALE + 1e-6)}
     other_order = ensemble.distance(*usable(spectrum(CHI), Options(**cut_later, e0_shift_ev=2.0)))[0]

@@ -14,7 +14,7 @@ from nnexafs.dataset.means import trajectory_means
 from nnexafs.errors import UserError
 from nnexafs.learning.domain import shifted_features
 from nnexafs.learning.ensemble import Ensemble
-from nnexafs.learning.evaluation import evaluate, look_ups
+from nnexafs.learning.evaluation import baselines, evaluate
 from nnexafs.structures.first_shell import first_shell
 
 CASES = ("samples", "augmented", "trajectories")
@@ -46,7 +46,7 @@ def test_look_up_is_the_nearest_at_any_shift(fake: FakeEnsemble) -> None:
     at_shifts = [shifted_features(k, chi, representation, shift_ev=shift) for shift in shifts]
     noise = np.random.default_rng(0).normal(scale=0.3 * at_shifts[1].std(), size=at_shifts[1].shape)
     asked = np.concatenate([at_shifts[2], at_shifts[1] + noise])
-    found = look_ups(asked, train, representation, shifts_ev=shifts)["nearest"]["pair"]
+    found = baselines(asked, train, representation, shifts_ev=shifts)["nearest"]["pair"]
     assert np.array_equal(found[: len(chi)], train["pair_distribution"].values)
     means = trajectory_means(train)
     known = np.concatenate(

@@ -13,7 +13,7 @@ from nnexafs.dataset.means import trajectory_means
 from nnexafs.errors import UserError
 from nnexafs.files import write_dataset
 from nnexafs.learning.ensemble import Ensemble
-from nnexafs.learning.held_out import Templates, read_series
+from nnexafs.learning.held_out import References, read_series
 
 PHASES = ("bcc", "fcc")
 
@@ -81,19 +81,19 @@ def test_shares_are_found_by_method_and_network(read: tuple[xr.Dataset, dict]) -
     assert (np.diff(table["share_mean"].values[[1, 4, 5, 6, 2]]) > 0).all()
 
 
-def test_the_share_of_a_template_mixture_is_exact(fake: FakeEnsemble) -> None:
-    templates = Templates.of(fake.dataset, PHASES)
-    first, second = templates.pair[~templates.second][0], templates.pair[templates.second][-1]
-    assert templates.share(0.3 * first + 0.7 * second) == pytest.approx(0.7, abs=1e-6)
-    assert templates.share(5 * first) == pytest.approx(0.0, abs=1e-9)
-    assert np.isnan(templates.share(0 * first))
+def test_the_share_of_a_reference_mixture_is_exact(fake: FakeEnsemble) -> None:
+    references = References.of(fake.dataset, PHASES)
+    first, second = references.pair[~references.second][0], references.pair[references.second][-1]
+    assert references.fraction(0.3 * first + 0.7 * second) == pytest.approx(0.7, abs=1e-6)
+    assert references.fraction(5 * first) == pytest.approx(0.0, abs=1e-9)
+    assert np.isnan(references.fraction(0 * first))
 
 
-def test_templates_never_come_from_the_test_set(fake: FakeEnsemble) -> None:
+def test_references_never_come_from_the_test_set(fake: FakeEnsemble) -> None:
     test = trajectory_means(fake.dataset.isel(sample=fake.dataset["split"].values == -1))
-    templates = Templates.of(fake.dataset, PHASES)
+    references = References.of(fake.dataset, PHASES)
     for pair in test["pair_distribution"].values:
-        assert not any(np.allclose(pair, template, rtol=1e-9) for template in templates.pair)
+        assert not any(np.allclose(pair, reference, rtol=1e-9) for reference in references.pair)
 
 
 def test_a_fit_stands_beside_and_its_failures_are_counted(fake: FakeEnsemble, files: list[Path]) -> None:
@@ -125,7 +125,7 @@ def test_spectra_of_other_phases_are_refused(fake: FakeEnsemble, tmp_path: Path)
 
 def test_a_share_needs_both_phases_in_the_training_set(fake: FakeEnsemble) -> None:
     with pytest.raises(UserError, match="no hcp"):
-        Templates.of(fake.dataset, ("bcc", "hcp"))
+        References.of(fake.dataset, ("bcc", "hcp"))
 
 
 def test_flags_of_a_run_travel_with_it(fake: FakeEnsemble, tmp_path: Path) -> None:

@@ -12,6 +12,7 @@ from fakes.campaign import ANGLE, K, R, fake_structure
 from fakes.results import fake_config, series_table, study_metrics, write_results
 
 from nnexafs.config import CampaignConfig, LeftOut, Measurement, validate
+from nnexafs.dataset.metrics import Study
 from nnexafs.errors import UserError
 from nnexafs.files import read_dataset, write_json
 from nnexafs.report import (
@@ -209,7 +210,7 @@ def test_shares_are_drawn_against_known_and_temperature(heating):
     assert sorted(np.concatenate(points)) == [0.0, 0.25, 0.75, 1.0]
     assert sum(len(container.lines[0].get_xdata()) for container in kelvin.containers) == 5
     method = heating.table["share_of_truth"] - heating.table["share_known"]
-    assert f"{float(np.sqrt((method**2).mean())):.3f}, which is what the method" in series.shares_caption(
+    assert f"{float(np.sqrt((method**2).mean())):.3f}, the error of the method" in series.shares_caption(
         heating
     )
 
@@ -258,7 +259,7 @@ def test_validation_chooses_and_the_test_set_does_not(gathered, base):
     assert studies.choice_of_validation([wavelet, small], base) == "wavelet"
     assert studies.choice_of_validation([small], base) == studies.OWN
     numbers = {"test": {"pair_relative_l2": 0.0001}}
-    lucky = replace(small, metrics=studies.parsed(NUMBERS["small"] | numbers, place="here"))
+    lucky = replace(small, metrics=Study.model_validate(NUMBERS["small"] | numbers))
     block = study_sections.otherwise([lucky], base)
     assert [row[0] for row in block["rows"][1:]] == ["this campaign ★", "small"]
     assert "of those on 3 folds the best on the test set is small (0.000)" in block["note"]
@@ -316,7 +317,7 @@ def test_harder_splits_stand_beside_the_own_one(gathered, base):
 
 
 def test_numbers_that_a_study_lacks_are_dashes(gathered, base):
-    bare = replace(named(gathered, "small"), metrics=studies.parsed({"folds": 3}, place="here"))
+    bare = replace(named(gathered, "small"), metrics=Study.model_validate({"folds": 3}))
     assert bare.metrics.folds == [0, 1, 2]
     block = study_sections.otherwise([bare], base)
     assert block["rows"][2][1:] == ("–", "–", "3", "–", "–", "–", "–", "–", "–")

@@ -4,7 +4,7 @@ from pathlib import Path
 
 import click
 
-from nnexafs.cli.common import LOGGER, Folder, out_option
+from nnexafs.cli.common import Folder, out_option
 from nnexafs.config.reading import config_of
 from nnexafs.jobs.record import job
 from nnexafs.report.build import build
@@ -22,7 +22,7 @@ def report(folder: Path, out: Path) -> None:
     config = config_of(folder / "config.yaml")
     inputs = [folder / name for name in SHOWN if (folder / name).exists()]
     with job("report", out, inputs=inputs, config=config):
-        build(folder, out, report=LOGGER.info)
+        build(folder, out)
 
 
 @click.command()
@@ -33,4 +33,4 @@ def report(folder: Path, out: Path) -> None:
 )
 def paper(folder: Path, name: str, out: Path) -> None:
     """Write the page of a paper's rerun, with its figures, from the campaign in FOLDER."""
-    click.echo(f"wrote {write(folder, name, out, report=LOGGER.info)}")
+    click.echo(f"wrote {write(folder, name, out)}")

@@ -8,6 +8,8 @@ import xarray as xr
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
+from nnexafs.structures.first_shell import FIELDS
+
 DATA, PREDICTED, SIMULATED = "#222222", "#1f5fa8", "#c8552b"
 
 
@@ -86,17 +88,17 @@ def _label(axes: Axes, x: str, y: str, title: str) -> None:
 def _shell_text(shells: dict) -> str:
     if shells["N1"] is None:
         return "no first shell found"
-    lines = (("R₁", "R1_angstrom", 3, " Å"), ("N₁", "N1", 2, ""), ("σ²", "sigma2_1_angstrom2", 5, " Å²"))
-    return "\n".join(
-        f"{name} = {shells[key]:.{digits}f} ± {shells[key + '_std']:.{digits}f}{unit}"
-        for name, key, digits, unit in lines
-    )
+    lines = []
+    for field in FIELDS:
+        value, error = (f"{shells[key]:.{field.digits}f}" for key in (field.key, f"{field.key}_std"))
+        lines.append(f"{field.symbol} = {value} ± {error} {field.unit}".rstrip())
+    return "\n".join(lines)
 
 
 def _footnote(figure: Figure, shells: dict) -> None:
     """Say what the errors leave out, and every warning."""
     known = [row["N1"] for row in shells["e0_scan"] if row["N1"] is not None and abs(row["shift_ev"]) <= 4]
-    lines = ["Errors: spread of the networks and of the repeats; the choice of E0 is not among them."]
+    lines = ["Errors: spread of the networks and of the repeats; the error of E0 is not included."]
     if len(known) > 1:
         lines[0] += f" E0 moved by ±4 eV: N₁ from {min(known):.1f} to {max(known):.1f}."
     lines += [f"Warning: {text}" for text in shells["warnings"]]

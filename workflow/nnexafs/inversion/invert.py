@@ -1,7 +1,7 @@
 """Inversion of a measured chi(k) with a trained ensemble: n(r), bond angles, first shell, with errors.
 
-The errors are the spread of the networks and the scatter of the repeats. They do not know the error of E0:
-`shells.json` therefore also holds the first shell against shifts of E0.
+The errors are the spread of the networks and the scatter of the repeats. They leave out the error of E0:
+`shells.json` therefore also holds the first shell for shifted E0.
 """
 
 import hashlib
@@ -12,7 +12,6 @@ from collections.abc import Callable
 from dataclasses import asdict, dataclass, replace
 from functools import partial
 from pathlib import Path
-from typing import Protocol
 
 import numpy as np
 import pandas as pd
@@ -23,33 +22,19 @@ from nnexafs.errors import UserError
 from nnexafs.files import json_value, write_json
 from nnexafs.inversion.figure import draw
 from nnexafs.inversion.values import (
-    SHELL_KEYS,
-    Prediction,
     angle_table,
     first_shells,
     k2chi_rms,
-    one_first_shell,
     rdf_table,
     warnings_for,
-    with_scaled_distances,
 )
+from nnexafs.learning.ensemble import Ensemble, Prediction
 from nnexafs.learning.representation import window_grid
 from nnexafs.measured.chi import shift_e0
+from nnexafs.structures.first_shell import KEYS, shells_of
 
-SCANNED = (*SHELL_KEYS, "neighbour_distance")
+SCANNED = (*KEYS, "neighbour_distance")
 E0_SCAN_EV = (-6.0, -4.0, -2.0, 0.0, 2.0, 4.0, 6.0)
-
-
-class Ensemble(Protocol):
-    """A trained ensemble (`nnexafs.learning.ensemble.Ensemble`)."""
-
-    manifest: dict
-
-    def predict(self, k: np.ndarray, chi: np.ndarray) -> Prediction:
-        """Predict for `k` (K,) per angstrom and `chi` (S, K)."""
-
-    def distance(self, k: np.ndarray, chi: np.ndarray) -> np.ndarray:
-        """How unlike the training set each spectrum is (S,), 0 to 1."""
 
 
 @dataclass(frozen=True)
@@ -93,9 +78,9 @@ def invert(
 ) -> dict:
     """Write `rdf.csv, angles.csv, shells.json, prediction.png` into `out`; return what is in shells.json.
 
-    `spectrum` comes from `spectra.process` (`chi_repeats(repeat, k)`, NaN outside the data). `comparison` may
-    hold `k, chi, r, pair_distribution, angle, angle_distribution` of a simulation (one-dimensional) to show
-    beside the prediction. Raises UserError when the spectrum is shorter than the networks' window; then
+    `spectrum` comes from `measured.chi.process` (`chi_repeats(repeat, k)`, NaN outside the data). `comparison` may
+    hold `k, chi, r, pair_distribution, angle, angle_distribution` of a simulation (one-dimensional) to compare with
+    the prediction. Raises UserError when the spectrum is shorter than the networks' window; then
     nothing is written.
     """
     options = options or Options()
@@ -131,13 +116,13 @@ def invert(
 def _read(
     k: np.ndarray, chi: np.ndarray, ensemble: Ensemble, distance_scale: float
 ) -> tuple[Prediction, dict]:
-    """What the networks say of chi (S, K), and its assessment: first shell, and what speaks against trust."""
+    """What the networks say of chi (S, K); its first shell, distance from the training set and warnings."""
     check_window(k, ensemble.manifest, distance_scale=distance_scale)
     # ASSUME: chi(k) of distances s r is chi(s k) of distances r: the phase shifts are taken to scale too.
     seen = k * distance_scale
     prediction = ensemble.predict(seen, chi)
     distance = float(ensemble.distance(seen, chi).mean())
-    scaled = with_scaled_distances(prediction, distance_scale)
+    scaled = prediction.with_scaled_distances(distance_scale)
     shells, per_network = first_shells(scaled)
     # The training domain knows the networks' own distances.
     values = {**first_shells(prediction)[0], "k2chi_rms": k2chi_rms(seen, chi, ensemble.manifest)}
@@ -202,7 +187,7 @@ def check_window(k: np.ndarray, manifest: dict, *, distance_scale: float = 1.0) 
 def e0_scan(spectrum: xr.Dataset, ensemble: Ensemble, options: Options) -> list[dict]:
     """First shell against further shifts of E0, `shift_ev` relative to the inversion's own E0.
 
-    `neighbour_distance` says how well the training set knows the spectrum at that E0. Where a shift moves
+    `neighbour_distance` is the spectrum's distance from the training set at that E0. Where a shift moves
     the window beyond the data the values are null.
     """
     rows = []
@@ -228,8 +213,8 @@ def ensemble_id(manifest: dict) -> str:
 def _compared(comparison: xr.Dataset | None, label: str) -> dict | None:
     if comparison is None:
         return None
-    values = one_first_shell(comparison.r.values, comparison.pair_distribution.values)
-    return {"label": label, **dict(zip(SHELL_KEYS, map(json_value, values), strict=True))}
+    values = shells_of(comparison.r.values, comparison.pair_distribution.values)
+    return {"label": label, **dict(zip(KEYS, map(json_value, values), strict=True))}
 
 
 def _write_all(

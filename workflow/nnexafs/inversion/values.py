@@ -1,44 +1,12 @@
-"""Numbers of an inversion: means and errors over networks and repeats, first shells, reasons for doubt."""
-
-from dataclasses import dataclass
-from typing import Protocol
+"""Numbers of an inversion: means and errors over networks and repeats, first shells, warnings."""
 
 import numpy as np
 import pandas as pd
 
+from nnexafs.dataset.metrics import spread
 from nnexafs.files import json_value
-from nnexafs.structures.first_shell import first_shell
-
-SHELL_KEYS = ("R1_angstrom", "N1", "sigma2_1_angstrom2")
-
-
-class Prediction(Protocol):
-    """What an ensemble says of S spectra: each network's n(r) and bond angles."""
-
-    r_angstrom: np.ndarray  # (R,)
-    angle_degree: np.ndarray  # (A,)
-    pair_members: np.ndarray  # (fold, S, R), neighbours per angstrom
-    angle_members: np.ndarray  # (fold, S, A), pairs per degree
-
-
-@dataclass(frozen=True)
-class ScaledPrediction:
-    """A prediction whose distances were multiplied by a factor."""
-
-    r_angstrom: np.ndarray
-    angle_degree: np.ndarray
-    pair_members: np.ndarray
-    angle_members: np.ndarray
-
-
-def with_scaled_distances(prediction: Prediction, scale: float) -> ScaledPrediction:
-    """n(r) of distances `scale` times as large: r times it, n(r) over it, so that neighbours stay neighbours."""
-    return ScaledPrediction(
-        prediction.r_angstrom * scale,
-        prediction.angle_degree,
-        prediction.pair_members / scale,
-        prediction.angle_members,
-    )
+from nnexafs.learning.ensemble import Prediction
+from nnexafs.structures.first_shell import KEYS, shells_of
 
 
 def mean_and_std(members: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
@@ -47,11 +15,9 @@ def mean_and_std(members: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
     The spread of the networks (not divided by their number: their common error does not average away) and
     the standard error of the mean over the S repeats, added in quadrature.
     """
-    folds, repeats = members.shape[:2]
-    networks = members.mean(axis=1).std(axis=0, ddof=1) if folds > 1 else 0.0
-    scatter = members.mean(axis=0).std(axis=0, ddof=1) / np.sqrt(repeats) if repeats > 1 else 0.0
-    mean = members.mean(axis=(0, 1))
-    return mean, np.hypot(networks, scatter) * np.ones_like(mean)
+    networks = spread(members.mean(axis=1))
+    repeats = members.mean(axis=0)
+    return members.mean(axis=(0, 1)), np.hypot(networks, spread(repeats) / np.sqrt(len(repeats)))
 
 
 def rdf_table(prediction: Prediction) -> pd.DataFrame:
@@ -71,21 +37,12 @@ def first_shells(prediction: Prediction) -> tuple[dict, list[dict]]:
 
     Each network's n(r) of each repeat gives its own values. Values are null when any n(r) has no first shell.
     """
-    values = np.array(
-        [[one_first_shell(prediction.r_angstrom, n) for n in fold] for fold in prediction.pair_members]
-    )
-    per_network = [dict(zip(SHELL_KEYS, map(json_value, fold), strict=True)) for fold in values.mean(axis=1)]
-    mean, std = mean_and_std(values)
+    values = shells_of(prediction.r_angstrom, prediction.pair_members)
+    per_network = [dict(zip(KEYS, map(json_value, fold), strict=True)) for fold in values.mean(axis=1)]
     shells = {}
-    for key, value, error in zip(SHELL_KEYS, mean, std, strict=True):
+    for key, value, error in zip(KEYS, *mean_and_std(values), strict=True):
         shells |= {key: json_value(value), f"{key}_std": json_value(error)}
     return shells, per_network
-
-
-def one_first_shell(r_angstrom: np.ndarray, n_r: np.ndarray) -> tuple[float, float, float]:
-    """R1 (angstrom), N1 and sigma2_1 (angstrom^2) of one n(r); NaN where it has no first shell."""
-    shell = first_shell(r_angstrom, n_r)
-    return shell.R1_angstrom, shell.N1, shell.sigma2_1_angstrom2
 
 
 def warnings_for(
@@ -96,7 +53,7 @@ def warnings_for(
     training_domain: dict,
     distance_scale: float = 1.0,
 ) -> list[str]:
-    """One line for each reason to doubt the inversion; an empty list is no proof that there is none.
+    """One line for each reason to doubt the inversion; an empty list does not prove it right.
 
     `values` and `prediction` are the networks' own, with the distances they were trained on: `values` are what
     the training domain may limit by [low, high] (first shell, `k2chi_rms`, `s02`); `distance` is the ensemble's

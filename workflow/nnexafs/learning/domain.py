@@ -17,7 +17,7 @@ from nnexafs.errors import UserError
 from nnexafs.k_axis import shifted_k
 from nnexafs.learning.manifest import tensors_in
 from nnexafs.learning.representation import interpolation_matrix, operator, window_grid
-from nnexafs.structures.first_shell import first_shell
+from nnexafs.structures.first_shell import KEYS, shells_of
 
 SHIFT_STEP_EV = 1.5
 BLOCK = 256
@@ -42,8 +42,8 @@ def shift_grid(augmentation: Augmentation) -> np.ndarray:
 
 
 @dataclass(frozen=True)
-class Neighbours:
-    """Unit vectors of the training trajectories' features at many E0 shifts, and whose they are."""
+class NearestTraining:
+    """Unit vectors of the training trajectories' features at many E0 shifts, to find the nearest among them."""
 
     directions: np.ndarray
     """(B, F)"""
@@ -53,7 +53,7 @@ class Neighbours:
     @classmethod
     def of(
         cls, dataset: xr.Dataset, representation: Representation, augmentation: Augmentation
-    ) -> "Neighbours":
+    ) -> "NearestTraining":
         """From the training part of a dataset (everything but the test set)."""
         means = trajectory_means(dataset.isel(sample=dataset["split"].values != TEST))
         k, chi = means["k"].values, means["chi"].values
@@ -83,7 +83,7 @@ class Neighbours:
         save_file({"directions": directions, "trajectory": torch.as_tensor(self.trajectory)}, path)
 
     @classmethod
-    def load(cls, path: Path, *, features: int) -> "Neighbours":
+    def load(cls, path: Path, *, features: int) -> "NearestTraining":
         """Read what `save` wrote for spectra of so many features; UserError for anything else."""
         saved = tensors_in(path, what="training directions")
         directions, trajectory = saved.get("directions"), saved.get("trajectory")
@@ -95,7 +95,7 @@ class Neighbours:
         ):
             raise UserError(f"{path}: does not hold training directions of {features} features; train again")
         if trajectory is None or trajectory.shape != directions.shape[:1]:
-            raise UserError(f"{path}: does not say whose the training directions are; train again")
+            raise UserError(f"{path}: has no trajectory number for each training direction; train again")
         return cls(directions.double().numpy(), trajectory.numpy())
 
 
@@ -114,7 +114,10 @@ def _sine(cosine: np.ndarray) -> np.ndarray:
 
 
 def training_domain(
-    dataset: xr.Dataset, representation: Representation, augmentation: Augmentation, neighbours: Neighbours
+    dataset: xr.Dataset,
+    representation: Representation,
+    augmentation: Augmentation,
+    neighbours: NearestTraining,
 ) -> dict:
     """Ranges [low, high] of the training trajectories' means, counts, and neighbour distances."""
     training = dataset.isel(sample=dataset["split"].values != TEST)
@@ -157,10 +160,6 @@ def _amplitude_range(
 
 def _shell_ranges(means: xr.Dataset) -> dict[str, list[float]]:
     """Ranges of the first shell's R1, N1 and sigma2_1 over the n(r) that have one."""
-    shells = [first_shell(means["r"].values, n) for n in means["pair_distribution"].values]
-    ranges = {}
-    for name in ("R1_angstrom", "N1", "sigma2_1_angstrom2"):
-        values = np.array([getattr(shell, name) for shell in shells])
-        if np.isfinite(values).any():
-            ranges[name] = _range(values[np.isfinite(values)])
-    return ranges
+    shells = shells_of(means["r"].values, means["pair_distribution"].values)
+    finite = {key: values[np.isfinite(values)] for key, values in zip(KEYS, shells.T, strict=True)}
+    return {key: _range(values) for key, values in finite.items() if len(values)}

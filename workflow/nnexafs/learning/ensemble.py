@@ -1,17 +1,19 @@
 """The trained ensemble on disk: assembled from the folds, loaded and used without the campaign around it."""
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cached_property
 from pathlib import Path
+from typing import Self
 
 import numpy as np
 import pandas as pd
 import torch
 
 from nnexafs.config import Representation
+from nnexafs.dataset.metrics import spread
 from nnexafs.errors import UserError
-from nnexafs.learning.domain import Neighbours
+from nnexafs.learning.domain import NearestTraining
 from nnexafs.learning.manifest import SUFFIXES, networks_in, read_manifest, tensors_in
 from nnexafs.learning.network import StructureNetwork
 from nnexafs.learning.representation import operator
@@ -42,7 +44,7 @@ class Prediction:
     @property
     def pair_std(self) -> np.ndarray:
         """Spread of n(r) (S, R): standard deviation over the networks (0 for a single one)."""
-        return _spread(self.pair_members)
+        return spread(self.pair_members)
 
     @property
     def angle_mean(self) -> np.ndarray:
@@ -52,17 +54,17 @@ class Prediction:
     @property
     def angle_std(self) -> np.ndarray:
         """Spread of the bond angles (S, A)."""
-        return _spread(self.angle_members)
+        return spread(self.angle_members)
 
-
-def _spread(members: np.ndarray) -> np.ndarray:
-    return members.std(axis=0, ddof=1 if len(members) > 1 else 0)
+    def with_scaled_distances(self, scale: float) -> Self:
+        """n(r) of distances `scale` times as large: r times it, n(r) over it, so that neighbours stay neighbours."""
+        return replace(self, r_angstrom=self.r_angstrom * scale, pair_members=self.pair_members / scale)
 
 
 class Ensemble:
     """The networks of an ensemble folder, and its manifest."""
 
-    def __init__(self, networks: list[StructureNetwork], manifest: dict, neighbours: Neighbours) -> None:
+    def __init__(self, networks: list[StructureNetwork], manifest: dict, neighbours: NearestTraining) -> None:
         self.networks, self.manifest, self.neighbours = networks, manifest, neighbours
 
     @classmethod
@@ -75,11 +77,8 @@ class Ensemble:
         manifest = read_manifest(folder)
         networks = [_network(folder / name, manifest) for name in networks_in(manifest["files"])]
         features = manifest["architecture"]["features"]
-        return cls(
-            networks,
-            manifest,
-            Neighbours.load(folder / f"neighbours{SUFFIXES[manifest['format']]}", features=features),
-        )
+        nearest = folder / f"neighbours{SUFFIXES[manifest['format']]}"
+        return cls(networks, manifest, NearestTraining.load(nearest, features=features))
 
     @cached_property
     def representation(self) -> Representation:
@@ -110,7 +109,7 @@ class Ensemble:
         )
 
     def distance(self, k: np.ndarray, chi: np.ndarray) -> np.ndarray:
-        """How unlike anything trained on the spectra are (S,): see `domain.Neighbours.distance`.
+        """How unlike anything trained on the spectra are (S,): see `domain.NearestTraining.distance`.
 
         Compare with `manifest["training_domain"]["neighbour_distance"]`, whose `largest` is what a trajectory
         of the training set shows when it is itself left out.

@@ -10,7 +10,7 @@ from nnexafs.config import Learning
 from nnexafs.errors import UserError
 from nnexafs.files import read_json, replacing_folder, sha256, write_json
 from nnexafs.jobs.code import git_commit, versions
-from nnexafs.learning.domain import Neighbours, training_domain
+from nnexafs.learning.domain import NearestTraining, training_domain
 from nnexafs.learning.ensemble import _network
 from nnexafs.learning.manifest import FORMAT, SUFFIXES
 from nnexafs.learning.network import StructureNetwork, smoothing_bins
@@ -42,7 +42,7 @@ def assemble_ensemble(
         "hidden_sizes": list(learning.network.hidden_sizes),
         "smoothing_bins": list(smoothing_bins(dataset, learning.network)),
     }
-    neighbours = Neighbours.of(dataset, learning.representation, learning.augmentation)
+    neighbours = NearestTraining.of(dataset, learning.representation, learning.augmentation)
     manifest = {
         "format": FORMAT,
         "campaign": dataset.attrs["campaign"],
@@ -80,7 +80,7 @@ def _check_folds(metrics: list[dict], dataset: xr.Dataset, fold_folders: list[Pa
 
 
 def _write(
-    out: Path, fold_folders: list[Path], metrics: list[dict], neighbours: Neighbours, manifest: dict
+    out: Path, fold_folders: list[Path], metrics: list[dict], neighbours: NearestTraining, manifest: dict
 ) -> dict:
     with replacing_folder(out) as temporary:
         normalisation = {}

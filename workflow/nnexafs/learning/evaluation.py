@@ -1,6 +1,5 @@
-"""How good an ensemble is on trajectories it never saw, beside two baselines that need no network."""
+"""How good an ensemble is on trajectories it never saw, compared with two baselines that need no network."""
 
-from collections.abc import Callable
 from dataclasses import dataclass
 
 import numpy as np
@@ -8,28 +7,28 @@ import torch
 import xarray as xr
 
 from nnexafs.config import Augmentation, Representation
+from nnexafs.dataset import metrics
 from nnexafs.dataset.gathering import TEST
 from nnexafs.dataset.means import trajectory_means
+from nnexafs.dataset.metrics import (
+    TARGETS,
+    UNITS,
+    Coverage,
+    Curves,
+    Errors,
+    curve_errors,
+    shell_errors,
+    spread,
+)
 from nnexafs.errors import UserError
 from nnexafs.learning.augmentation import Augmenter
 from nnexafs.learning.domain import shift_grid, shifted_features
 from nnexafs.learning.ensemble import Ensemble, Prediction
 from nnexafs.learning.representation import window_grid
-from nnexafs.structures.first_shell import first_shell
+from nnexafs.structures.first_shell import FIELDS, shells_of
 
-SHELL = {
-    "R1_angstrom": "R1_error_angstrom",
-    "N1": "N1_error",
-    "sigma2_1_angstrom2": "sigma2_1_error_angstrom2",
-}
-TARGETS = {"pair": "pair_distribution", "angle": "angle_distribution"}
-UNITS = {"pair": "1/angstrom", "angle": "1/degree"}
-SHELL_UNITS = {"R1_angstrom": "angstrom", "N1": "1", "sigma2_1_angstrom2": "angstrom2"}
 NO_SHIFT = np.zeros(1)
 BLOCK = 64
-
-Answer = dict[str, np.ndarray]
-"""`pair` (S, R) and `angle` (S, A): n(r) and bond angles of S samples."""
 
 
 @dataclass(frozen=True)
@@ -64,12 +63,12 @@ def evaluate(
         "trajectories": Case(means, means["k"].values, means["chi"].values),
     }
     predictions = {name: ensemble.predict(case.k, case.chi) for name, case in cases.items()}
-    metrics = {
-        name: _metrics(case, predictions[name], _baselines(case, train, ensemble, augmentation))
+    found = {
+        name: case_errors(case.truth, predictions[name], _baselines(case, train, ensemble, augmentation))
         for name, case in cases.items()
     }
-    metrics |= {"dataset_hash": str(dataset.attrs["hash"]), "folds": len(ensemble.networks)}
-    return _table(cases, predictions, ensemble), metrics
+    found |= {"dataset_hash": str(dataset.attrs["hash"]), "folds": len(ensemble.networks)}
+    return _table(cases, predictions, ensemble), metrics.Evaluation(**found).as_json()
 
 
 def _check(dataset: xr.Dataset, ensemble: Ensemble) -> None:
@@ -92,22 +91,22 @@ def _augmented(test: xr.Dataset, ensemble: Ensemble, augmentation: Augmentation,
 
 def _baselines(
     case: Case, train: xr.Dataset, ensemble: Ensemble, augmentation: Augmentation
-) -> dict[str, Answer]:
-    """The look-ups; for augmented spectra with training samples at many E0 shifts and the middle S0^2."""
+) -> dict[str, Curves]:
+    """The baselines; for augmented spectra with training samples at many E0 shifts and the middle S0^2."""
     features = ensemble.features(case.k, case.chi)
     if not case.augmented:
-        return look_ups(features, train, ensemble.representation)
+        return baselines(features, train, ensemble.representation)
     scaled = train.assign(chi=np.mean(augmentation.s02) * train["chi"])
-    return look_ups(features, scaled, ensemble.representation, shifts_ev=shift_grid(augmentation))
+    return baselines(features, scaled, ensemble.representation, shifts_ev=shift_grid(augmentation))
 
 
-def look_ups(
+def baselines(
     features: np.ndarray,
     train: xr.Dataset,
     representation: Representation,
     *,
     shifts_ev: np.ndarray = NO_SHIFT,
-) -> dict[str, Answer]:
+) -> dict[str, Curves]:
     """What needs no network, n(r) and angles for each row of `features` (S, F): `nearest` and `mean`.
 
     `nearest` looks up the most similar of the samples of `train` and of their trajectories' means, each at all
@@ -141,87 +140,35 @@ def _nearest(
     return nearest
 
 
-def _metrics(case: Case, prediction: Prediction, baselines: dict[str, Answer]) -> dict:
+def case_errors(truth: xr.Dataset, prediction: Prediction, baselines: dict[str, Curves]) -> metrics.Case:
     """Errors of the ensemble and the baselines, and how often the ensemble's spread holds the truth."""
     answers = {"ensemble": {"pair": prediction.pair_mean, "angle": prediction.angle_mean}} | baselines
-    return errors_of(case.truth, answers) | {
-        "calibration": {
-            name: _calibration(case.truth[variable].values, prediction, name)
-            for name, variable in TARGETS.items()
-        },
+    stds = {"pair": prediction.pair_std, "angle": prediction.angle_std}
+    calibration = {
+        name: Coverage.over(truth[variable].values, answers["ensemble"][name], stds[name])
+        for name, variable in TARGETS.items()
+    }
+    return metrics.Case(**errors_of(truth, answers), calibration=metrics.Calibration(**calibration))
+
+
+def errors_of(truth: xr.Dataset, answers: dict[str, Curves]) -> dict:
+    """Errors of each of several answers to the samples of `truth`: over all, by phase and by temperature."""
+    true = {name: truth[variable].values for name, variable in TARGETS.items()}
+    r = truth["r"].values
+    by_name = {
+        name: curve_errors(answer, true) | shell_errors(r, answer["pair"], true["pair"])
+        for name, answer in answers.items()
     }
 
+    def over(chosen: np.ndarray) -> dict[str, Errors]:
+        return {name: Errors.over(errors, chosen) for name, errors in by_name.items()}
 
-def errors_of(truth: xr.Dataset, answers: dict[str, Answer]) -> dict:
-    """Errors of each of several answers to the samples of `truth`: over all, by phase and by temperature."""
-    by_name = {name: _sample_errors(truth, answer) for name, answer in answers.items()}
-    phases = truth["phase"].values.astype(str)
-    everything = np.ones(len(phases), dtype=bool)
+    phases, kelvin = truth["phase"].values.astype(str), truth["temperature_kelvin"].values
     return {
         "count": len(phases),
-        **{name: _summary(errors, everything) for name, errors in by_name.items()},
-        "by_phase": _grouped(by_name, phases, str),
-        "by_temperature_kelvin": _grouped(by_name, truth["temperature_kelvin"].values, "{:g}".format),
-    }
-
-
-def _sample_errors(truth: xr.Dataset, answer: Answer) -> dict[str, np.ndarray]:
-    """Errors of each sample: rms and relative L2 of both targets, and of the first shell (NaN: none)."""
-    errors: dict[str, np.ndarray] = {}
-    for name, variable in TARGETS.items():
-        expected = truth[variable].values
-        difference = answer[name] - expected
-        errors[f"{name}_rmse"] = np.sqrt((difference**2).mean(axis=1))
-        norm = np.linalg.norm(expected, axis=1)
-        errors[f"{name}_relative_l2"] = np.linalg.norm(difference, axis=1) / np.where(norm > 0, norm, np.nan)
-    r = truth["r"].values
-    shells = shells_of(r, answer["pair"]) - shells_of(r, truth["pair_distribution"].values)
-    return errors | dict(zip(SHELL.values(), shells.T, strict=True))
-
-
-def shells_of(r_angstrom: np.ndarray, pair: np.ndarray) -> np.ndarray:
-    """R1 (angstrom), N1 and sigma2_1 (angstrom^2) of n(r) (S, R), as (S, 3); NaN without a shell."""
-    shells = [first_shell(r_angstrom, n) for n in pair]
-    return np.array([[getattr(shell, name) for name in SHELL] for shell in shells])
-
-
-def _summary(errors: dict[str, np.ndarray], chosen: np.ndarray) -> dict[str, float | int | None]:
-    """Root mean square over samples (relative L2: mean), and the bias of the first-shell errors."""
-    summary: dict[str, float | int | None] = {"count": int(chosen.sum())}
-    for name, values in errors.items():
-        finite = values[chosen][np.isfinite(values[chosen])]
-        if name in SHELL.values():
-            summary[f"{name}_rms"] = float(np.sqrt((finite**2).mean())) if finite.size else None
-            summary[f"{name}_mean"] = float(finite.mean()) if finite.size else None
-        elif name.endswith("_rmse"):
-            summary[name] = float(np.sqrt((finite**2).mean())) if finite.size else None
-        else:
-            summary[name] = float(finite.mean()) if finite.size else None
-    summary["without_first_shell"] = int((~np.isfinite(errors["N1_error"][chosen])).sum())
-    return summary
-
-
-def _grouped(by_name: dict, labels: np.ndarray, key: Callable[[object], str]) -> dict:
-    return {
-        key(label): {name: _summary(errors, labels == label) for name, errors in by_name.items()}
-        for label in np.unique(labels)
-    }
-
-
-def _calibration(truth: np.ndarray, prediction: Prediction, name: str) -> dict[str, float | None]:
-    """How often the truth lies within 1 and 2 standard deviations of the mean (a Gaussian: 0.68, 0.95).
-
-    Only bins where the truth or the mean is above a hundredth of the truth's maximum count: the empty ones
-    are easy and would hide the rest. `spread_over_error` is the ratio of the rms spread to the rms error.
-    """
-    mean, std = getattr(prediction, f"{name}_mean"), getattr(prediction, f"{name}_std")
-    occupied = np.maximum(truth, mean) > 0.01 * truth.max()
-    error, spread = np.abs(truth - mean)[occupied], std[occupied]
-    rms_error = np.sqrt((error**2).mean())
-    return {
-        "within_1_std": float((error <= spread).mean()),
-        "within_2_std": float((error <= 2 * spread).mean()),
-        "spread_over_error": float(np.sqrt((spread**2).mean()) / rms_error) if rms_error > 0 else None,
+        **over(np.ones(len(phases), dtype=bool)),
+        "by_phase": {str(phase): over(phases == phase) for phase in np.unique(phases)},
+        "by_temperature_kelvin": {f"{value:g}": over(kelvin == value) for value in np.unique(kelvin)},
     }
 
 
@@ -269,14 +216,10 @@ def shell_columns(
     r_angstrom: np.ndarray, truth: np.ndarray, prediction: Prediction, *, dimension: str, prefix: str = ""
 ) -> dict[str, tuple[str, np.ndarray, dict]]:
     """First shell of each case: of its true n(r) `truth` (case, R), and mean and spread over the networks."""
-    members = np.array([shells_of(r_angstrom, pair) for pair in prediction.pair_members])
-    parts = {
-        "truth": shells_of(r_angstrom, truth),
-        "mean": members.mean(axis=0),
-        "std": members.std(axis=0, ddof=1) if len(members) > 1 else np.zeros(members.shape[1:]),
-    }
+    members = shells_of(r_angstrom, prediction.pair_members)
+    parts = {"truth": shells_of(r_angstrom, truth), "mean": members.mean(axis=0), "std": spread(members)}
     return {
-        f"{prefix}{name}_{part}": (dimension, values[:, column], {"units": SHELL_UNITS[name]})
+        f"{prefix}{field.key}_{part}": (dimension, values[:, column], {"units": field.units})
         for part, values in parts.items()
-        for column, name in enumerate(SHELL)
+        for column, field in enumerate(FIELDS)
     }

@@ -1,4 +1,4 @@
-"""Held-out series: spectra of runs that are in no dataset, read by the networks beside the truth."""
+"""Held-out series: spectra of runs outside the dataset, inverted by the networks and compared with the truth."""
 
 import json
 from collections.abc import Callable
@@ -10,39 +10,42 @@ import xarray as xr
 from scipy.optimize import nnls
 
 from nnexafs.config import HeldOutSeries, Mixtures
+from nnexafs.dataset import metrics
 from nnexafs.dataset.gathering import SHARED_ATTRIBUTES, TEST, VARIABLES
 from nnexafs.dataset.means import trajectory_means
+from nnexafs.dataset.metrics import TARGETS, UNITS, finite_mean, finite_rms, relative_l2, spread
 from nnexafs.errors import UserError
-from nnexafs.files import json_value, read_dataset
+from nnexafs.files import read_dataset
 from nnexafs.learning.ensemble import Ensemble, Prediction
-from nnexafs.learning.evaluation import SHELL, SHELL_UNITS, TARGETS, UNITS, shell_columns
+from nnexafs.learning.evaluation import shell_columns
+from nnexafs.structures.first_shell import FIELDS
 
 Fit = Callable[[np.ndarray, np.ndarray], dict]
 """A first-shell fit of k (K,) and chi (K,): R1_angstrom, N1, sigma2_1_angstrom2."""
 
 
 @dataclass(frozen=True)
-class Templates:
-    """n(r) of training trajectories (template, r) and which are of the second of two phases."""
+class References:
+    """n(r) of training trajectories (trajectory, r) of two phases, and which are of the second."""
 
     pair: np.ndarray
     second: np.ndarray
 
     @classmethod
-    def of(cls, dataset: xr.Dataset, phases: tuple[str, str]) -> "Templates":
+    def of(cls, dataset: xr.Dataset, phases: tuple[str, str]) -> "References":
         """The mean n(r) of every trajectory outside the test set that ended in one of the two phases."""
         means = trajectory_means(dataset.isel(sample=dataset["split"].values != TEST))
         phase = means["phase"].values.astype(str)
-        for one in phases:
-            if not (phase == one).any():
-                raise UserError(f"series: the training set has no {one}; its share cannot be inferred")
+        for wanted in phases:
+            if not (phase == wanted).any():
+                raise UserError(f"series: the training set has no {wanted}; its fraction cannot be inferred")
         chosen = np.isin(phase, phases)
         return cls(means["pair_distribution"].values[chosen], phase[chosen] == phases[1])
 
-    def share(self, pair: np.ndarray) -> float:
-        """Share of the second phase in an n(r) (r,): non-negative least squares over all templates.
+    def fraction(self, pair: np.ndarray) -> float:
+        """Fraction of the second phase in an n(r) (r,): non-negative least squares over all references.
 
-        The templates cover the campaign's temperatures and lattices, so that neither has to be known.
+        The references cover the campaign's temperatures and lattices, so that neither has to be known.
         """
         weights, _ = nnls(self.pair.T, pair)
         total = weights.sum()
@@ -64,15 +67,15 @@ def read_series(
     """
     runs = [run_of(Path(path), dataset) for path in sorted(map(Path, spectra_files))]
     cases = xr.concat(runs, dim="case", join="exact")
-    share = None
+    references = None
     if series.mixtures:
         cases = xr.concat([cases, mixed(cases, series.mixtures)], dim="case", join="exact")
-        share = Templates.of(dataset, series.mixtures.phases).share
+        references = References.of(dataset, series.mixtures.phases)
     prediction = ensemble.predict(cases["k"].values, cases["chi"].values)
     table = with_prediction(cases, prediction)
     table["neighbour_distance"] = ("case", ensemble.distance(cases["k"].values, cases["chi"].values))
-    if share:
-        table = with_shares(table, prediction, share, series.mixtures)
+    if references:
+        table = with_fractions(table, prediction, references, series.mixtures)
     if fit:
         table = with_fits(table, fit)
     return table, metrics_of(table)
@@ -85,7 +88,7 @@ def run_of(path: Path, dataset: xr.Dataset) -> xr.Dataset:
         if spectra.attrs[name] != dataset.attrs[name]:
             raise UserError(
                 f"{path}: {name} is {spectra.attrs[name]}, the dataset's is {dataset.attrs[name]}; "
-                "rerun the exafs stage for both"
+                "rerun nnexafs snapshots for both"
             )
     good = spectra["snapshot_status"].values == 0
     if not good.any():
@@ -113,7 +116,7 @@ def labelled(structure: xr.Dataset, labels: dict[str, object]) -> xr.Dataset:
 
 
 def mixed(cases: xr.Dataset, mixtures: Mixtures) -> xr.Dataset:
-    """Spectra and structures of two runs averaged with the shares of the config."""
+    """Spectra and structures of two runs averaged with the fractions of the config."""
     first, second = (_at(cases, phase, mixtures.temperature_kelvin) for phase in mixtures.phases)
     names = [str(name) for name in first.coords if name not in ("k", "r", "angle")]
     labels = {name: first[name].item() for name in names}
@@ -150,17 +153,16 @@ def with_prediction(cases: xr.Dataset, prediction: Prediction) -> xr.Dataset:
     return table.assign(shell_columns(cases["r"].values, truth, prediction, dimension="case"))
 
 
-def with_shares(
-    table: xr.Dataset, prediction: Prediction, share: Callable[[np.ndarray], float], mixtures: Mixtures
+def with_fractions(
+    table: xr.Dataset, prediction: Prediction, references: References, mixtures: Mixtures
 ) -> xr.Dataset:
-    """The share of the second phase: what it is, what the true n(r) gives, what each network's n(r) gives."""
-    of_truth = np.array([share(pair) for pair in table["pair_truth"].values])
-    members = np.array([[share(pair) for pair in network] for network in prediction.pair_members])
+    """The fraction of the second phase (variables share_*): known, from the true n(r), from the networks' n(r)."""
+    of_truth = np.array([references.fraction(pair) for pair in table["pair_truth"].values])
+    members = np.array([[references.fraction(pair) for pair in pairs] for pairs in prediction.pair_members])
     phases = table["phase_end"].values
     known = np.where(np.isin(phases, mixtures.phases), (phases == mixtures.phases[1]).astype(float), np.nan)
     known[-len(mixtures.fractions) :] = mixtures.fractions
-    spread = members.std(axis=0, ddof=1) if len(members) > 1 else np.zeros(len(known))
-    values = {"known": known, "of_truth": of_truth, "mean": members.mean(axis=0), "std": spread}
+    values = {"known": known, "of_truth": of_truth, "mean": members.mean(axis=0), "std": spread(members)}
     for part, numbers in values.items():
         table[f"share_{part}"] = ("case", numbers, {"units": "1", "phase": mixtures.phases[1]})
     return table
@@ -169,41 +171,33 @@ def with_shares(
 def with_fits(table: xr.Dataset, fit: Fit) -> xr.Dataset:
     """The first shell that a classical fit finds in each case; NaN where it fails."""
     k = table["k"].values
-    found = np.full((table.sizes["case"], len(SHELL)), np.nan)
+    found = np.full((table.sizes["case"], len(FIELDS)), np.nan)
     for number, chi in enumerate(table["chi"].values):
         try:
             values = fit(k, chi)
         except UserError:
             continue
-        found[number] = [values[name] for name in SHELL]
-    for column, name in enumerate(SHELL):
-        table[f"{name}_fit"] = ("case", found[:, column], {"units": SHELL_UNITS[name]})
+        found[number] = [values[field.key] for field in FIELDS]
+    for column, field in enumerate(FIELDS):
+        table[f"{field.key}_fit"] = ("case", found[:, column], {"units": field.units})
     return table
 
 
 def metrics_of(table: xr.Dataset) -> dict:
-    """Errors over the runs of a series: relative L2, first shell by the networks and by the fit, shares."""
-    metrics: dict[str, object] = {"cases": table.sizes["case"]}
+    """Errors over the runs of a series, and the relative L2 errors of each case as variables of `table`."""
+    found: dict[str, float | int | None] = {"cases": table.sizes["case"]}
     for name in TARGETS:
-        truth = table[f"{name}_truth"].values
-        norm = np.linalg.norm(truth, axis=1)
-        relative = np.linalg.norm(table[f"{name}_mean"].values - truth, axis=1) / np.where(
-            norm > 0, norm, np.nan
-        )
+        relative = relative_l2(table[f"{name}_mean"].values, table[f"{name}_truth"].values)
         table[f"{name}_relative_l2"] = ("case", relative, {"units": "1"})
-        metrics[f"{name}_relative_l2"] = json_value(float(np.nanmean(relative)))
-    for predictor in ("mean", "fit"):
-        for name, error in SHELL.items():
-            if f"{name}_{predictor}" not in table:
-                continue
-            difference = (table[f"{name}_{predictor}"] - table[f"{name}_truth"]).values
-            finite = difference[np.isfinite(difference)]
-            rms = float(np.sqrt((finite**2).mean())) if finite.size else None
-            metrics[f"{'network' if predictor == 'mean' else 'fit'}_{error}_rms"] = rms
-            metrics[f"{'network' if predictor == 'mean' else 'fit'}_found"] = int(finite.size)
+        found[f"{name}_relative_l2"] = finite_mean(relative)
+    for label, predictor in (("network", "mean"), ("fit", "fit")):
+        for field in FIELDS if f"N1_{predictor}" in table else ():
+            error = (table[f"{field.key}_{predictor}"] - table[f"{field.key}_truth"]).values
+            found[f"{label}_{field.error}_rms"] = finite_rms(error)
+            found[f"{label}_found"] = int(np.isfinite(error).sum())
     if "share_mean" in table:
         for part in ("mean", "of_truth"):
-            difference = (table[f"share_{part}"] - table["share_known"]).values
-            metrics[f"share_{part}_error_rms"] = float(np.sqrt(np.nanmean(difference**2)))
-    metrics["phases_lost"] = int((table["phase"].values != table["phase_end"].values).sum())
-    return metrics
+            error = (table[f"share_{part}"] - table["share_known"]).values
+            found[f"share_{part}_error_rms"] = finite_rms(error)
+    found["phases_lost"] = int((table["phase"].values != table["phase_end"].values).sum())
+    return metrics.Series(**found).as_json()

@@ -8,10 +8,12 @@ import xarray as xr
 
 from nnexafs.config import CampaignConfig, LeftOut, Representation, Study, seeds
 from nnexafs.config.learning import SECTIONS
+from nnexafs.dataset import metrics
 from nnexafs.dataset.gathering import TEST, content_hash
 from nnexafs.dataset.means import trajectory_means
+from nnexafs.dataset.metrics import Curves
 from nnexafs.errors import UserError
-from nnexafs.learning.evaluation import Answer, errors_of, look_ups
+from nnexafs.learning.evaluation import baselines, errors_of
 from nnexafs.learning.representation import operator
 from nnexafs.learning.training import Tracker, TrainedFold, fit_fold
 
@@ -31,8 +33,8 @@ def run_study(
 
     Seeds and folds are those of the campaign's own training, and the validation spectra are made with the campaign's
     augmentation, so that `validation` compares with that of any other study on the same folds and split. `test` is the
-    mean of the study's networks on each test trajectory's mean spectrum, as simulated; `beside` are answers that need
-    no network (`evaluation.look_ups`), in the study's representation.
+    mean of the study's networks on each test trajectory's mean spectrum, as simulated; `baselines` (in the
+    file: beside) need no network (`evaluation.baselines`), in the study's representation.
 
     `restart` is a folder for restart files: the same call after a kill trains no finished fold again and resumes the
     one it was killed in (`training.fit_fold`). The caller removes it after writing the result
@@ -56,7 +58,8 @@ def run_study(
     if tracker is not None:
         for one in trained:
             one.metrics["run_id"] = tracker.record(None, one.metrics, one.history)
-    return _description(name, study) | _of_folds([one.metrics for one in trained]) | errors
+    of_folds = _of_folds([one.metrics for one in trained])
+    return metrics.Study(**_description(name, study), **of_folds, **errors).as_json()
 
 
 def left_out(dataset: xr.Dataset, leave_out: LeftOut) -> xr.Dataset:
@@ -119,45 +122,37 @@ def _description(name: str, study: Study) -> dict:
     }
 
 
-def _of_folds(metrics: list[dict]) -> dict:
-    """What the folds share, and their validation errors with mean and standard deviation over the folds."""
-    values = {name: [one["validation"][name] for one in metrics] for name in VALIDATION}
-    values["validation_loss"] = [one["validation_loss"] for one in metrics]
+def _of_folds(trained: list[dict]) -> dict:
+    """What the folds share, and their validation errors."""
+    values = {name: [one["validation"][name] for one in trained] for name in VALIDATION}
+    values["validation_loss"] = [one["validation_loss"] for one in trained]
     return {
-        "folds": [one["fold"] for one in metrics],
-        "features": metrics[0]["features"],
-        "weights": metrics[0]["weights"],
-        "validation": {name: _over_folds(one) for name, one in values.items()},
-        "best_epochs": [one["best_epoch"] for one in metrics],
-        "seconds": sum(one["seconds"] for one in metrics),
-        "run_ids": [one["run_id"] for one in metrics],
-        "dataset_hash": metrics[0]["dataset_hash"],
+        "folds": [one["fold"] for one in trained],
+        "features": trained[0]["features"],
+        "weights": trained[0]["weights"],
+        "validation": {name: metrics.OverFolds.over(one) for name, one in values.items()},
+        "best_epochs": [one["best_epoch"] for one in trained],
+        "seconds": sum(one["seconds"] for one in trained),
+        "run_ids": [one["run_id"] for one in trained],
+        "dataset_hash": trained[0]["dataset_hash"],
     }
 
 
-def _over_folds(values: list[float]) -> dict:
-    """Mean, standard deviation (null for a single fold), and the folds' own values, to compare fold by fold."""
-    spread = float(np.std(values, ddof=1)) if len(values) > 1 else None
-    return {"mean": float(np.mean(values)), "std": spread, "values": values}
-
-
 def _test_errors(data: xr.Dataset, trained: list[TrainedFold], representation: Representation) -> dict:
-    """`test` and `beside`: errors on the test trajectories, all of them and by phase."""
+    """`test` and `baselines`: errors on the test trajectories, all of them and by phase."""
     split = data["split"].values
     means = trajectory_means(data.isel(sample=split == TEST))
     features = means["chi"].values @ operator(means["k"].values, representation).T
     train = data.isel(sample=split != TEST)
-    answers = {"test": _mean_answer(features, trained)} | look_ups(features, train, representation)
-    found = errors_of(means, answers)
-    errors = {
-        name: found[name]
-        | {"by_phase": {phase: by_name[name] for phase, by_name in found["by_phase"].items()}}
-        for name in answers
+    answers = {"ensemble": _mean_answer(features, trained)} | baselines(features, train, representation)
+    errors = metrics.Case(**errors_of(means, answers))
+    return {
+        "test": errors.of_predictor("ensemble"),
+        "baselines": {name: errors.of_predictor(name) for name in ("nearest", "mean")},
     }
-    return {"test": errors.pop("test"), "beside": errors}
 
 
-def _mean_answer(features: np.ndarray, trained: list[TrainedFold]) -> Answer:
+def _mean_answer(features: np.ndarray, trained: list[TrainedFold]) -> Curves:
     """n(r) and bond angles of features (S, F), mean over the networks."""
     inputs = torch.as_tensor(features, dtype=torch.float32)
     answers = [one.network.to("cpu").predict(inputs) for one in trained]

@@ -20,6 +20,7 @@ from torch import Tensor
 
 from nnexafs.config import Learning, Training
 from nnexafs.config.seeds import seed_of
+from nnexafs.dataset.metrics import TARGETS, curve_errors, summary
 from nnexafs.errors import UserError
 from nnexafs.files import replacing_folder, write_json
 from nnexafs.jobs.restart import remove
@@ -234,17 +235,14 @@ def _trainer(device: torch.device, training: Training, callbacks: list[Callback]
     )
 
 
-def errors(network: StructureNetwork, samples: Samples) -> dict[str, float]:
+def errors(network: StructureNetwork, samples: Samples) -> dict[str, float | None]:
     """Root-mean-square errors of both targets, and the mean over the samples of their relative L2 errors."""
     features, *truths = samples
-    found: dict[str, float] = {}
-    for name, prediction, truth in zip(("pair", "angle"), network.predict(features), truths, strict=True):
-        difference = prediction - truth
-        found[f"{name}_rmse"] = float(difference.square().mean().sqrt())
-        size = truth.norm(dim=1)
-        some = size > 0
-        found[f"{name}_relative_l2"] = float((difference.norm(dim=1)[some] / size[some]).mean())
-    return found
+    answer, truth = (
+        {name: tensor.double().cpu().numpy() for name, tensor in zip(TARGETS, tensors, strict=True)}
+        for tensors in (network.predict(features), truths)
+    )
+    return summary(curve_errors(answer, truth))
 
 
 def _metrics(module: Regression, data: FoldData, history: History, times: RestartFile, *, fold: int) -> dict:

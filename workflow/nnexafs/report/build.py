@@ -1,7 +1,7 @@
 """Puts the report together: words, tables and figures into one HTML page."""
 
 import json
-from collections.abc import Callable
+import logging
 from datetime import UTC, datetime
 from pathlib import Path
 
@@ -25,8 +25,9 @@ from nnexafs.report import (
     tables,
     worst,
 )
-from nnexafs.report.style import svg
+from nnexafs.report.style import number, svg
 
+LOGGER = logging.getLogger(__name__)
 HERE = Path(__file__).parent
 SECTIONS = {
     "numbers": "Numbers",
@@ -39,23 +40,23 @@ SECTIONS = {
     "control": "Control variate",
     "training": "Training",
     "flagged": "Lost or flagged",
-    "retried": "Done again",
+    "retried": "Interruptions and retries",
     "times": "Run times",
     "provenance": "What made this",
 }
 
 
-def build(folder: Path, out: Path, *, report: Callable[[str], None] = lambda text: None) -> None:
+def build(folder: Path, out: Path) -> None:
     """Write the report of the campaign in `folder` to `out`; UserError names a file that is missing."""
-    report("gathering")
+    LOGGER.info("gathering")
     campaign = gather.campaign(folder)
-    report("drawing")
+    LOGGER.info("drawing")
     environment = jinja2.Environment(
         loader=jinja2.FileSystemLoader(HERE), autoescape=True, undefined=jinja2.StrictUndefined
     )
     page = environment.get_template("page.html.j2").render(**contents(campaign))
     write_text(out, page)
-    report(f"wrote {out} ({len(page) / 1e6:.1f} MB)")
+    LOGGER.info("wrote %s (%.1f MB)", out, len(page) / 1e6)
 
 
 def absorbers(campaign: gather.Campaign) -> str:
@@ -108,11 +109,11 @@ def sections(campaign: gather.Campaign) -> dict[str, str]:
 
 def lead(campaign: gather.Campaign) -> str:
     """What the campaign found, in two sentences."""
-    metrics = campaign.metrics["trajectories"]
-    network, nearest = (metrics[name]["pair_relative_l2"] for name in ("ensemble", "nearest"))
+    metrics = campaign.metrics.trajectories
+    network, nearest = (number(part.pair_relative_l2, 3) for part in (metrics.ensemble, metrics.nearest))
     text = (
         f"On held-out trajectories the ensemble of {campaign.config.dataset.folds} networks predicts n(r) with a "
-        f"relative error of {network:.3f}; the nearest training spectrum gives {nearest:.3f}."
+        f"relative error of {network}; the nearest training spectrum gives {nearest}."
     )
     for one in campaign.measured[:1]:
         found = one.shells
@@ -149,7 +150,7 @@ def series_and_studies(campaign: gather.Campaign) -> dict[str, object]:
 
 
 def control(campaign: gather.Campaign) -> dict[str, object]:
-    """Figure and words about the control variate, or why there is none."""
+    """Figure and words about what the expansion leaves out, or why there is none."""
     absent = control_variate.absent(campaign.config, campaign.controls)
     return {
         "control_absent": absent,
@@ -165,8 +166,8 @@ def times_note(times: pd.DataFrame) -> str:
     longest = times.loc[times.seconds.idxmax()]
     memory = f"{np.nanmax(times.mb):.0f} MB" if times.mb.notna().any() else "not measured"
     return (
-        f"{times.seconds.sum() / 60:.1f} minutes over {len(times)} jobs, of which as many ran at once as the machine "
-        f"has cores. Longest job: {longest.job}, {longest.seconds:.0f} s. Largest memory of a job: {memory}."
+        f"{times.seconds.sum() / 60:.1f} minutes over {len(times)} jobs, as many at once as the machine has cores. "
+        f"Longest job: {longest.job}, {longest.seconds:.0f} s. Largest memory of a job: {memory}."
     )
 
 

@@ -1,4 +1,4 @@
-"""Test errors of this campaign beside those of other ones."""
+"""Test errors of this campaign compared with those of other campaigns."""
 
 from dataclasses import dataclass
 from pathlib import Path
@@ -7,77 +7,14 @@ import numpy as np
 import xarray as xr
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
-from pydantic import BaseModel, ConfigDict, ValidationError
 
-from nnexafs.config import CampaignConfig, one_line
-from nnexafs.errors import UserError
+from nnexafs.config import CampaignConfig
+from nnexafs.dataset.metrics import Calibration, Case, Coverage, Evaluation, Group
 from nnexafs.files import read_json
 from nnexafs.report.style import PREDICTED, QUIET, SECOND, known_phases, new_figure
 
 OWN = "this campaign"
 COLORS = (SECOND, QUIET, "#7b4fa3", "#2a9d8f")
-
-
-class Part(BaseModel):
-    """A part of a `metrics.json`: numbers it does not hold are None, those not shown here are ignored."""
-
-    model_config = ConfigDict(frozen=True, extra="ignore", allow_inf_nan=False)
-
-
-class Errors(Part):
-    """Errors of the ensemble, as `evaluation` defines them."""
-
-    pair_relative_l2: float | None = None
-    angle_relative_l2: float | None = None
-    R1_error_angstrom_rms: float | None = None
-    N1_error_rms: float | None = None
-
-
-class Coverage(Part):
-    """Fraction of the bins of n(r) whose truth lies within one and two standard deviations."""
-
-    within_1_std: float | None = None
-    within_2_std: float | None = None
-
-
-class Calibration(Part):
-    """Coverage by target."""
-
-    pair: Coverage = Coverage()
-
-
-class Group(Part):
-    """Held-out trajectories, all or of one phase."""
-
-    ensemble: Errors = Errors()
-    calibration: Calibration = Calibration()
-
-
-class Trajectories(Group):
-    """All held-out trajectories, and those of each phase."""
-
-    ensemble: Errors
-    by_phase: dict[str, Group] = {}
-
-    def groups(self) -> dict[str, Group]:
-        """`all` and the phases, in the report's order."""
-        return {"all": self} | {phase: self.by_phase[phase] for phase in known_phases(self.by_phase)}
-
-
-class Provenance(Part):
-    """Where shipped numbers come from (resources/reference)."""
-
-    element: str | None = None
-    date: str | None = None
-    commit: str | None = None
-    truths: str | None = None
-
-
-class Metrics(Part):
-    """What the comparison reads of a `metrics.json`."""
-
-    trajectories: Trajectories
-    provenance: Provenance = Provenance()
 
 
 @dataclass(frozen=True)
@@ -87,52 +24,43 @@ class Compared:
     name: str
     description: str
     path: Path
-    metrics: Metrics
+    metrics: Evaluation
 
 
 def read_all(config: CampaignConfig) -> list[Compared]:
     """The campaigns of `report.compare_with`; UserError for a file that is missing or holds no test errors."""
     return [
-        Compared(name, one.description, Path(one.metrics), parsed(read(name, one.metrics), place=one.metrics))
+        Compared(name, one.description, Path(one.metrics), read(name, one.metrics))
         for name, one in config.report.compare_with.items()
     ]
 
 
-def read(name: str, path: str) -> dict:
-    """The JSON of one compared campaign."""
-    return read_json(Path(path), what=f"metrics (report.compare_with.{name}.metrics)")
+def read(name: str, path: str) -> Evaluation:
+    """The errors of one compared campaign."""
+    content = read_json(Path(path), what=f"metrics (report.compare_with.{name}.metrics)")
+    return Evaluation.of(content, place=path, what="a campaign's evaluation/metrics.json")
 
 
-def parsed(metrics: dict, *, place: str) -> Metrics:
-    """The errors within a `metrics.json`; UserError with the place of the first one that is no number."""
-    try:
-        return Metrics.model_validate(metrics)
-    except ValidationError as error:
-        line = one_line(error, f"{place}: not a campaign's evaluation/metrics.json")
-        raise UserError(line) from error
-
-
-def own_errors(metrics: dict, evaluation: xr.Dataset) -> Trajectories:
+def own_errors(metrics: Evaluation, evaluation: xr.Dataset) -> Case:
     """This campaign's errors, with the coverage of each phase, which `metrics.json` has only for all."""
-    known = parsed(metrics, place="evaluation/metrics.json").trajectories
-    phases = evaluation["trajectory_phase"].values.astype(str)
+    known, phases = metrics.trajectories, evaluation["trajectory_phase"].values.astype(str)
     by_phase = {
-        phase: group.model_copy(
-            update={"calibration": Calibration(pair=coverage(evaluation.isel(trajectory=phases == phase)))}
-        )
+        phase: group.model_copy(update={"calibration": calibration(evaluation, phases == phase)})
         for phase, group in known.by_phase.items()
     }
     return known.model_copy(update={"by_phase": by_phase})
 
 
-def coverage(evaluation: xr.Dataset) -> Coverage:
-    """How often the truth of n(r) lies within the spread, over the bins that `evaluation` counts for it."""
-    truth, mean, std = (evaluation[f"trajectory_pair_{part}"].values for part in ("truth", "mean", "std"))
-    occupied = np.maximum(truth, mean) > 0.01 * truth.max()
-    error, spread = np.abs(truth - mean)[occupied], std[occupied]
-    return Coverage(
-        within_1_std=float((error <= spread).mean()), within_2_std=float((error <= 2 * spread).mean())
-    )
+def calibration(evaluation: xr.Dataset, chosen: np.ndarray) -> Calibration:
+    """Coverage of n(r) over the chosen trajectories (trajectory,)."""
+    curves = (evaluation[f"trajectory_pair_{part}"].values[chosen] for part in ("truth", "mean", "std"))
+    return Calibration(pair=Coverage.over(*curves))
+
+
+def groups(trajectories: Case) -> dict[str, Case | Group]:
+    """`all` and the phases, in the report's order."""
+    phases = known_phases(trajectories.by_phase)
+    return {"all": trajectories} | {phase: trajectories.by_phase[phase] for phase in phases}
 
 
 # --- what the page shows -------------------------------------------------------------------------
@@ -154,18 +82,18 @@ def of_element(compared: list[Compared], element: str) -> list[Compared]:
     return [one for one in compared if one.metrics.provenance.element in (None, element)]
 
 
-def columns(own: Trajectories, compared: list[Compared]) -> dict[str, dict[str, Group]]:
+def columns(own: Case, compared: list[Compared]) -> dict[str, dict[str, Case | Group]]:
     """Groups of trajectories of every campaign, this one first."""
-    return {OWN: own.groups()} | {one.name: one.metrics.trajectories.groups() for one in compared}
+    return {OWN: groups(own)} | {one.name: groups(one.metrics.trajectories) for one in compared}
 
 
-def rows(own: Trajectories, compared: list[Compared]) -> list[tuple[str, ...]]:
+def rows(own: Case, compared: list[Compared]) -> list[tuple[str, ...]]:
     """One row a phase and campaign; a dash for a number that a file does not hold."""
     shown: list[tuple[str, ...]] = [("trajectories", "campaign", *QUANTITIES)]
     campaigns = columns(own, compared)
-    for phase in own.groups():
-        for name, groups in campaigns.items():
-            cells = values(groups.get(phase, Group()))
+    for phase in campaigns[OWN]:
+        for name, parts in campaigns.items():
+            cells = values(parts.get(phase, Group()))
             texts = (
                 "–" if cell is None else form.format(cell) for form, cell in zip(FORMATS, cells, strict=True)
             )
@@ -173,7 +101,7 @@ def rows(own: Trajectories, compared: list[Compared]) -> list[tuple[str, ...]]:
     return shown
 
 
-def values(group: Group) -> list[float | None]:
+def values(group: Case | Group) -> list[float | None]:
     """The quantities of one group, in the table's order."""
     return [of(group) for of in QUANTITIES.values()]
 
@@ -199,7 +127,7 @@ def note(one: Compared) -> str:
     return f"{text}. Numbers: {one.path}{f' ({made})' if made else ''}."
 
 
-def figure(own: Trajectories, compared: list[Compared]) -> Figure:
+def figure(own: Case, compared: list[Compared]) -> Figure:
     """Bars of every quantity but one coverage, by phase, a colour a campaign."""
     drawn = new_figure(11, 2.5)
     chosen = [quantity for quantity in QUANTITIES if quantity != "within 2 σ"]
@@ -211,11 +139,11 @@ def figure(own: Trajectories, compared: list[Compared]) -> Figure:
     return drawn
 
 
-def _bars(axes: Axes, quantity: str, campaigns: dict[str, dict[str, Group]]) -> None:
+def _bars(axes: Axes, quantity: str, campaigns: dict[str, dict[str, Case | Group]]) -> None:
     phases = list(campaigns[OWN])
     width = 0.8 / len(campaigns)
-    for number, (name, groups) in enumerate(campaigns.items()):
-        heights = [QUANTITIES[quantity](groups.get(phase, Group())) for phase in phases]
+    for number, (name, parts) in enumerate(campaigns.items()):
+        heights = [QUANTITIES[quantity](parts.get(phase, Group())) for phase in phases]
         color = PREDICTED if name == OWN else COLORS[(number - 1) % len(COLORS)]
         places = np.arange(len(phases)) + width * (number - (len(campaigns) - 1) / 2)
         axes.bar(places, np.array(heights, dtype=float), 0.92 * width, color=color, label=name)

@@ -5,6 +5,7 @@ import xarray as xr
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
+from nnexafs.dataset.metrics import Group
 from nnexafs.report.gather import Campaign
 from nnexafs.report.style import (
     ANGLE_LABEL,
@@ -15,7 +16,6 @@ from nnexafs.report.style import (
     QUIET,
     R_LABEL,
     SECOND,
-    SHELL_LABELS,
     TRUTH,
     band,
     from_zero,
@@ -23,6 +23,7 @@ from nnexafs.report.style import (
     relative_errors,
     subplots,
 )
+from nnexafs.structures.first_shell import FIELDS
 
 
 def learning_curves(campaign: Campaign) -> Figure:
@@ -84,7 +85,7 @@ def _case(pairs: Axes, bonds: Axes, one: xr.Dataset) -> None:
 
 
 def errors_by_temperature(campaign: Campaign) -> Figure:
-    """Relative error of n(r) against temperature, by phase, and means beside the baselines'."""
+    """Relative error of n(r) against temperature, by phase, and its means compared with the baselines'."""
     figure, axes = subplots(11, 3.3, 1, 2, width_ratios=(1.4, 1))
     for prefix, style in (("", {"s": 9, "alpha": 0.35}), ("trajectory_", {"s": 34, "edgecolor": "white"})):
         _error_dots(axes[0, 0], campaign.evaluation, prefix, style)
@@ -93,7 +94,7 @@ def errors_by_temperature(campaign: Campaign) -> Figure:
     axes[0, 0].set_title("large: trajectories, small: their snapshots")
     handles, labels = axes[0, 0].get_legend_handles_labels()
     axes[0, 0].legend(handles, labels, loc="lower right", ncols=4)
-    _against_baselines(axes[0, 1], campaign.metrics["trajectories"]["by_phase"])
+    _against_baselines(axes[0, 1], campaign.metrics.trajectories.by_phase)
     return figure
 
 
@@ -109,7 +110,7 @@ def _error_dots(axes: Axes, evaluation: xr.Dataset, prefix: str, style: dict) ->
         )
 
 
-def _against_baselines(axes: Axes, by_phase: dict) -> None:
+def _against_baselines(axes: Axes, by_phase: dict[str, Group]) -> None:
     phases = list(known_phases(by_phase))
     bars = {"ensemble": PREDICTED, "nearest": QUIET, "mean": "#c9ccd1"}
     labels = {
@@ -118,10 +119,10 @@ def _against_baselines(axes: Axes, by_phase: dict) -> None:
         "mean": "mean of the training set",
     }
     for number, (name, color) in enumerate(bars.items()):
-        heights = [by_phase[phase][name]["pair_relative_l2"] for phase in phases]
+        heights = np.array([getattr(by_phase[phase], name).pair_relative_l2 for phase in phases], dtype=float)
         axes.bar(np.arange(len(phases)) + 0.27 * (number - 1), heights, 0.25, color=color, label=labels[name])
     axes.set_xticks(range(len(phases)), phases)
-    axes.set(title="trajectories, against predictors that learn nothing")
+    axes.set(title="trajectories, compared with the baselines")
     axes.set_ylim(0, 1.45 * axes.get_ylim()[1])
     axes.legend(loc="upper left")
 
@@ -130,9 +131,9 @@ def first_shell_parity(campaign: Campaign) -> Figure:
     """Predicted against true R1, N1, sigma2_1 of each held-out trajectory."""
     figure, axes = subplots(11, 3.4, 1, 3)
     phases = campaign.evaluation["trajectory_phase"].values.astype(str)
-    for one, (name, label) in zip(axes[0], SHELL_LABELS.items(), strict=True):
+    for one, field in zip(axes[0], FIELDS, strict=True):
         truth, mean, std = (
-            campaign.evaluation[f"trajectory_{name}_{part}"].values for part in ("truth", "mean", "std")
+            campaign.evaluation[f"trajectory_{field.key}_{part}"].values for part in ("truth", "mean", "std")
         )
         for phase in known_phases(phases):
             own = phases == phase
@@ -140,7 +141,7 @@ def first_shell_parity(campaign: Campaign) -> Figure:
             one.errorbar(truth[own], mean[own], std[own], label=phase, **style)
         ends = np.array([np.nanmin(truth), np.nanmax(truth)])
         one.plot(ends, ends, color="0.7", linewidth=0.8, zorder=0)
-        one.set(xlabel=f"{label}, simulation", ylabel=f"{label}, network")
+        one.set(xlabel=f"{field.label}, simulation", ylabel=f"{field.label}, network")
     axes[0, 0].legend(loc="upper left")
     return figure
 

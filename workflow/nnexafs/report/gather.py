@@ -13,10 +13,11 @@ from nnexafs.config import CampaignConfig, Distributions, Measurement
 from nnexafs.config.reading import config_of
 from nnexafs.config.state_points import of_campaign
 from nnexafs.dataset import file
+from nnexafs.dataset.metrics import Evaluation
 from nnexafs.files import read_dataset, read_json
 from nnexafs.report import comparison, control_variate, series_data, studies
 from nnexafs.structures.distributions import angle_distribution, angle_grid, pair_distribution, r_grid
-from nnexafs.structures.first_shell import first_shell
+from nnexafs.structures.first_shell import KEYS, shells_of
 
 BLOCKS = 4
 OF_RUNS = {"k", "chi", "chi_correction", "chi_correction_error", "control_difference", "absorber_status"} | {
@@ -36,7 +37,7 @@ class Measured:
     angles: pd.DataFrame
     shells: dict
     fit: dict | None  # None: no classical fit was made
-    reference: xr.Dataset | None  # mean spectrum and structure of the state point shown beside it
+    reference: xr.Dataset | None  # mean spectrum and structure of the state point it is compared with
 
     def element(self, of_campaign: str) -> str:
         """The absorbing element: the measurement's own, or the campaign's."""
@@ -52,7 +53,7 @@ class Campaign:
     runs: pd.DataFrame  # one row a state point: attributes of its trajectory and spectra
     dataset: xr.Dataset
     evaluation: xr.Dataset
-    metrics: dict
+    metrics: Evaluation
     histories: list[pd.DataFrame]
     folds: list[dict]
     tracking: dict
@@ -60,7 +61,7 @@ class Campaign:
     measured: list[Measured]
     times: pd.DataFrame  # one row a job: stage, job, seconds, peak memory
     compared: list[comparison.Compared]
-    controls: pd.DataFrame  # one row a trajectory with a control variate (see control_variate.shares)
+    controls: pd.DataFrame  # one row a trajectory with a correction (see control_variate.shares)
     series: list[series_data.Series]
     studies: list[studies.Trained]
 
@@ -82,7 +83,7 @@ def campaign(folder: Path) -> Campaign:
         runs=runs,
         dataset=file.read(folder / "dataset" / "dataset.nc", variables=()),
         evaluation=read_dataset(folder / "evaluation" / "evaluation.nc", what="evaluation"),
-        metrics=read_json(folder / "evaluation" / "metrics.json", what="metrics"),
+        metrics=evaluation_metrics(folder / "evaluation" / "metrics.json"),
         histories=[pd.read_csv(path / "history.csv") for path in fold_folders],
         folds=[read_json(path / "metrics.json", what="fold metrics") for path in fold_folders],
         tracking=read_json(folder / "training" / "run.json", what="MLflow run"),
@@ -93,6 +94,13 @@ def campaign(folder: Path) -> Campaign:
         controls=controls,
         series=series_data.read_all(folder, config),
         studies=studies.read_all(folder, config),
+    )
+
+
+def evaluation_metrics(path: Path) -> Evaluation:
+    """The test errors of a campaign."""
+    return Evaluation.of(
+        read_json(path, what="metrics"), place=str(path), what="the metrics of an evaluation"
     )
 
 
@@ -124,7 +132,7 @@ def measured(folder: Path, name: str, config: CampaignConfig) -> Measured:
     """The files of one measured spectrum."""
     inversion = folder / "inversion" / name
     settings = config.measurements[name]
-    beside, fit = settings.compare_with, folder / "spectra" / name / "fit.json"
+    state_point, fit = settings.compare_with, folder / "spectra" / name / "fit.json"
     return Measured(
         name=name,
         settings=settings,
@@ -133,7 +141,7 @@ def measured(folder: Path, name: str, config: CampaignConfig) -> Measured:
         angles=pd.read_csv(inversion / "angles.csv"),
         shells=read_json(inversion / "shells.json", what="shells"),
         fit=read_json(fit, what="first-shell fit") if fit.exists() else None,
-        reference=simulated(folder, beside, config) if beside else None,
+        reference=simulated(folder, state_point, config) if state_point else None,
     )
 
 
@@ -146,17 +154,14 @@ def simulated(folder: Path, state_point: str, config: CampaignConfig) -> xr.Data
     trajectory = read_dataset(folder / "md" / state_point / "trajectory.nc", what="trajectory")
     pair, angle = frame_means(trajectory, config.distributions)
     r = r_grid(config.distributions)
-    whole = first_shell(r, pair.mean(axis=0))
-    blocks = [first_shell(r, block.mean(axis=0)) for block in np.array_split(pair, min(BLOCKS, len(pair)))]
+    whole = shells_of(r, pair.mean(axis=0))
+    means = [block.mean(axis=0) for block in np.array_split(pair, min(BLOCKS, len(pair)))]
+    errors = shells_of(r, np.array(means)).std(axis=0, ddof=1) / len(means) ** 0.5
     attributes: dict[str, object] = {
         "label": f"MD, {spectra.attrs['phase_end']} at {spectra.attrs['temperature_kelvin']:g} K"
     }
-    for name in ("R1_angstrom", "N1", "sigma2_1_angstrom2"):
-        values = [getattr(block, name) for block in blocks]
-        attributes |= {
-            name: getattr(whole, name),
-            f"{name}_std": float(np.std(values, ddof=1) / len(values) ** 0.5),
-        }
+    for key, value, error in zip(KEYS, whole, errors, strict=True):
+        attributes |= {key: float(value), f"{key}_std": float(error)}
     return xr.Dataset(
         {
             "chi": ("k", spectra["chi"].mean("snapshot").values),

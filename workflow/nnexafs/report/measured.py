@@ -6,8 +6,9 @@ from nnexafs.config import KnownShell
 from nnexafs.report import measured_figures
 from nnexafs.report.gather import Campaign, Measured
 from nnexafs.report.style import Rows, number, svg
+from nnexafs.structures.first_shell import FIELDS
 
-SHELL_DIGITS = {"R1_angstrom": 4, "N1": 2, "sigma2_1_angstrom2": 5}
+DIGITS = {field.key: field.digits for field in FIELDS}
 SUMMARY_GROUPS = (
     ("", ("spectrum", "element", "distances ×")),
     ("R₁ (Å)", ("network", "larch fit", "known")),
@@ -116,11 +117,11 @@ def combined(fit: dict | None) -> dict[str, float] | None:
 
 def first_shell_rows(one: Measured) -> Rows:
     """R1, N1 and sigma2_1 of a measured spectrum: network, simulation, classical fit, known structure."""
-    rows: Rows = [("first shell", "R₁ (Å)", "N₁", "σ²₁ (Å²)")]
-    rows.append(("network", *(with_error(one.shells, name) for name in SHELL_DIGITS)))
+    rows: Rows = [("first shell", *(field.label for field in FIELDS))]
+    rows.append(("network", *(with_error(one.shells, name) for name in DIGITS)))
     if one.reference is not None:
         values = one.reference.attrs
-        rows.append((values["label"], *(with_error(values, name) for name in SHELL_DIGITS)))
+        rows.append((values["label"], *(with_error(values, name) for name in DIGITS)))
     if one.fit is not None:
         rows += fit_rows(one.fit)
     if one.settings.known is not None:
@@ -152,7 +153,7 @@ def with_error(values: dict | None, name: str) -> str:
     """`value ± error` of a first-shell parameter; a dash where there is none."""
     if values is None or values.get(name) is None:
         return "–"
-    digits = SHELL_DIGITS[name]
+    digits = DIGITS[name]
     error = values.get(f"{name}_std")
     return f"{values[name]:.{digits}f}" + (f" ± {error:.{digits}f}" if error is not None else "")
 

@@ -13,15 +13,15 @@ from nnexafs.report.style import (
     QUIET,
     R_LABEL,
     SECOND,
-    SHELL_LABELS,
     TRUTH,
     band,
     subplots,
 )
+from nnexafs.structures.first_shell import FIELDS
 
 
 def spectrum(measured: Measured) -> Figure:
-    """k^2 chi(k), n(r) and bond angles of a measured spectrum, beside the simulation it is compared with."""
+    """k^2 chi(k), n(r) and bond angles of a measured spectrum, with the simulation it is compared with."""
     figure, axes = subplots(11, 3.5, 1, 3)
     waves, pairs, bonds = axes[0]
     reference = measured.reference
@@ -56,8 +56,8 @@ def e0_scan(measured: Measured) -> Figure:
     """First-shell values of the measured spectrum against a shift of its E0."""
     figure, axes = subplots(11, 2.3, 1, 3)
     scan = pd.DataFrame(measured.shells["e0_scan"]).dropna()
-    for one, (name, label) in zip(axes[0], SHELL_LABELS.items(), strict=True):
-        one.plot(scan["shift_ev"], scan[name], "o-", color=PREDICTED, markersize=3.5)
+    for one, field in zip(axes[0], FIELDS, strict=True):
+        one.plot(scan["shift_ev"], scan[field.key], "o-", color=PREDICTED, markersize=3.5)
         one.axvline(0, color="0.8", linewidth=0.8, zorder=0)
-        one.set(xlabel="E₀ shift (eV)", ylabel=label)
+        one.set(xlabel="E₀ shift (eV)", ylabel=field.label)
     return figure

@@ -1,6 +1,7 @@
 """A paper's rerun as a page of docs/papers: words from a template, numbers and figures from a finished campaign."""
 
 import json
+import logging
 from collections.abc import Callable
 from pathlib import Path
 
@@ -9,7 +10,7 @@ from matplotlib.figure import Figure
 
 from nnexafs.config.files import flow
 from nnexafs.errors import UserError
-from nnexafs.files import read_json, replacing_folder, write_text
+from nnexafs.files import replacing_folder, write_text
 from nnexafs.jobs.code import git_commit
 from nnexafs.report import (
     figures,
@@ -27,6 +28,7 @@ from nnexafs.report import (
 )
 from nnexafs.report.style import Rows
 
+LOGGER = logging.getLogger(__name__)
 TEMPLATES = Path(__file__).parent / "papers"
 DOTS_PER_INCH = 110
 
@@ -36,7 +38,7 @@ def names() -> list[str]:
     return sorted(path.name.removesuffix(".md.j2") for path in TEMPLATES.glob("*.md.j2"))
 
 
-def write(folder: Path, name: str, out: Path, *, report: Callable[[str], None] = lambda text: None) -> Path:
+def write(folder: Path, name: str, out: Path) -> Path:
     """Write `<out>/<name>.md` and its figures in `<out>/<name>/` from the campaign in `folder`; the page's path.
 
     UserError for an unknown paper and for a campaign that is not finished.
@@ -44,7 +46,7 @@ def write(folder: Path, name: str, out: Path, *, report: Callable[[str], None] =
     if name not in names():
         raise UserError(f"paper: no template '{name}' (there are: {', '.join(names())})")
     campaign = gather.campaign(folder)
-    report("drawing")
+    LOGGER.info("drawing")
     drawn = drawings(campaign)
     environment = jinja2.Environment(
         loader=jinja2.FileSystemLoader(TEMPLATES),
@@ -91,7 +93,7 @@ def drawings(campaign: gather.Campaign) -> dict[str, Figure]:
 
 
 def own(campaign: gather.Campaign) -> studies.Trained:
-    """The campaign's own training, beside which the studies stand."""
+    """The campaign's own training, with which the studies are compared."""
     return studies.own(campaign.folds, campaign.metrics, campaign.manifest)
 
 
@@ -141,7 +143,7 @@ def series_block(one: series_data.Series, campaign: gather.Campaign) -> dict[str
         "table": markdown(series.error_rows(one)),
         "note": series.distance_note(one, campaign.largest_distance),
         "shells": series.shells_caption(one),
-        "metrics": read_json(campaign.folder / "series" / one.name / "metrics.json", what="series metrics"),
+        "metrics": one.metrics,
     }
 
 

@@ -3,13 +3,14 @@
 import numpy as np
 
 from nnexafs.config import CampaignConfig
+from nnexafs.dataset.metrics import finite_rms
 from nnexafs.report import series_figures
 from nnexafs.report.series_data import Series
-from nnexafs.report.style import SHELL_LABELS, Rows, known_phases, number, svg
+from nnexafs.report.style import Rows, known_phases, number, svg
+from nnexafs.structures.first_shell import FIELDS
 from nnexafs.text import counted
 
 PREDICTORS = {"mean": "network", "fit": "cumulant fit"}
-SHELL_DIGITS = {"R1_angstrom": 4, "N1": 2, "sigma2_1_angstrom2": 5}
 
 
 def section(one: Series, config: CampaignConfig, *, largest_distance: float | None) -> dict[str, object]:
@@ -81,7 +82,7 @@ def span(values: np.ndarray) -> str:
 
 def error_rows(one: Series) -> Rows:
     """Errors of network and fit over all cases and by phase: mean relative errors, rms of the first shell."""
-    shells = [f"{label}, rms" for label in SHELL_LABELS.values()]
+    shells = [f"{field.label}, rms" for field in FIELDS]
     rows: Rows = [("cases", "", "number", "n(r), relative", "angles, relative", *shells, "distance, largest")]
     phases = one.labels("phase")
     groups = {"all": np.ones(len(phases), dtype=bool)}
@@ -97,7 +98,7 @@ def error_rows(one: Series) -> Rows:
 
 def error_row(one: Series, group: str, chosen: np.ndarray, predictor: str, label: str) -> tuple[str, ...]:
     """Errors of one predictor over the chosen cases; for the fit in how many of them it was found."""
-    shells = [number(rms(one, name, predictor, chosen), digits) for name, digits in SHELL_DIGITS.items()]
+    shells = [number(rms(one, field.key, predictor, chosen), field.digits) for field in FIELDS]
     if predictor == "fit":
         found = int(np.isfinite(one.table["N1_fit"].values[chosen]).sum())
         return ("", label, f"{found} of {chosen.sum()}", "–", "–", *shells, "–")
@@ -115,9 +116,7 @@ def error_row(one: Series, group: str, chosen: np.ndarray, predictor: str, label
 
 def rms(one: Series, name: str, predictor: str, chosen: np.ndarray) -> float | None:
     """Root mean square error of a first-shell parameter over the chosen cases where it was found."""
-    error = (one.table[f"{name}_{predictor}"] - one.table[f"{name}_truth"]).values[chosen]
-    found = error[np.isfinite(error)]
-    return float(np.sqrt((found**2).mean())) if found.size else None
+    return finite_rms((one.table[f"{name}_{predictor}"] - one.table[f"{name}_truth"]).values[chosen])
 
 
 def distance_note(one: Series, largest: float | None) -> str:
@@ -169,15 +168,12 @@ def shells_caption(one: Series) -> str:
 
 def shares_caption(one: Series) -> str:
     """How the shares were found, and with which error."""
-    known = one.table["share_known"].values
-    network, method = (
-        float(np.sqrt(np.nanmean((one.table[f"share_{part}"].values - known) ** 2)))
-        for part in ("mean", "of_truth")
-    )
+    found = one.metrics
     first, second = one.settings.mixtures.phases
     return (
         f"Share of {second}, by non-negative least squares of n(r) over all training trajectories of {first} and "
         f"{second}, so that neither temperature nor lattice has to be known. Dots: from the networks' n(r), root mean "
-        f"square error {network:.3f}. Rings: from the true n(r), {method:.3f}, which is what the method itself errs. "
+        f"square error {number(found.share_mean_error_rms, 3)}. Rings: from the true n(r), "
+        f"{number(found.share_of_truth_error_rms, 3)}, the error of the method itself. "
         f"Left: runs and mixtures at {one.settings.mixtures.temperature_kelvin:g} K; right: all runs."
     )

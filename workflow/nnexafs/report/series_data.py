@@ -7,16 +7,18 @@ import numpy as np
 import xarray as xr
 
 from nnexafs.config import CampaignConfig, HeldOutSeries
-from nnexafs.files import read_dataset
+from nnexafs.dataset import metrics
+from nnexafs.files import read_dataset, read_json
 
 
 @dataclass(frozen=True)
 class Series:
-    """One held-out series: its config and its `series.nc`."""
+    """One held-out series: its config, its `series.nc` and its `metrics.json`."""
 
     name: str
     settings: HeldOutSeries
     table: xr.Dataset
+    metrics: metrics.Series
 
     def labels(self, name: str) -> np.ndarray:
         """A coordinate of the cases (case,), as text or numbers."""
@@ -32,7 +34,11 @@ class Series:
 
 def read_all(folder: Path, config: CampaignConfig) -> list[Series]:
     """The series of a campaign; UserError names the first file that is missing."""
-    return [
-        Series(name, settings, read_dataset(folder / "series" / name / "series.nc", what="series"))
-        for name, settings in config.series.items()
-    ]
+    return [read(folder / "series" / name, name, settings) for name, settings in config.series.items()]
+
+
+def read(folder: Path, name: str, settings: HeldOutSeries) -> Series:
+    """One series."""
+    table, path = read_dataset(folder / "series.nc", what="series"), folder / "metrics.json"
+    found = metrics.Series.of(read_json(path, what="series"), place=str(path), what="a series' metrics.json")
+    return Series(name, settings, table, found)

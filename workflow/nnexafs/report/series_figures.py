@@ -1,12 +1,11 @@
 """Figures of a held-out series, as the papers draw them."""
 
-from typing import TYPE_CHECKING
-
 import numpy as np
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
 
+from nnexafs.report.series_data import Series
 from nnexafs.report.style import (
     ANGLE_LABEL,
     N_LABEL,
@@ -15,15 +14,12 @@ from nnexafs.report.style import (
     PREDICTED,
     QUIET,
     R_LABEL,
-    SHELL_LABELS,
     TRUTH,
     band,
     known_phases,
     subplots,
 )
-
-if TYPE_CHECKING:
-    from nnexafs.report.series_data import Series
+from nnexafs.structures.first_shell import FIELDS, KEYS
 
 RING = {
     "linestyle": "none",
@@ -36,7 +32,7 @@ DOT = {"fmt": "o", "markersize": 3.2, "elinewidth": 1.0, "capsize": 2, "linewidt
 CROSS = {"linestyle": "none", "marker": "x", "markersize": 4.5, "alpha": 0.75}
 
 
-def along_temperature(one: "Series", chosen: np.ndarray, at_most: int) -> np.ndarray:
+def along_temperature(one: Series, chosen: np.ndarray, at_most: int) -> np.ndarray:
     """Numbers of up to `at_most` cases among the chosen (case,), evenly along temperature.
 
     Of runs of the same phase and temperature the one whose lattice scale is nearest to 1.
@@ -63,18 +59,18 @@ def panels(count: int, height: float, **options) -> tuple[Figure, np.ndarray]:
     return figure, axes
 
 
-def pair_distributions(one: "Series", *, at_most: int = 6) -> Figure:
+def pair_distributions(one: Series, *, at_most: int = 6) -> Figure:
     """n(r) of up to six runs along temperature, the networks' with band, against the truth."""
     return _curves(one, along_temperature(one, one.runs, at_most), "pair", (R_LABEL, N_LABEL))
 
 
-def bond_angles(one: "Series", *, at_most: int = 4) -> Figure:
+def bond_angles(one: Series, *, at_most: int = 4) -> Figure:
     """Bond angles of up to four runs of the liquid, the networks' with band, against the truth."""
     liquid = one.runs & (one.labels("phase") == "liquid")
     return _curves(one, along_temperature(one, liquid, at_most), "angle", (ANGLE_LABEL, PAIRS_LABEL))
 
 
-def _curves(one: "Series", cases: np.ndarray, target: str, axis_labels: tuple[str, str]) -> Figure:
+def _curves(one: Series, cases: np.ndarray, target: str, axis_labels: tuple[str, str]) -> Figure:
     figure, axes = panels(len(cases), 2.1, sharex=True)
     x = one.table["r" if target == "pair" else "angle"]
     for case, panel in zip(cases, axes.flat, strict=False):
@@ -96,7 +92,7 @@ def _curves(one: "Series", cases: np.ndarray, target: str, axis_labels: tuple[st
     return figure
 
 
-def case_label(one: "Series", case: int) -> str:
+def case_label(one: Series, case: int) -> str:
     """`bcc, 300 K`, with what it ended as and its lattice scale where these say more."""
     start, end = one.labels("phase")[case], one.labels("phase_end")[case]
     scale = one.labels("lattice_scale")
@@ -108,20 +104,20 @@ def case_label(one: "Series", case: int) -> str:
 # --- first shell ---------------------------------------------------------------------------------
 
 
-def first_shells(one: "Series") -> Figure:
+def first_shells(one: Series) -> Figure:
     """R1, N1 and sigma2_1 of every run against temperature: simulation, network, fit."""
     figure, axes = subplots(11, 3.4, 1, 3)
-    for panel, (name, label) in zip(axes[0], SHELL_LABELS.items(), strict=True):
+    for panel, field in zip(axes[0], FIELDS, strict=True):
         for phase in known_phases(one.labels("phase")[one.runs]):
-            _shell_dots(panel, one, name, phase)
-        panel.set_ylim(shell_limits(one, name))
-        panel.set(xlabel="temperature (K)", ylabel=label)
+            _shell_dots(panel, one, field.key, phase)
+        panel.set_ylim(shell_limits(one, field.key))
+        panel.set(xlabel="temperature (K)", ylabel=field.label)
         _mark_mixtures(panel, one)
     figure.legend(handles=_shell_legend(one), loc="outside upper right", ncols=8)
     return figure
 
 
-def _shell_dots(panel: Axes, one: "Series", name: str, phase: str) -> None:
+def _shell_dots(panel: Axes, one: Series, name: str, phase: str) -> None:
     own = one.runs & (one.labels("phase") == phase)
     kelvin, scales = dodged(one), one.labels("lattice_scale")
     truth, mean, std = (one.table[f"{name}_{part}"].values for part in ("truth", "mean", "std"))
@@ -137,7 +133,7 @@ def _shell_dots(panel: Axes, one: "Series", name: str, phase: str) -> None:
         _crosses(panel, kelvin[own], found, shell_limits(one, name), color)
 
 
-def dodged(one: "Series") -> np.ndarray:
+def dodged(one: Series) -> np.ndarray:
     """Temperatures of the cases (case,), those of different lattice scales set apart a little."""
     kelvin, scales = one.labels("temperature_kelvin"), one.labels("lattice_scale")
     every, place = np.unique(scales, return_inverse=True)
@@ -155,7 +151,7 @@ def _crosses(panel: Axes, x: np.ndarray, found: np.ndarray, limits: tuple[float,
         panel.plot(x[beyond], heights, color=color, **style)
 
 
-def shell_limits(one: "Series", name: str) -> tuple[float, float]:
+def shell_limits(one: Series, name: str) -> tuple[float, float]:
     """Range of simulation and network with room on both sides; a fit may lie outside."""
     runs = one.table.isel(case=one.runs)
     mean, std = runs[f"{name}_mean"].values, runs[f"{name}_std"].values
@@ -167,23 +163,23 @@ def shell_limits(one: "Series", name: str) -> tuple[float, float]:
     return float(low - room), float(high + room)
 
 
-def fits_outside(one: "Series") -> int:
+def fits_outside(one: Series) -> int:
     """How many values of the fit `first_shells` cannot show."""
     count = 0
-    for name in SHELL_LABELS:
+    for name in KEYS:
         low, high = shell_limits(one, name)
         found = one.table[f"{name}_fit"].values[one.runs]
         count += int(((found < low) | (found > high)).sum())
     return count
 
 
-def _mark_mixtures(panel: Axes, one: "Series") -> None:
+def _mark_mixtures(panel: Axes, one: Series) -> None:
     if one.settings.mixtures:
         kelvin = one.settings.mixtures.temperature_kelvin
         panel.axvline(kelvin, color=QUIET, linestyle=":", linewidth=1.0, zorder=0)
 
 
-def _shell_legend(one: "Series") -> list[Line2D]:
+def _shell_legend(one: Series) -> list[Line2D]:
     phases = known_phases(one.labels("phase")[one.runs])
     colors = [Line2D([], [], color=PHASES[phase], linewidth=4, label=phase) for phase in phases]
     dot = {"linestyle": "none", "marker": "o", "markersize": 3.2}
@@ -199,7 +195,7 @@ def _shell_legend(one: "Series") -> list[Line2D]:
 # --- shares of two phases ------------------------------------------------------------------------
 
 
-def shares(one: "Series") -> Figure:
+def shares(one: Series) -> Figure:
     """Share of the second phase: inferred against known at the mixtures' temperature, and against temperature."""
     figure, axes = subplots(11, 3.5, 1, 2, width_ratios=(1, 1.35))
     against_known, against_kelvin = axes[0]
@@ -223,7 +219,7 @@ def shares(one: "Series") -> Figure:
 
 def _share_dots(
     panel: Axes,
-    one: "Series",
+    one: Series,
     x: np.ndarray,
     chosen: np.ndarray,
     color: str = PREDICTED,

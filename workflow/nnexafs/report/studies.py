@@ -1,83 +1,17 @@
 """Studies in the report: other representations and architectures, and splits harder than the campaign's own."""
 
-from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
 import xarray as xr
-from pydantic import BaseModel, ConfigDict, ValidationError, field_validator
 
-from nnexafs.config import CampaignConfig, LeftOut, Study, one_line
-from nnexafs.errors import UserError
+from nnexafs.config import CampaignConfig, LeftOut, Study
+from nnexafs.dataset import metrics
 from nnexafs.files import read_json
 from nnexafs.report.style import relative_errors
 
 OWN = "this campaign"
-
-
-class Part(BaseModel):
-    """A part of a `metrics.json`: numbers it does not hold are None, those not shown here are ignored."""
-
-    model_config = ConfigDict(frozen=True, extra="ignore")
-
-
-class Errors(Part):
-    """Errors on the test trajectories, as `evaluation` defines them."""
-
-    count: int | None = None
-    pair_relative_l2: float | None = None
-    angle_relative_l2: float | None = None
-    R1_error_angstrom_rms: float | None = None
-    N1_error_rms: float | None = None
-    sigma2_1_error_angstrom2_rms: float | None = None
-
-
-class Grouped(Errors):
-    """Errors over all test trajectories and by phase."""
-
-    by_phase: dict[str, Errors] = {}
-
-
-class OverFolds(Part):
-    """A validation error of each fold, with mean and standard deviation."""
-
-    mean: float | None = None
-    std: float | None = None
-    values: list[float] = []
-
-
-class Validation(Part):
-    """What is compared of the validation."""
-
-    pair_relative_l2: OverFolds = OverFolds()
-    angle_relative_l2: OverFolds = OverFolds()
-    validation_loss: OverFolds = OverFolds()
-
-
-class Beside(Part):
-    """Answers that need no network."""
-
-    nearest: Grouped = Grouped()
-    mean: Grouped = Grouped()
-
-
-class Metrics(Part):
-    """What the report reads of a study's `metrics.json`."""
-
-    folds: list[int] = []
-    features: int | None = None
-    weights: int | None = None
-    validation: Validation = Validation()
-    test: Grouped = Grouped()
-    beside: Beside = Beside()
-    seconds: float | None = None
-
-    @field_validator("folds", mode="before")
-    @classmethod
-    def numbered(cls, folds: object) -> object:
-        """A bare count as the first so many folds."""
-        return list(range(folds)) if isinstance(folds, int) else folds
 
 
 @dataclass(frozen=True)
@@ -88,7 +22,7 @@ class Trained:
     description: str
     question: str
     leave_out: LeftOut | None
-    metrics: Metrics
+    metrics: metrics.Study
 
     def by_fold(self) -> dict[int, float]:
         """Validation error of n(r) of each fold."""
@@ -104,51 +38,29 @@ def read_all(folder: Path, config: CampaignConfig) -> list[Trained]:
 
 def read(path: Path, name: str, study: Study) -> Trained:
     """One study; what it asks and how it is described is the config's."""
-    metrics = parsed(read_json(path, what="study"), place=str(path))
-    return Trained(name, study.description, study.question, study.leave_out, metrics)
+    found = metrics.Study.of(read_json(path, what="study"), place=str(path), what="a study's metrics.json")
+    return Trained(name, study.description, study.question, study.leave_out, found)
 
 
-def parsed(metrics: Mapping, *, place: str) -> Metrics:
-    """The numbers of a `metrics.json`; UserError with the place of the first one that is none."""
-    try:
-        return Metrics.model_validate(metrics)
-    except ValidationError as error:
-        raise UserError(one_line(error, f"{place}: not a study's metrics.json")) from error
-
-
-def own(folds: list[dict], metrics: dict, manifest: dict) -> Trained:
+def own(folds: list[dict], evaluation: metrics.Evaluation, manifest: dict) -> Trained:
     """The campaign's own training in the form of a study, from the metrics of its folds and its evaluation."""
     validation = {
-        name: over_folds([fold.get("validation", {}).get(name) for fold in folds])
+        name: metrics.OverFolds.over([fold.get("validation", {}).get(name) for fold in folds])
         for name in ("pair_relative_l2", "angle_relative_l2")
     }
-    trajectories = metrics["trajectories"]
-    values = {
-        "folds": [fold["fold"] for fold in folds],
-        "features": folds[0].get("features") or manifest.get("architecture", {}).get("features"),
-        "weights": folds[0].get("weights"),
-        "validation": validation
-        | {"validation_loss": over_folds([fold["validation_loss"] for fold in folds])},
-        "test": group(trajectories, "ensemble"),
-        "beside": {name: group(trajectories, name) for name in ("nearest", "mean")},
-        "seconds": sum(fold["seconds"] for fold in folds),
-    }
-    parts = parsed(values, place="training/fold*/metrics.json and evaluation/metrics.json")
-    return Trained(OWN, "whole trajectories held out", "", None, parts)
-
-
-def group(trajectories: dict, predictor: str) -> dict:
-    """Errors of one predictor over all and by phase, as a study holds them."""
-    by_phase = {phase: errors[predictor] for phase, errors in trajectories["by_phase"].items()}
-    return trajectories[predictor] | {"by_phase": by_phase}
-
-
-def over_folds(values: list[float | None]) -> dict:
-    """Mean, standard deviation and values over the folds; empty where a fold has no value."""
-    if not values or None in values:
-        return {}
-    spread = float(np.std(values, ddof=1)) if len(values) > 1 else None
-    return {"mean": float(np.mean(values)), "std": spread, "values": values}
+    trajectories = evaluation.trajectories
+    found = metrics.Study(
+        folds=[fold["fold"] for fold in folds],
+        features=folds[0].get("features") or manifest.get("architecture", {}).get("features"),
+        weights=folds[0].get("weights"),
+        validation=metrics.Validation(
+            **validation, validation_loss=metrics.OverFolds.over([fold["validation_loss"] for fold in folds])
+        ),
+        test=trajectories.of_predictor("ensemble"),
+        baselines={name: trajectories.of_predictor(name) for name in ("nearest", "mean")},
+        seconds=sum(fold["seconds"] for fold in folds),
+    )
+    return Trained(OWN, "whole trajectories held out", "", None, found)
 
 
 # --- comparisons ---------------------------------------------------------------------------------

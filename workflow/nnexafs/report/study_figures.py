@@ -79,7 +79,7 @@ def _difference(panel: Axes, place: int, one: Trained, base: Trained) -> None:
 
 
 def splits(asked: list[Trained], base: Trained, evaluation: xr.Dataset) -> Figure:
-    """Error of n(r) of network and look-ups by what was kept from the training, the campaign's own split first."""
+    """Error of n(r) of network and baselines by what was kept from the training, the campaign's own split first."""
     shown = [base, *asked]
     figure, axes = subplots(11, 0.9 + 0.72 * len(shown), 1, 1)
     panel = axes[0, 0]
@@ -101,7 +101,7 @@ def splits(asked: list[Trained], base: Trained, evaluation: xr.Dataset) -> Figur
 
 def _of_predictor(one: Trained, label: str) -> float | None:
     metrics = one.metrics
-    parts = dict(zip(BARS, (metrics.test, metrics.beside.nearest, metrics.beside.mean), strict=True))
+    parts = dict(zip(BARS, (metrics.test, metrics.baselines.nearest, metrics.baselines.mean), strict=True))
     return parts[label].pair_relative_l2
 
 

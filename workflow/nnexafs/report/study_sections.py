@@ -2,10 +2,10 @@
 
 import xarray as xr
 
+from nnexafs.dataset.metrics import Errors
 from nnexafs.report import study_figures
 from nnexafs.report.studies import (
     OWN,
-    Errors,
     Trained,
     choice_of_validation,
     difference,
@@ -195,7 +195,7 @@ def split_row(text: str, name: str, one: Trained, phase: str | None, own_error: 
     metrics = one.metrics
     test, nearest, mean = (
         part.by_phase.get(phase, Errors()) if phase else part
-        for part in (metrics.test, metrics.beside.nearest, metrics.beside.mean)
+        for part in (metrics.test, metrics.baselines.nearest, metrics.baselines.mean)
     )
     return (
         text,
@@ -212,8 +212,8 @@ def split_row(text: str, name: str, one: Trained, phase: str | None, own_error: 
 
 
 def split_note(one: Trained, evaluation: xr.Dataset) -> str:
-    """How much worse the network is on what it never saw, and whether a look-up does better."""
-    error, nearest = one.metrics.test.pair_relative_l2, one.metrics.beside.nearest.pair_relative_l2
+    """How much worse the network is on what it never saw, and whether the nearest training spectrum does better."""
+    error, nearest = one.metrics.test.pair_relative_l2, one.metrics.baselines.nearest.pair_relative_l2
     if error is None or one.leave_out is None:
         return ""
     text = f"{left_out_text(one.leave_out)}: {error:.3f}"

@@ -10,6 +10,8 @@ import xarray as xr
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
+from nnexafs.dataset.metrics import relative_l2
+
 Rows = list[tuple[str, ...]]
 
 TRUTH, PREDICTED, SECOND, QUIET = "#222222", "#1f5fa8", "#c8552b", "#8a8f98"
@@ -23,7 +25,6 @@ PHASES = {
 }
 R_LABEL, N_LABEL = "r (Å)", "n(r) (neighbours / Å)"
 ANGLE_LABEL, PAIRS_LABEL = "angle (degree)", "pairs / degree"
-SHELL_LABELS = {"R1_angstrom": "R₁ (Å)", "N1": "N₁", "sigma2_1_angstrom2": "σ²₁ (Å²)"}
 SETTINGS = {
     "font.size": 9,
     "axes.spines.top": False,
@@ -88,5 +89,4 @@ def relative_errors(evaluation: xr.Dataset, prefix: str = "") -> np.ndarray:
     Prefix `augmented_`: of each sample as the networks see it with random E0, S0^2 and noise.
     """
     truth = evaluation[f"{prefix.replace('augmented_', '')}pair_truth"]
-    difference = evaluation[f"{prefix}pair_mean"] - truth
-    return (np.sqrt((difference**2).sum("r")) / np.sqrt((truth**2).sum("r"))).values
+    return relative_l2(evaluation[f"{prefix}pair_mean"].values, truth.values)

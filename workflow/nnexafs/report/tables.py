@@ -2,8 +2,11 @@
 
 import json
 
+from nnexafs.dataset.metrics import Errors
+from nnexafs.report.comparison import groups
 from nnexafs.report.gather import Campaign
 from nnexafs.report.style import Rows, known_phases, number
+from nnexafs.structures.first_shell import FIELDS
 
 PREDICTORS = {
     "ensemble": "network",
@@ -60,27 +63,24 @@ def phase_rows(campaign: Campaign) -> Rows:
 def errors(campaign: Campaign) -> dict[str, object]:
     """Errors by phase of network and baselines, on trajectories never seen."""
     rows: Rows = [
-        ("trajectories", "predictor", "n(r), relative", "angles, relative", "R₁ (Å)", "N₁", "σ²₁ (Å²)")
+        (
+            "trajectories",
+            "predictor",
+            "n(r), relative",
+            "angles, relative",
+            *(field.label for field in FIELDS),
+        )
     ]
-    metrics = campaign.metrics["trajectories"]
-    groups = {"all": metrics} | {
-        phase: metrics["by_phase"][phase] for phase in known_phases(metrics["by_phase"])
-    }
-    for group, values in groups.items():
+    for group, values in groups(campaign.metrics.trajectories).items():
         for name, label in PREDICTORS.items():
-            rows.append((group if name == "ensemble" else "", label, *error_cells(values[name])))
+            rows.append((group if name == "ensemble" else "", label, *error_cells(getattr(values, name))))
     return {"error_rows": rows, "split_text": split_text(campaign), "error_note": error_note(campaign)}
 
 
-def error_cells(values: dict) -> tuple[str, ...]:
+def error_cells(errors: Errors) -> tuple[str, ...]:
     """Errors of one predictor as table cells."""
-    return (
-        number(values["pair_relative_l2"], 3),
-        number(values["angle_relative_l2"], 3),
-        number(values["R1_error_angstrom_rms"], 4),
-        number(values["N1_error_rms"], 2),
-        number(values["sigma2_1_error_angstrom2_rms"], 5),
-    )
+    shells = [number(getattr(errors, f"{field.error}_rms"), field.digits) for field in FIELDS]
+    return (number(errors.pair_relative_l2, 3), number(errors.angle_relative_l2, 3), *shells)
 
 
 def split_text(campaign: Campaign) -> str:
@@ -97,16 +97,21 @@ def split_text(campaign: Campaign) -> str:
 
 
 def error_note(campaign: Campaign) -> str:
-    """Single snapshots, augmented spectra, and how honest the spread is."""
-    samples, augmented = campaign.metrics["samples"], campaign.metrics["augmented"]
-    calibration = campaign.metrics["trajectories"]["calibration"]["pair"]
+    """Single snapshots, augmented spectra, and how often the spread holds the truth."""
+    metrics = campaign.metrics
+    alone, nearest, mean, augmented, nearest_augmented = (
+        number(errors.pair_relative_l2, 3)
+        for errors in (
+            metrics.samples.ensemble, metrics.samples.nearest, metrics.samples.mean, metrics.augmented.ensemble,
+            metrics.augmented.nearest,
+        )
+    )  # fmt: skip
+    coverage = metrics.trajectories.calibration.pair
     return (
-        f"Single snapshots: relative error of n(r) {samples['ensemble']['pair_relative_l2']:.3f} (nearest "
-        f"{samples['nearest']['pair_relative_l2']:.3f}, mean {samples['mean']['pair_relative_l2']:.3f}); with random "
-        f"E₀, S₀² and noise as in training {augmented['ensemble']['pair_relative_l2']:.3f} (nearest "
-        f"{augmented['nearest']['pair_relative_l2']:.3f}). The spread of the networks as an error: the truth lies "
-        f"within one standard deviation in {100 * calibration['within_1_std']:.0f} % of the bins and within two in "
-        f"{100 * calibration['within_2_std']:.0f} % (a calibrated Gaussian error: 68 and 95 %)."
+        f"Single snapshots: relative error of n(r) {alone} (nearest {nearest}, mean {mean}); with random E₀, S₀² and "
+        f"noise as in training {augmented} (nearest {nearest_augmented}). The spread of the networks as an error: the "
+        f"truth lies within one standard deviation in {100 * coverage.within_1_std:.0f} % of the bins and within two "
+        f"in {100 * coverage.within_2_std:.0f} % (a calibrated Gaussian error: 68 and 95 %)."
     )
 
 

@@ -16,6 +16,34 @@ WINDOW_SIGMAS = 4.0  # width of the final window of R and sigma2
 
 
 @dataclass(frozen=True)
+class Field:
+    """A parameter of the first shell: its names in files, and how it is written for people."""
+
+    key: str
+    error: str
+    """its error's name in metrics.json"""
+    units: str
+    """as the files' attributes have them"""
+    symbol: str
+    unit: str
+    """for people; empty for a pure number"""
+    digits: int
+
+    @property
+    def label(self) -> str:
+        """`R₁ (Å)`."""
+        return f"{self.symbol} ({self.unit})" if self.unit else self.symbol
+
+
+FIELDS = (
+    Field("R1_angstrom", "R1_error_angstrom", "angstrom", "R₁", "Å", 4),
+    Field("N1", "N1_error", "1", "N₁", "", 2),
+    Field("sigma2_1_angstrom2", "sigma2_1_error_angstrom2", "angstrom2", "σ²₁", "Å²", 5),
+)
+KEYS = tuple(field.key for field in FIELDS)
+
+
+@dataclass(frozen=True)
 class FirstShell:
     """First-shell parameters; all NaN where n(r) has no first shell."""
 
@@ -64,8 +92,15 @@ def first_shell(r: np.ndarray, n_r: np.ndarray) -> FirstShell:
     return moments(r, np.where(inside, n_r, 0.0), step=step, r_cut_angstrom=float(r[end]))
 
 
+def shells_of(r: np.ndarray, n_r: np.ndarray) -> np.ndarray:
+    """R1, N1 and sigma2_1 (`KEYS`) of each curve n(r) (..., R) on `r` (R,), as (..., 3); NaN without a shell."""
+    shells = [first_shell(r, curve) for curve in n_r.reshape(-1, n_r.shape[-1])]
+    values = np.array([[getattr(shell, key) for key in KEYS] for shell in shells])
+    return values.reshape(*n_r.shape[:-1], len(KEYS))
+
+
 def first_peak(density: np.ndarray) -> int | None:
-    """Index of the first maximum that is no noise; None without one."""
+    """Index of the first maximum above the noise; None without one."""
     inner = density[1:-1]
     rises, falls = inner > density[:-2], inner >= density[2:]
     found = np.flatnonzero(rises & falls & (inner >= PEAK_FRACTION * density.max()) & (inner > 0))
