@@ -225,7 +225,7 @@ def test_gzip_bombs_are_refused(tmp_path: Path):
 
 def test_tables_that_would_take_minutes_are_refused(tmp_path: Path):
     contents = {
-        "prose": "beam lost at some time\n" * 5000,
+        "text instead of rows": "beam lost at some time\n" * 5000,
         "columns": "1 " * 10**6,
         "numbers": "1 2 3\n" * 10**6,
     }

@@ -425,10 +425,19 @@ def test_command_reads_intensities_of_another_element(predicted):
     assert "trained on Ni K" in output
 
 
+def test_command_finds_the_element_by_its_edge(predicted):
+    """The iron foil's file does not say what it is, and the ensemble is nickel's."""
+    code, output, report = predicted(*HALVES)
+    assert code == 0, output
+    assert (report["spectrum"]["element"], report["spectrum"]["edge"]) == ("Fe", "K")
+    assert "does not name its element; taken for Fe, whose K edge is nearest to its E0 of 711" in output
+    assert "trained on Ni K" in output
+
+
 @pytest.mark.parametrize(
     ("options", "words"),
     [
-        (HALVES, "do not cover the Ni K edge"),
+        ([*HALVES, "--element", "Ni"], "do not cover the Ni K edge"),
         ([*HALVES, "--element", "Xx"], "options: element: 'Xx' is not a chemical symbol"),
         ([*HALVES[:2], "--element", "Fe"], "both incident_columns and transmitted_columns"),
         ([*HALVES, "--signal-column", "3"], "not both"),

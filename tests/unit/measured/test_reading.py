@@ -100,8 +100,19 @@ def test_xdi(tmp_path, foil):
     )  # fmt: skip
     path = write_columns(tmp_path / "ni.xdi", foil[0], np.ones_like(foil[0]), foil[1], header=header)
     scan = read_scan(path, measurement())
-    assert scan.kind == "mu"
+    assert (scan.kind, scan.element, scan.edge) == ("mu", "Ni", "K")
     assert scan.y.max() == pytest.approx(foil[1].max(), rel=1e-3)
+
+
+def test_only_xdi_and_athena_name_an_element_and_only_a_real_one(tmp_path, foil):
+    def named(header: str) -> tuple:
+        scan = read_scan(write_columns(tmp_path / "a.dat", *foil, header=header), measurement())
+        return scan.element, scan.edge
+
+    assert named("# XDI/1.0\n# element.Symbol: cu\n# Element.edge: l3\n#-----\n# energy mu") == ("Cu", "L3")
+    assert named("# XDI/1.0\n# Element.symbol: Xx\n# Element.edge: K\n#-----\n# energy mu") == (None, None)
+    assert named("# XDI/1.0\n# Element.symbol: Fe\n# Element.edge: Q\n#-----\n# energy mu") == ("Fe", None)
+    assert named("# Element.symbol: Cu\n# energy mu") == named("# Ni foil\n# energy mu") == (None, None)
 
 
 @pytest.fixture(scope="module")

@@ -20,6 +20,7 @@ from nnexafs.inversion.shell_fit import first_shell_fit, own_crystal_phases
 from nnexafs.jobs.record import checked, job
 from nnexafs.learning.ensemble import Ensemble
 from nnexafs.learning.held_out import read_series
+from nnexafs.measured.absorber import absorber_of
 from nnexafs.measured.chi import process, read, read_processed
 from nnexafs.text import one_line as shown
 
@@ -115,7 +116,7 @@ def _fit_phases(folder: Path, chosen: Measurement | None, config: CampaignConfig
     callback=numbers,
     help="Columns whose sum is the intensity behind the sample.",
 )
-@click.option("--element", help="Absorbing element; default: the ensemble's.")
+@click.option("--element", help="Absorbing element; default: as the file says or its edge shows.")
 @click.option("--e0", type=float, help="Edge energy in eV; default: maximum of the derivative.")
 @click.option("--e0-shift", type=float, default=0.0, help="Place E0 this much higher (eV), after extraction.")
 @click.option("--rbkg", type=float, default=1.0, show_default=True, help="autobk's rbkg, angstrom.")
@@ -194,13 +195,11 @@ def _processed(files: tuple[Path, ...], manifest: dict, chosen: dict) -> "xr.Dat
         measurement = Measurement(files=[str(file) for file in files], **chosen)
     except ValidationError as error:
         raise UserError(one_line(error, "options")) from error
-    return process(
-        read(files, measurement),
-        measurement.background,
-        k_grid=k_grid(Feff.model_validate(manifest["config"]["exafs"]["feff"])),
-        element=measurement.element or manifest["element"],
-        edge=manifest["edge"],
-    )
+    scans, background = read(files, measurement), measurement.background
+    usual = manifest["element"], manifest["edge"]
+    element, edge = absorber_of(scans, background, asked=measurement.element, usual=usual)
+    grid = k_grid(Feff.model_validate(manifest["config"]["exafs"]["feff"]))
+    return process(scans, background, k_grid=grid, element=element, edge=edge)
 
 
 def _title(measured: "xr.Dataset", given: tuple[Path, ...]) -> str:

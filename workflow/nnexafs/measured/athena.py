@@ -20,13 +20,15 @@ ASSIGNMENT = re.compile(r"\s*[$@%]?\[?(\w+)\]?\s*(?:=(.*))?", re.S)
 
 @dataclass(frozen=True)
 class AthenaGroup:
-    """One spectrum of a project: energy in eV as measured (or k per angstrom) and mu (or chi)."""
+    """One spectrum of a project: energy in eV as measured (or k per angstrom) and mu (or chi); names as written."""
 
     label: str
     x: np.ndarray
     y: np.ndarray
     is_chi: bool
     energy_shift_ev: float
+    element: str
+    edge: str
 
 
 def is_project(content: bytes) -> bool:
@@ -86,6 +88,8 @@ def _group(name: object, entry: dict, args: dict) -> AthenaGroup:
         y=np.array(entry["y"], dtype=float).ravel(),
         is_chi=bool(_number(args.get("is_chi"))),
         energy_shift_ev=_number(args.get("bkg_eshift")),
+        element=str(args.get("bkg_z", "")),
+        edge=str(args.get("fft_edge", "")),
     )
 
 

@@ -27,12 +27,12 @@ def check_numbers(x: np.ndarray, y: np.ndarray, *, kind: Kind, path: Path) -> No
     """Refuse missing and infinite values, too few points, and the wrong unit."""
     axis = "energy" if kind == "mu" else "k"
     if x.shape != y.shape:
-        raise UserError(f"{path}: {len(x)} values of {axis} but {len(y)} of {kind}; write the file anew")
+        raise UserError(f"{path}: {len(x)} values of {axis} but {len(y)} of {kind}; export the file again")
     bad = np.flatnonzero(~(np.isfinite(x) & np.isfinite(y)))
     if len(bad):
         raise UserError(
             f"{path}: {len(bad)} rows without a finite {axis} or {kind}, first is row {bad[0] + 1} of the "
-            "numbers; remove or mend them"
+            "numbers; remove or correct them"
         )
     if len(x) < MINIMUM_POINTS[kind]:
         raise UserError(f"{path}: only {len(x)} points; expected at least {MINIMUM_POINTS[kind]} of {kind}")

@@ -68,10 +68,10 @@ def read_processed(path: Path) -> xr.Dataset:
         )
     if not (np.isfinite(k.values).all() and k.values[0] >= 0 and (np.diff(k.values) > 0).all()):
         raise UserError(
-            f"{path}: expected k that rises from 0 or above; write the file anew with nnexafs spectrum"
+            f"{path}: expected k that rises from 0 or above; write the file again with nnexafs spectrum"
         )
     if not np.nanmax(np.abs(chi.values), initial=0) < LARGEST_CHI:
-        raise UserError(f"{path}: chi beyond {LARGEST_CHI:g}; write the file anew with nnexafs spectrum")
+        raise UserError(f"{path}: chi beyond {LARGEST_CHI:g}; write the file again with nnexafs spectrum")
     return dataset
 
 

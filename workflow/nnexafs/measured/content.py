@@ -43,7 +43,7 @@ def _decompressed(content: bytes, path: Path) -> bytes:
         with gzip.GzipFile(fileobj=io.BytesIO(content)) as stream:
             return stream.read(LARGEST_BYTES + 1)
     except (OSError, EOFError, zlib.error) as error:
-        raise UserError(f"{path}: a damaged gzip file: {one_line(error)}; copy it anew") from error
+        raise UserError(f"{path}: a damaged gzip file: {one_line(error)}; copy the file again") from error
 
 
 def text_of(content: bytes) -> str:
@@ -53,7 +53,7 @@ def text_of(content: bytes) -> str:
 
 
 def check_table(text: str, path: Path) -> None:
-    """Refuse what no table of a spectrum is and would keep the reader busy for minutes."""
+    """Refuse what cannot be the table of a spectrum and would keep the reader busy for minutes."""
     rows, widest, prose = 0, 0, 0
     for line in text.split("\n"):
         words = line.replace("\t", " ").replace(",", " ").replace(";", " ").split()
@@ -64,7 +64,7 @@ def check_table(text: str, path: Path) -> None:
         if prose > MOST_WORDS_OF_TEXT or widest > LARGEST_COLUMNS or rows * widest > LARGEST_CELLS:
             break
     if prose > MOST_WORDS_OF_TEXT:
-        raise UserError(f"{path}: no rows of numbers but prose; expected columns of mu(E) or chi(k)")
+        raise UserError(f"{path}: text instead of rows of numbers; expected columns of mu(E) or chi(k)")
     if widest > LARGEST_COLUMNS:
         raise UserError(f"{path}: a line of more than {LARGEST_COLUMNS} columns; expected one row of a table")
     if rows * widest > LARGEST_CELLS:

@@ -13,6 +13,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
+from ase.data import chemical_symbols
 
 from nnexafs.config import Measurement
 from nnexafs.errors import UserError
@@ -28,6 +29,9 @@ DECIMAL_COMMAS = re.compile(
 )
 XDI_COLUMN = re.compile(r"^#\s*Column\.(\d{1,4}):\s*(\S+)", re.M | re.I)
 
+XDI_ELEMENT = re.compile(r"^#\s*Element\.(symbol|edge):\s*(\w{1,2})\s*$", re.M | re.I)
+EDGES = ("K", "L3", "L2", "L1")
+
 
 @dataclass(frozen=True)
 class Scan:
@@ -37,6 +41,9 @@ class Scan:
     x: np.ndarray
     y: np.ndarray
     file: Path
+    element: str | None = None
+    """as the file says (XDI, Athena)"""
+    edge: str | None = None
 
 
 @contextlib.contextmanager
@@ -54,21 +61,37 @@ def read_scan(path: Path, measurement: Measurement) -> Scan:
     path = Path(path)
     content = content_of(path)
     if athena.is_project(content):
-        kind, x, y = _athena_arrays(content.decode(errors="replace"), path, measurement.group)
+        group = _athena_group(content.decode(errors="replace"), path, measurement.group)
+        kind, x, y = _athena_arrays(group)
+        absorber = _absorber(group.element, group.edge)
     else:
-        kind, x, y = column_arrays(_read_table(text_of(content), path), path, measurement)
+        text = text_of(content)
+        kind, x, y = column_arrays(_read_table(text, path), path, measurement)
+        named = {key.lower(): value for key, value in XDI_ELEMENT.findall(text)} if _is_xdi(text) else {}
+        absorber = _absorber(named.get("symbol", ""), named.get("edge", ""))
     check_numbers(x, y, kind=kind, path=path)
-    return Scan(kind, *ordered_points(x, y, kind=kind, path=path), path)
+    return Scan(kind, *ordered_points(x, y, kind=kind, path=path), path, *absorber)
+
+
+def _absorber(symbol: str, edge: str) -> tuple[str | None, str | None]:
+    """Element and edge as a file names them; None for what it does not. Athena writes H where it knows none."""
+    symbol, edge = symbol.strip().capitalize(), edge.strip().upper()
+    if symbol == "H" or symbol not in chemical_symbols[1:]:
+        return None, None
+    return symbol, edge if edge in EDGES else None
+
+
+def _is_xdi(text: str) -> bool:
+    return text[:64].lstrip("# ").startswith("XDI/")
 
 
 # --- Athena projects ---------------------------------------------------------------------------
 
 
-def _athena_arrays(text: str, path: Path, wanted: str | None) -> tuple[Kind, np.ndarray, np.ndarray]:
-    group = _athena_group(text, path, wanted)
+def _athena_arrays(group: athena.AthenaGroup) -> tuple[Kind, np.ndarray, np.ndarray]:
     if group.is_chi:
         return "chi", group.x, group.y
-    # Athena stores energies as measured and its calibration beside them.
+    # Athena stores energies as measured, and its calibration separately.
     return "mu", group.x + group.energy_shift_ev, group.y
 
 
@@ -120,7 +143,7 @@ def _larch_table(text: str) -> tuple[np.ndarray, list[str], list[str]]:
     data = np.atleast_2d(np.asarray(group.data, dtype=float))
     labels = [str(label).lower() for label in group.array_labels]
     # larch's reader of XDI is a C library; of the format only the names of the columns are wanted.
-    named = XDI_COLUMN.findall(text) if text[:64].lstrip("# ").startswith("XDI/") else []
+    named = XDI_COLUMN.findall(text) if _is_xdi(text) else []
     for number, label in named:
         if 1 <= int(number) <= len(labels):
             labels[int(number) - 1] = label.lower()
@@ -132,4 +155,4 @@ def _refuse_interrupted(header: Sequence[str], columns: int, path: Path) -> None
     for line in header:
         words = line.replace(",", " ").split()
         if len(words) == columns and all(map(is_number, words)):
-            raise UserError(f"{path}: a line that is not numbers interrupts the table; remove or mend it")
+            raise UserError(f"{path}: a line that is not numbers interrupts the table; remove or correct it")
