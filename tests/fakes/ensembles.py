@@ -15,6 +15,7 @@ from nnexafs.learning.representation import operator, window_grid
 
 R = np.arange(1.6, 5.5, 0.1)
 ANGLE = np.arange(5.0, 180.0, 10.0)
+K = 0.05 * np.arange(361)
 
 
 @cache
@@ -32,7 +33,11 @@ def manifest_of(folder: Path, **changes: object) -> dict:
         "campaign": "fake",
         "element": "Ni",
         "edge": "K",
-        "grids": {"r_angstrom": R.tolist(), "angle_degree": ANGLE.tolist()},
+        "grids": {
+            "r_angstrom": R.tolist(),
+            "angle_degree": ANGLE.tolist(),
+            "chi_k_per_angstrom": K.tolist(),
+        },
         "representation": Representation().model_dump(mode="json"),
         "architecture": {
             "features": features(),

@@ -78,7 +78,7 @@ PLACES = [
         ["versions"],
     ),
     *(["architecture", "smoothing_bins"], ["training_domain"], ["training_domain", "neighbour_distance"]),
-    *(["training_domain", "N1"], ["config"], ["config", "exafs"], ["config", "exafs", "feff"], ["unknown"]),
+    *(["training_domain", "N1"], ["grids", "chi_k_per_angstrom"], ["config"], ["unknown"]),
 ]
 
 

@@ -1,6 +1,7 @@
 """Inversion with a small fake ensemble whose answers depend on the spectrum in a known way."""
 
 import json
+import logging.handlers
 from pathlib import Path
 
 import matplotlib.image
@@ -13,6 +14,7 @@ from click.testing import CliRunner
 from fakes.campaign import ANGLE, K, R, fake_chi, gaussians
 
 from nnexafs.cli import main
+from nnexafs.cli.inversion import _k_grid
 from nnexafs.config import Background, Feff, Measurement, Representation
 from nnexafs.errors import UserError
 from nnexafs.exafs.feff.absorber import chi_of_cluster
@@ -403,7 +405,7 @@ HALVES = ["--incident-columns", "3,4", "--transmitted-columns", "5", "--transmit
 def predicted(monkeypatch, tmp_path):
     """`nnexafs predict` of the iron foil with a fake ensemble: its exit code, output and shells.json."""
     ensemble = FakeEnsemble()
-    ensemble.manifest |= {"element": "Ni", "edge": "K", "config": {"exafs": {"feff": {}}}}
+    ensemble.manifest |= {"element": "Ni", "edge": "K", "grids": {"chi_k_per_angstrom": K.tolist()}}
     monkeypatch.setattr("nnexafs.learning.ensemble.Ensemble.load", lambda folder: ensemble)
 
     def run(*options: str) -> tuple[int, str, dict]:
@@ -432,6 +434,25 @@ def test_command_finds_the_element_by_its_edge(predicted):
     assert (report["spectrum"]["element"], report["spectrum"]["edge"]) == ("Fe", "K")
     assert "does not name its element; taken for Fe, whose K edge is nearest to its E0 of 711" in output
     assert "trained on Ni K" in output
+
+
+def test_k_grid_of_an_ensemble_of_version_0_1_follows_from_its_config():
+    old = {"grids": {}, "config": {"exafs": {"feff": {"k_max_per_angstrom": 18.0, "no_longer_a_key": 1}}}}
+    assert np.array_equal(_k_grid(old), K)
+    for config in ({}, {"exafs": None}, {"exafs": {"feff": {"k_max_per_angstrom": 1e9}}}):
+        with pytest.raises(UserError, match="does not hold the k grid"):
+            _k_grid({"config": config})
+
+
+def test_a_warning_is_told_once(predicted):
+    """Importing larch puts a handler on the root logger, which must not tell everything again."""
+    heard = logging.handlers.BufferingHandler(100)
+    logging.getLogger().addHandler(heard)
+    try:
+        output = predicted(*HALVES)[1]
+    finally:
+        logging.getLogger().removeHandler(heard)
+    assert output.count("does not name its element") == 1 and not heard.buffer
 
 
 @pytest.mark.parametrize(

@@ -107,11 +107,15 @@ def logged() -> Iterator[None]:
             handlers.append(logging.StreamHandler(screen))
             handlers[-1].setLevel(logging.ERROR)
     LOGGER.setLevel(logging.INFO)
+    LOGGER.propagate = (
+        False  # importing larch gives the root logger a handler, which would tell everything twice
+    )
     for handler in handlers:
         LOGGER.addHandler(handler)
     try:
         yield
     finally:
+        LOGGER.propagate = True
         for handler in handlers:
             LOGGER.removeHandler(handler)
         for handler in handlers[1:]:

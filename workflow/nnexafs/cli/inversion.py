@@ -189,8 +189,6 @@ def _processed(files: tuple[Path, ...], manifest: dict, chosen: dict) -> "xr.Dat
     """chi(k) of the files on the grid of the ensemble's campaign; `chosen` are keys of a measurement."""
     if len(files) == 1 and files[0].suffix == ".nc":
         return read_processed(files[0])
-    if "exafs" not in manifest.get("config", {}):
-        raise UserError("the ensemble's manifest has no config.exafs.feff; train again")
     try:
         measurement = Measurement(files=[str(file) for file in files], **chosen)
     except ValidationError as error:
@@ -198,8 +196,20 @@ def _processed(files: tuple[Path, ...], manifest: dict, chosen: dict) -> "xr.Dat
     scans, background = read(files, measurement), measurement.background
     usual = manifest["element"], manifest["edge"]
     element, edge = absorber_of(scans, background, asked=measurement.element, usual=usual)
-    grid = k_grid(Feff.model_validate(manifest["config"]["exafs"]["feff"]))
-    return process(scans, background, k_grid=grid, element=element, edge=edge)
+    return process(scans, background, k_grid=_k_grid(manifest), element=element, edge=edge)
+
+
+def _k_grid(manifest: dict) -> np.ndarray:
+    """The k grid (K,) of the campaign's chi(k), per angstrom; version 0.1 kept only the config that it follows from."""
+    if known := manifest.get("grids", {}).get("chi_k_per_angstrom"):
+        return np.array(known)
+    try:
+        k_max = manifest["config"]["exafs"]["feff"]["k_max_per_angstrom"]
+        return k_grid(Feff(k_max_per_angstrom=k_max))
+    except (KeyError, TypeError, ValidationError) as error:
+        raise UserError(
+            "the ensemble's manifest does not hold the k grid of its spectra; train again"
+        ) from error
 
 
 def _title(measured: "xr.Dataset", given: tuple[Path, ...]) -> str:

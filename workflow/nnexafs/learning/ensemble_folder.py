@@ -54,6 +54,7 @@ def assemble_ensemble(
         "dataset_hash": dataset.attrs["hash"],
         "grids": {
             "k_per_angstrom": window_grid(learning.representation).tolist(),
+            "chi_k_per_angstrom": dataset["k"].values.tolist(),
             "r_angstrom": dataset["r"].values.tolist(),
             "angle_degree": dataset["angle"].values.tolist(),
         },

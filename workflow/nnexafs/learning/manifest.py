@@ -11,7 +11,7 @@ import torch
 from pydantic import ConfigDict, Field, ValidationError, field_validator, model_validator
 from safetensors.torch import load_file
 
-from nnexafs.config import Feff, Model, Representation
+from nnexafs.config import Model, Representation
 from nnexafs.config import one_line as first_problem
 from nnexafs.errors import UserError
 from nnexafs.files import read_json, sha256
@@ -23,6 +23,7 @@ SUFFIXES = {1: ".pt", 2: ".safetensors"}
 REQUIRED = {"files", "architecture", "grids", "representation", "training_domain"}
 # A head's smoothing is a matrix of bins by bins.
 Bins = Annotated[int, Field(ge=2, le=5000)]
+WaveNumber = Annotated[float, Field(ge=0, le=100)]
 Width = Annotated[int, Field(ge=1, le=100_000)]
 FileName = Annotated[str, Field(pattern=r"^(fold[0-9]{1,3}|neighbours)\.(pt|safetensors)$")]
 Sha256 = Annotated[str, Field(pattern=r"^[0-9a-f]{64}$")]
@@ -51,21 +52,14 @@ class _Architecture(_Part):
 class _Grids(_Part):
     r_angstrom: list[float]
     angle_degree: list[float]
+    chi_k_per_angstrom: list[WaveNumber] | None = Field(None, min_length=4, max_length=5000)
 
-    @field_validator("r_angstrom", "angle_degree")
+    @field_validator("r_angstrom", "angle_degree", "chi_k_per_angstrom")
     @classmethod
-    def rising(cls, values: list[float]) -> list[float]:
-        if any(second <= first for first, second in pairwise(values)):
+    def rising(cls, values: list[float] | None) -> list[float] | None:
+        if values and any(second <= first for first, second in pairwise(values)):
             raise ValueError("expected rising values")
         return values
-
-
-class _Exafs(_Part):
-    feff: Feff
-
-
-class _Config(_Part):
-    exafs: _Exafs | None = None
 
 
 class _Domain(_Part):
@@ -86,7 +80,6 @@ class _Manifest(_Part):
     grids: _Grids
     representation: Representation
     training_domain: _Domain
-    config: _Config = _Config()
 
     @model_validator(mode="after")
     def agree(self) -> "_Manifest":
