@@ -33,7 +33,7 @@ def test_the_first_run_says_what_it_will_do_and_loses_nothing(finished_campaign:
     assert finished_campaign.lost_attempts() == {}
     assert json.loads((finished_campaign.results / "verified.json").read_text())["problems"] == []
     assert (
-        "at the first attempt, without an incident" in (finished_campaign.results / "report.html").read_text()
+        "at the first attempt, without a warning" in (finished_campaign.results / "report.html").read_text()
     )
 
 

@@ -77,7 +77,7 @@ def test_a_job_killed_while_it_trains(finished_campaign: Campaign, campaign: Cam
     assert not (campaign.results / "training" / "fold1").exists()
     campaign.finish(fold)
     assert campaign.lost_attempts() == {"training/fold1": ["killed"]}
-    assert "1 attempt lost and made again (1 of train)" in campaign.report()
+    assert "1 attempt lost and repeated (1 of train)" in campaign.report()
     campaign.must_be_as(finished_campaign, "training/*/network.pt", "training/*/history.csv")
 
 
@@ -217,7 +217,7 @@ def test_feff_killed_hanging_and_back(finished_campaign: Campaign, campaign: Cam
     campaign.remove("exafs", "dataset")
     campaign.finish(DATASET, NNEXAFS_FEFF=str(programs))
     assert len(list((tmp_path / "killed").iterdir())) == 1
-    assert "1 incident after which a job went on" in campaign.report()
+    assert "1 warning in jobs that then succeeded" in campaign.report()
     campaign.must_be_as(finished_campaign, *UP_TO_DATASET)
 
 

@@ -162,9 +162,9 @@ def trajectories() -> list[xr.Dataset]:
     return [corrected(t, 1e-4 * t) for t in (100.0, 200.0, 300.0, 400.0, 500.0, 600.0)]
 
 
-def test_sizes_are_shares_of_the_spectrum(trajectories):
+def test_sizes_are_fractions_of_the_spectrum(trajectories):
     for one in trajectories:
-        found = control_variate.shares(one, WINDOW)
+        found = control_variate.sizes(one, WINDOW)
         size = 1e-4 * one.attrs["temperature_kelvin"]
         assert found["correction"] == pytest.approx(size**2, rel=1e-9)
         assert found["correction_error"] == pytest.approx((size / 4) ** 2, rel=1e-9)
@@ -173,7 +173,7 @@ def test_sizes_are_shares_of_the_spectrum(trajectories):
 
 
 def test_the_figure_has_a_dot_for_every_trajectory(trajectories):
-    table = control_variate.table([control_variate.shares(one, WINDOW) for one in trajectories])
+    table = control_variate.table([control_variate.sizes(one, WINDOW) for one in trajectories])
     assert len(table) == 6 and table.notna().all(axis=None)
     drawn = control_variate.figure(table)
     assert [len(dots.get_offsets()) for axes in drawn.axes for dots in axes.collections] == [6, 6, 6]
@@ -185,21 +185,21 @@ def test_what_was_not_sampled_has_no_empty_panel(trajectories):
     """Without absorbers for the paths through three neighbours only the check is left."""
     none = xr.zeros_like(trajectories[0]["chi_correction"])
     alone = trajectories[0].assign(chi_correction=none, chi_correction_error=none)
-    table = control_variate.table([control_variate.shares(alone, WINDOW)])
+    table = control_variate.table([control_variate.sizes(alone, WINDOW)])
     assert [axes.get_title(loc="left") for axes in control_variate.figure(table).axes] == [
         "FEFF minus engine"
     ]
     caption = control_variate.caption(CampaignConfig(), table)
     assert "neighbours. FEFF minus engine: FEFF with all paths" in caption and "standard error" not in caption
     exact = alone.assign(control_difference=xr.zeros_like(alone["control_difference"]))
-    nothing = control_variate.table([control_variate.shares(exact, WINDOW)])
+    nothing = control_variate.table([control_variate.sizes(exact, WINDOW)])
     assert control_variate.absent(CampaignConfig(), nothing)
 
 
 def test_without_control_absorbers_the_difference_is_unknown(trajectories):
     one = trajectories[0]
     alone = one.assign(control_difference=(("control", "k"), one["control_difference"].values[:0]))
-    found = control_variate.shares(alone.assign_attrs(control_absorbers=0), WINDOW)
+    found = control_variate.sizes(alone.assign_attrs(control_absorbers=0), WINDOW)
     assert np.isnan(found["difference"]) and found["correction"] > 0
     table = control_variate.table([found])
     assert svg(control_variate.figure(table)).startswith("<svg")
@@ -211,14 +211,14 @@ def test_without_a_correction_the_page_says_why(trajectories):
         update={"exafs": CampaignConfig().exafs.model_copy(update={"engine": "feff"})}
     )
     none = [
-        control_variate.shares(trajectories[0].assign_attrs(**change), WINDOW)
+        control_variate.sizes(trajectories[0].assign_attrs(**change), WINDOW)
         for change in ({"engine": "feff"}, {"four_body_absorbers": 0, "control_absorbers": 0})
     ]
     table = control_variate.table(none)
     assert table.empty
     assert "engine feff" in control_variate.absent(feff, table)
     assert "are 0" in control_variate.absent(CampaignConfig(), table)
-    some = control_variate.table([control_variate.shares(trajectories[0], WINDOW)])
+    some = control_variate.table([control_variate.sizes(trajectories[0], WINDOW)])
     assert not control_variate.absent(CampaignConfig(), some)
 
 

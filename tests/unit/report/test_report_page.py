@@ -159,12 +159,12 @@ def test_errors_of_all_cases_are_those_of_the_metrics(full_config, heating, full
 def test_the_words_say_what_is_unlike_the_training_set(full_config, heating, melt):
     text = series.made(heating, full_config)
     assert "2 of fcc at 700 to 750 K (potential meam, as in the training set)" in text
-    assert "3 of bcc at 300 to 700 K (potential sutton_chen, another than the training set's meam)" in text
-    assert "shares of fcc 0.25, 0.75" in text
+    assert "3 of bcc at 300 to 700 K (potential sutton_chen, the training set's is meam)" in text
+    assert "fractions of fcc 0.25, 0.75" in text
     without = full_config.model_copy(
         update={"phases": full_config.phases.model_copy(update={"liquid": None})}
     )
-    assert "a phase of which the training set has no runs" in series.made(melt, without)
+    assert "a phase that is not in the training set" in series.made(melt, without)
 
 
 def test_a_lost_phase_is_told_and_distances_counted(heating):
@@ -201,7 +201,7 @@ def test_a_fit_beyond_the_panel_is_counted(heating):
     inside = series_figures.fits_outside(heating)
     assert series_figures.fits_outside(replace(heating, table=far)) > inside
     assert "beyond the panels" in series.shells_caption(replace(heating, table=far))
-    assert "not bcc" in series.shells_caption(heating)
+    assert "does not apply to bcc" in series.shells_caption(heating)
 
 
 def test_shares_are_drawn_against_known_and_temperature(heating):
@@ -260,13 +260,13 @@ def test_validation_chooses_and_the_test_set_does_not(gathered, base):
     assert studies.choice_of_validation([small], base) == studies.OWN
     numbers = {"test": {"pair_relative_l2": 0.0001}}
     lucky = replace(small, metrics=Study.model_validate(NUMBERS["small"] | numbers))
-    block = study_sections.otherwise([lucky], base)
+    block = study_sections.other_settings([lucky], base)
     assert [row[0] for row in block["rows"][1:]] == ["this campaign ★", "small"]
     assert "of those on 3 folds the best on the test set is small (0.000)" in block["note"]
 
 
 def test_fewer_folds_and_small_differences_are_said(gathered, base):
-    block = study_sections.otherwise([named(gathered, "wavelet")], base)
+    block = study_sections.other_settings([named(gathered, "wavelet")], base)
     assert "fewer in wavelet" in block["note"]
     assert "choose wavelet (better by no more than the error of the difference)" in block["note"]
     row = block["rows"][2]
@@ -319,7 +319,7 @@ def test_harder_splits_stand_beside_the_own_one(gathered, base):
 def test_numbers_that_a_study_lacks_are_dashes(gathered, base):
     bare = replace(named(gathered, "small"), metrics=Study.model_validate({"folds": 3}))
     assert bare.metrics.folds == [0, 1, 2]
-    block = study_sections.otherwise([bare], base)
+    block = study_sections.other_settings([bare], base)
     assert block["rows"][2][1:] == ("–", "–", "3", "–", "–", "–", "–", "–", "–")
     split = replace(bare, question="split", leave_out=LeftOut(phases=["diamond"]))
     block = study_sections.harder_splits([split], base, gathered.evaluation)

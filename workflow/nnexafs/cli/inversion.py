@@ -237,7 +237,7 @@ def series(
     phases: Path,
     out: Path,
 ) -> None:
-    """Read the SPECTRA of a held-out series with the ensemble, beside the truth."""
+    """Invert the SPECTRA of a held-out series with the ensemble and compare with the truth."""
     config = load(*configs)
     chosen = entry_of(config.series, name, "series")
     inputs = checked(

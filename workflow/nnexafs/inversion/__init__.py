@@ -1,4 +1,4 @@
-"""The structure behind a measured chi(k): n(r), bond angles and first shell, beside classical fits.
+"""The structure behind a measured chi(k): n(r), bond angles and first shell; and classical fits to compare with.
 
 Takes    chi.nc (measured), ensemble/ (learning), frozen potentials (exafs)
 Gives    rdf.csv, angles.csv, shells.json, fit.json

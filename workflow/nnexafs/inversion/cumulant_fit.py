@@ -15,7 +15,7 @@ from nnexafs.inversion.shell_fit import (
 )
 from nnexafs.learning.held_out import Fit
 
-E0_REACH_EV = 3.0  # the simulation has FEFF's own E0; crystals want up to 1.5 eV beside it
+E0_REACH_EV = 3.0  # simulated spectra have FEFF's own E0; fits of crystals move it by up to 1.5 eV
 
 
 def cumulant_fit(
@@ -32,16 +32,16 @@ def cumulant_fit(
     """Fit N, R, sigma2, C3 (and C4 with `fourth`) of the first shell and E0 to a spectrum of known S0^2.
 
     `k` per angstrom and `chi` of shape (k,), finite. The path is that of the frozen phases' nearest shell;
-    `r_range` (angstrom) is by default `first_shell_fit.transform_range`. UserError where the fit fails.
+    `r_range` (angstrom) is by default `shell_fit.transform_range`. UserError where the fit fails.
 
-    Values are of the real distribution of distances, n(r), as `distributions.first_shell` measures them (see
+    Values are of the real distribution of distances, n(r), as `structures.first_shell` measures them (see
     `of_real_distribution`): `R1_angstrom, N1, sigma2_1_angstrom2, third_angstrom3, fourth_angstrom4` with `_std`
     (one standard deviation, correlations included; the fourth without `fourth`: 0), `e0_shift_ev` and its
-    `_std`. Besides, `r_factor`, and as `larch` its own parameters (N, R, sigma2, third, fourth).
+    `_std`. Also `r_factor`, and as `larch` its own parameters (N, R, sigma2, third, fourth).
 
     The expansion holds while its terms fall: (2 k)^3 C3 / 6 well below one. Of an asymmetric shell of sigma2 0.02
-    A^2 and skewness 0.6 the fit finds 9.5 of 12 neighbours (11.1 with `fourth`), of a liquid 3 to 5; the two nearest
-    shells of bcc are not one peak to it either. A small `r_factor` does not tell: see docs/inversion.md.
+    A^2 and skewness 0.6 the fit finds 9.5 of 12 neighbours (11.1 with `fourth`), of a liquid 3 to 5; it also
+    fails for the two nearest shells of bcc. A small `r_factor` does not show this: see docs/inversion.md.
     """
     check_fit_range(k, chi, k_range)
     shells = nearest_shells(phases, 1)
@@ -60,7 +60,7 @@ def of_real_distribution(
     (2 C2 / R) (1 + R / lambda) (G. Bunker, Nucl. Instrum. Methods 207, 437 (1983); P. Fornasini et al., Phys.
     Rev. B 70, 174301 (2004)). Larch's path has that shift of the mean, 1 / R^2 by its term -2 sigma2 / R and
     lambda by the complex wave number, so that its R is the real mean; its N, sigma2 and C3 are not corrected for
-    1 / R^2. With x = r - R the expansion of (1 + x / R)^-2 gives what lacks:
+    1 / R^2. With x = r - R the expansion of (1 + x / R)^-2 gives the missing terms:
 
         N = N' / (1 + 3 C2 / R^2 - 4 C3 / R^3)
         C1 = R' + C3 / R^2,  C2 = C2' + 2 C3 / R - (2 C2^2 + 3 C4) / R^2,  C3 = C3' + 2 C4 / R
@@ -71,7 +71,7 @@ def of_real_distribution(
 
 
 def _start(shell: list, *, s02: float, fourth: bool) -> dict:
-    """First values of the fit's parameters, which the paths then name."""
+    """Start values of the fit's parameters; the paths refer to them by name."""
     from larch.fitting import param
 
     for path in shell:

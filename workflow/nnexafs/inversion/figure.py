@@ -1,4 +1,4 @@
-"""The picture of an inversion: what went in, and n(r) and bond angles with their errors."""
+"""The figure of an inversion: spectrum, n(r) and bond angles with their errors."""
 
 from pathlib import Path
 
@@ -96,7 +96,7 @@ def _shell_text(shells: dict) -> str:
 
 
 def _footnote(figure: Figure, shells: dict) -> None:
-    """Say what the errors leave out, and every warning."""
+    """What the errors leave out, and every warning."""
     known = [row["N1"] for row in shells["e0_scan"] if row["N1"] is not None and abs(row["shift_ev"]) <= 4]
     lines = ["Errors: spread of the networks and of the repeats; the error of E0 is not included."]
     if len(known) > 1:

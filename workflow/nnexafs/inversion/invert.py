@@ -124,7 +124,7 @@ def _read(
     distance = float(ensemble.distance(seen, chi).mean())
     scaled = prediction.with_scaled_distances(distance_scale)
     shells, per_network = first_shells(scaled)
-    # The training domain knows the networks' own distances.
+    # The training domain is in the networks' own distances.
     values = {**first_shells(prediction)[0], "k2chi_rms": k2chi_rms(seen, chi, ensemble.manifest)}
     domain = ensemble.manifest.get("training_domain", {})
     assessment = {
@@ -202,7 +202,7 @@ def e0_scan(spectrum: xr.Dataset, ensemble: Ensemble, options: Options) -> list[
 
 
 def ensemble_id(manifest: dict) -> str:
-    """Sixteen digits of the hash of what decides an answer: the checkpoints' hashes, the grids, the representation."""
+    """Sixteen digits of the hash of what determines a prediction: networks, grids, representation."""
     decisive = {name: manifest.get(name) for name in ("files", "grids", "representation")}
     return hashlib.sha256(json.dumps(decisive, sort_keys=True).encode()).hexdigest()[:16]
 

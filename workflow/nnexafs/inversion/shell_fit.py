@@ -13,7 +13,7 @@ from nnexafs.exafs.feff.input import Edge
 from nnexafs.exafs.feff.reference import FrozenPhases, freeze
 from nnexafs.measured.reading import quiet_larch
 
-SHORTEST_RANGE_PER_ANGSTROM = 5.0  # below it the free parameters outnumber what the data can tell
+SHORTEST_RANGE_PER_ANGSTROM = 5.0  # below it the data hold fewer independent points than free parameters
 SAME_SHELL_ANGSTROM = 0.08  # pi / (2 * 14 per angstrom) is 0.11
 
 
@@ -30,7 +30,7 @@ def first_shell_fit(
     """Fit R and sigma2 of the `shells` nearest shells, and one S0^2 and one E0, with larch's feffit.
 
     `k` per angstrom and `chi` of shape (k,), finite; FEFF's paths are those of the frozen phases' reference
-    cell. N is fixed to the reference's; S0^2 and N cannot be told apart. `e0_shift_ev` is what must be added to
+    cell. N is fixed to the reference's; S0^2 and N cannot be separated. `e0_shift_ev` is what must be added to
     the E0 that chi was extracted with. Uncertainties are one standard deviation, correlations included.
     `r_range` (angstrom, where the transform peaks) is by default that of `transform_range`.
     Returns plain numbers: `s02, e0_shift_ev, r_factor` with `_std`, and `shells`, a list of
@@ -135,7 +135,7 @@ def feffit_of(
 
 
 def _start(shells: list[list]) -> dict:
-    """First values of the fit's parameters, which the paths then name."""
+    """Start values of the fit's parameters; the paths refer to them by name."""
     from larch.fitting import param
 
     start = {"s02": param(0.85, vary=True), "e0": param(1.0, vary=True)}

@@ -1,4 +1,4 @@
-"""Random changes of training spectra that a measurement makes too: E0, amplitude, noise, mixtures."""
+"""Random changes of training spectra, like those of measurements: E0, amplitude, noise, mixtures."""
 
 import numpy as np
 import torch
@@ -39,7 +39,7 @@ class Augmenter:
         FEFF's wave number is `k_axis.shifted_k(k, shift)`, from that E0 up to FEFF's, so the value found at k is
         chi there: a positive shift moves every oscillation to higher k. The derivative maximum of measured metal
         foils lies below FEFF's E0 (Ni 2.5 eV with SCF, 8.7 eV without). Four-point Lagrange interpolation; at
-        R = 5.5 angstrom on a grid of 0.05 per angstrom it errs by less than 0.4 % of the amplitude.
+        R = 5.5 angstrom on a grid of 0.05 per angstrom its error is below 0.4 % of the amplitude.
         """
         squared = self.window_k**2 - K2_PER_EV * shift_ev[:, None]
         position = (squared.clamp(min=0.0).sqrt() - self.k_first) / self.k_step
@@ -99,7 +99,7 @@ def _uniform(low_high: tuple[float, float], count: int, generator: torch.Generat
 def _check_reach(k: np.ndarray, window_k: np.ndarray, settings: Augmentation) -> None:
     steps = np.diff(k)
     if len(k) < 4 or not np.allclose(steps, steps[0], rtol=1e-6, atol=0):
-        raise UserError("dataset: the k grid is not uniform; rerun the exafs stage")
+        raise UserError("dataset: the k grid is not uniform; rerun nnexafs snapshots")
     ends = [
         np.nan_to_num(shifted_k(edge, shift))
         for edge, shift in zip(window_k[[0, -1]], settings.e0_shift_ev[::-1], strict=True)

@@ -27,7 +27,7 @@ BLOCK = 256
 def shifted_features(
     k: np.ndarray, chi: np.ndarray, representation: Representation, *, shift_ev: float
 ) -> np.ndarray:
-    """Features (S, F) of chi (S, K) seen with E0 placed `shift_ev` too low (see `augmentation`)."""
+    """Features (S, F) of chi (S, K) with E0 placed `shift_ev` too low (see `augmentation`)."""
     grid = window_grid(representation)
     true_k = np.nan_to_num(shifted_k(grid, shift_ev))
     to_features = operator(grid, representation) @ interpolation_matrix(k, true_k)
@@ -64,7 +64,7 @@ class NearestTraining:
     def distance(self, features: np.ndarray) -> np.ndarray:
         """Distance (S,) of features (S, F) to the nearest direction: sqrt(1 - cos^2), 0 to 1, no amplitude.
 
-        It is the fraction of a spectrum (root mean square) that its best scaled neighbour leaves unexplained.
+        It is the fraction of a spectrum (rms) that its nearest training spectrum, scaled, leaves unexplained.
         """
         return _sine(_blockwise(_unit(features), lambda rows, own: (own @ self.directions.T).max(axis=1)))
 
@@ -100,7 +100,7 @@ class NearestTraining:
 
 
 def _blockwise(rows: np.ndarray, call: Callable[[slice, np.ndarray], np.ndarray]) -> np.ndarray:
-    """What `call` returns for some rows, given their place and themselves, for all of them."""
+    """`call` applied to all rows, a block at a time; it gets the block's place and rows."""
     places = [slice(start, start + BLOCK) for start in range(0, len(rows), BLOCK)]
     return np.concatenate([call(place, rows[place]) for place in places])
 

@@ -21,10 +21,10 @@ from nnexafs.learning.representation import operator
 
 @dataclass(frozen=True)
 class Prediction:
-    """What each network says of S spectra; means and standard deviations are over the networks.
+    """The answers of each network to S spectra; means and standard deviations are over the networks.
 
-    The spread of the networks is not a full error: what they share (training set, E0, simulated spectra) is
-    not in it.
+    The spread of the networks is not the full error: it leaves out errors that they have in common (training set, E0,
+    simulated spectra).
     """
 
     r_angstrom: np.ndarray
@@ -109,10 +109,10 @@ class Ensemble:
         )
 
     def distance(self, k: np.ndarray, chi: np.ndarray) -> np.ndarray:
-        """How unlike anything trained on the spectra are (S,): see `domain.NearestTraining.distance`.
+        """Distance (S,) of the spectra from the training set: see `domain.NearestTraining.distance`.
 
-        Compare with `manifest["training_domain"]["neighbour_distance"]`, whose `largest` is what a trajectory
-        of the training set shows when it is itself left out.
+        Compare with `manifest["training_domain"]["neighbour_distance"]`, whose `largest` is the largest distance of a
+        training trajectory from all others.
         """
         return self.neighbours.distance(self.features(k, chi))
 

@@ -1,4 +1,4 @@
-"""What the network sees of chi(k): a linear operator (window, Fourier filter, wavelets), as larch defines them."""
+"""The network's input from chi(k): a linear operator (window, Fourier filter, wavelets), as larch defines them."""
 
 import numpy as np
 
@@ -9,7 +9,7 @@ K_SILL_PER_ANGSTROM = 1.0
 """Width of the Hanning sills of the k window; half of each lies outside `k_range_per_angstrom`."""
 
 R_SILL_ANGSTROM = 0.5
-"""Width of the sills in R: narrow, so that little is let through beyond the longest simulated path."""
+"""Width of the sills in R: narrow, so that little passes beyond the longest simulated path."""
 
 FOURIER_POINTS = 2048
 

@@ -1,4 +1,4 @@
-"""How the absorption of the edge decays above it, which chi normalised by the edge step leaves out."""
+"""Decay of the edge's absorption above the edge, which chi normalised by the edge step leaves out."""
 
 import numpy as np
 

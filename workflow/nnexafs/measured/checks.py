@@ -1,4 +1,4 @@
-"""What a measured scan must satisfy before it is worth processing; each flaw is one UserError."""
+"""Checks of a measured scan before it is processed; each flaw is one UserError."""
 
 from pathlib import Path
 from typing import Literal
@@ -85,7 +85,7 @@ def edge_energy_ev(element: str, edge: str) -> float:
 
     entry = xraydb.xray_edge(element, edge)
     if entry is None:
-        raise UserError(f"xraydb knows no {edge} edge of {element}; choose another edge or element")
+        raise UserError(f"xraydb has no {edge} edge of {element}; choose another edge or element")
     return float(entry.energy)
 
 

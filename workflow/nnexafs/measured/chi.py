@@ -212,11 +212,11 @@ def extract(energy: np.ndarray, mu: np.ndarray, background: Background, *, path:
 
 @contextmanager
 def _larch(task: str, path: Path) -> Iterator[None]:
-    """A call of larch: silent, and one UserError for whatever it stumbles over."""
+    """A call of larch: silent, with one UserError for any exception."""
     try:
         with quiet_larch():
             yield
-    except TypeError as error:  # its fit gave up, and it looks for the errors of what was not found
+    except TypeError as error:  # its fit gave up, and it then looks for errors that do not exist
         raise UserError(
             f"{path}: larch cannot {task}: its fit does not converge; look for glitches"
         ) from error

@@ -37,8 +37,8 @@ class Table:
 def column_arrays(table: Table, path: Path, measurement: Measurement) -> tuple[Kind, np.ndarray, np.ndarray]:
     """What kind of spectrum a table holds, its energy (or k) and its mu (or chi).
 
-    Columns are taken by the measurement's numbers, otherwise by label. UserError where neither tells, or a
-    number is of no column.
+    Columns are taken by the measurement's numbers, otherwise by label. UserError where neither decides, or a
+    number is not that of a column.
     """
     kind = _kind_of(table, measurement)
     if measurement.incident_columns:

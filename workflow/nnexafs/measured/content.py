@@ -1,4 +1,4 @@
-"""The bytes of a measured file, and what a table in it may be: bounded before any reader looks at it."""
+"""The bytes of a measured file: size and table checked before any reader gets them."""
 
 import gzip
 import io

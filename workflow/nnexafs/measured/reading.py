@@ -1,6 +1,6 @@
 """Reading of measured spectra: plain columns and XDI through larch's reader of tables, and Athena projects.
 
-Whatever is wrong with a file becomes one UserError; larch's prints and warnings stay inside.
+Any flaw of a file becomes one UserError; larch's prints and warnings are not shown.
 """
 
 import contextlib
@@ -48,7 +48,7 @@ class Scan:
 
 @contextlib.contextmanager
 def quiet_larch() -> Iterator[None]:
-    """Keep larch's warnings and prints from the user: what matters is checked on its results."""
+    """Hide larch's warnings and prints; its results are checked instead."""
     # A StringIO has no encoding, which larch asks of sys.stdout.
     sink = io.TextIOWrapper(io.BytesIO(), encoding="utf-8")
     with warnings.catch_warnings(), contextlib.redirect_stdout(sink):
@@ -74,7 +74,7 @@ def read_scan(path: Path, measurement: Measurement) -> Scan:
 
 
 def _absorber(symbol: str, edge: str) -> tuple[str | None, str | None]:
-    """Element and edge as a file names them; None for what it does not. Athena writes H where it knows none."""
+    """Element and edge as a file names them, None where it does not; Athena writes H for an unknown element."""
     symbol, edge = symbol.strip().capitalize(), edge.strip().upper()
     if symbol == "H" or symbol not in chemical_symbols[1:]:
         return None, None
@@ -132,7 +132,7 @@ def _read_table(text: str, path: Path) -> Table:
 
 
 def _larch_table(text: str) -> tuple[np.ndarray, list[str], list[str]]:
-    """Numbers (column, row), labels and header by larch, which knows the headers of many beamlines."""
+    """Numbers (column, row), labels and header by larch, which reads the headers of many beamlines."""
     from larch.io import read_ascii
 
     with tempfile.TemporaryDirectory(prefix="nnexafs-spectrum-") as folder:

@@ -37,7 +37,7 @@ SECTIONS = {
     "cases": "Median and worst",
     "worst": "Worst snapshots",
     "studies": "Studies",
-    "control": "Control variate",
+    "control": "Correction",
     "training": "Training",
     "flagged": "Lost or flagged",
     "retried": "Interruptions and retries",

@@ -78,7 +78,7 @@ GAUSSIAN = {"within 1 σ": 0.683, "within 2 σ": 0.954}
 
 
 def of_element(compared: list[Compared], element: str) -> list[Compared]:
-    """Those whose numbers are of the same element, as far as their files say."""
+    """Those of the same element, as far as their files say."""
     return [one for one in compared if one.metrics.provenance.element in (None, element)]
 
 
@@ -107,7 +107,7 @@ def values(group: Case | Group) -> list[float | None]:
 
 
 def notes(compared: list[Compared], element: str) -> list[str]:
-    """What each of the other campaigns was, and which are left out."""
+    """A description of each of the other campaigns, and which are left out."""
     shown = of_element(compared, element)
     found = [note(one) for one in shown]
     found += [
@@ -119,7 +119,7 @@ def notes(compared: list[Compared], element: str) -> list[str]:
 
 
 def note(one: Compared) -> str:
-    """One campaign: what it did, against which truths it was measured, where its numbers come from."""
+    """One campaign: its description, its truths, the source of its numbers."""
     source = one.metrics.provenance
     made = ", ".join(filter(None, (source.date, f"commit {source.commit[:7]}" if source.commit else None)))
     text = f"{one.name}: {one.description or 'another campaign'}"

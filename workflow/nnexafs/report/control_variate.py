@@ -1,4 +1,4 @@
-"""What the n-body expansion leaves out, how well it is known, and how far the engine is from FEFF."""
+"""Size of the n-body expansion's correction, its error, and the difference between the engine and FEFF."""
 
 import numpy as np
 import pandas as pd
@@ -13,7 +13,7 @@ from nnexafs.report.style import PHASES, known_phases, subplots
 COLUMNS = ("phase", "temperature_kelvin", "lattice_scale", "correction", "correction_error", "difference")
 
 
-def shares(spectra: xr.Dataset, k_range: tuple[float, float]) -> dict[str, object] | None:
+def sizes(spectra: xr.Dataset, k_range: tuple[float, float]) -> dict[str, object] | None:
     """Sizes of what was added to a trajectory's spectra, as R = sum(k^2 x)^2 / sum(k^2 chi)^2.
 
     `correction`, its standard error, and `difference`: FEFF with all paths minus the engine, mean of R over the
@@ -25,23 +25,23 @@ def shares(spectra: xr.Dataset, k_range: tuple[float, float]) -> dict[str, objec
     k = spectra["k"].values
     chi = spectra["chi"].mean("snapshot").values  # failed snapshots are NaN and not counted
 
-    def share(values: np.ndarray) -> float:
+    def size(values: np.ndarray) -> float:
         return relative_square(values, chi, k, k_range=k_range)
 
-    differences = [share(one) for one in spectra["control_difference"].values]
+    differences = [size(one) for one in spectra["control_difference"].values]
     values = (
         str(spectra.attrs["phase_end"]),
         float(spectra.attrs["temperature_kelvin"]),
         float(spectra.attrs["lattice_scale"]),
-        share(spectra["chi_correction"].values),
-        share(spectra["chi_correction_error"].values),
+        size(spectra["chi_correction"].values),
+        size(spectra["chi_correction_error"].values),
         float(np.mean(differences)) if differences else np.nan,
     )
     return dict(zip(COLUMNS, values, strict=True))
 
 
 def table(found: list[dict[str, object] | None]) -> pd.DataFrame:
-    """One row for each trajectory that has a control variate."""
+    """One row for each trajectory that has a correction."""
     return pd.DataFrame([one for one in found if one], columns=list(COLUMNS))
 
 
@@ -66,17 +66,17 @@ def caption(config: CampaignConfig, controls: pd.DataFrame) -> str:
     """What is drawn, in words, with the medians."""
     exafs, (low, high) = config.exafs, config.representation.k_range_per_angstrom
     meanings = {
-        "correction": "what the paths through three neighbours add, the mean over "
-        f"{exafs.four_body_absorbers} absorbers of each trajectory, contained in its spectra",
-        "correction_error": "of that mean",
-        "difference": "FEFF with all paths minus all of this on "
-        f"{exafs.control_absorbers} of the absorbers of each trajectory, a check (added from two on)",
+        "correction": "paths through three neighbours, the mean over "
+        f"{exafs.four_body_absorbers} absorbers of each trajectory, included in its spectra",
+        "correction_error": "from the scatter over these absorbers",
+        "difference": "FEFF with all paths minus the engine, for "
+        f"{exafs.control_absorbers} checked absorbers of each trajectory (added to the spectra from two on)",
     }
     panels = "; ".join(f"{PANELS[name]}: {meanings[name]}" for name in shown(controls))
     return (
-        "Every absorber's spectrum holds the paths through one and two neighbours. "
-        f"{panels[0].upper()}{panels[1:]}. A dot is a trajectory; dots of one temperature are set apart by phase. "
-        f"R = Σ(k² Δχ)² / Σ(k² χ)² over k from {low:g} to {high:g} Å⁻¹; R = 10⁻⁴ is 1 % of the "
+        "The spectrum of every absorber contains the paths through one and two neighbours. "
+        f"{panels[0].upper()}{panels[1:]}. Each dot is a trajectory; at the same temperature the phases "
+        f"are shifted sideways. R = Σ(k² Δχ)² / Σ(k² χ)² over k from {low:g} to {high:g} Å⁻¹; R = 10⁻⁴ is 1 % of the "
         f"spectrum's amplitude. {medians(controls)}"
     )
 
@@ -84,8 +84,8 @@ def caption(config: CampaignConfig, controls: pd.DataFrame) -> str:
 def medians(controls: pd.DataFrame) -> str:
     """Median sizes as percentages of the spectrum's amplitude."""
     known = {name: controls[name].median() for name in shown(controls)}
-    sizes = {name: f"{100 * np.sqrt(value):.2g} %" for name, value in known.items() if np.isfinite(value)}
-    words = ", ".join(f"{PANELS[name]} {size}" for name, size in sizes.items())
+    percent = {name: f"{100 * np.sqrt(value):.2g} %" for name, value in known.items() if np.isfinite(value)}
+    words = ", ".join(f"{PANELS[name]} {size}" for name, size in percent.items())
     return f"Median over the trajectories, of the amplitude: {words}."
 
 
@@ -103,7 +103,7 @@ def figure(controls: pd.DataFrame) -> Figure:
     for axes, name in zip(panels, names, strict=True):
         _dots(axes, controls, name)
         axes.set(xlabel="temperature (K)", title=PANELS[name], yscale="log")
-    panels[0].set_ylabel("R, share of the spectrum")
+    panels[0].set_ylabel("R, fraction of the spectrum")
     handles, labels = panels[0].get_legend_handles_labels()
     drawn.legend(handles, labels, loc="outside upper right", ncols=len(labels))
     return drawn

@@ -23,12 +23,12 @@ BLOCKS = 4
 OF_RUNS = {"k", "chi", "chi_correction", "chi_correction_error", "control_difference", "absorber_status"} | {
     "snapshot_status"
 }
-"""Variables of the spectra files that the report looks at in each of them."""
+"""Variables that the report reads of every spectra file."""
 
 
 @dataclass(frozen=True)
 class Measured:
-    """One measured spectrum, what the network says of it, and what it is compared with."""
+    """One measured spectrum, the networks' prediction, and what it is compared with."""
 
     name: str
     settings: Measurement
@@ -61,7 +61,7 @@ class Campaign:
     measured: list[Measured]
     times: pd.DataFrame  # one row a job: stage, job, seconds, peak memory
     compared: list[comparison.Compared]
-    controls: pd.DataFrame  # one row a trajectory with a correction (see control_variate.shares)
+    controls: pd.DataFrame  # one row a trajectory with a correction (see control_variate.sizes)
     series: list[series_data.Series]
     studies: list[studies.Trained]
 
@@ -107,13 +107,13 @@ def evaluation_metrics(path: Path) -> Evaluation:
 def trajectories(
     folder: Path, state_points: list[str], config: CampaignConfig
 ) -> tuple[pd.DataFrame, pd.DataFrame]:
-    """What the spectra files say: the rows of `Campaign.runs` and of `Campaign.controls`."""
+    """From the spectra files: the rows of `Campaign.runs` and of `Campaign.controls`."""
     runs, controls = [], []
     for name in state_points:
         spectra = read_dataset(folder / "exafs" / name / "spectra.nc", what="spectra", names=OF_RUNS)
         runs.append(run_of(spectra))
         k_range = config.representation.k_range_per_angstrom
-        controls.append(control_variate.shares(spectra, k_range))
+        controls.append(control_variate.sizes(spectra, k_range))
     return pd.DataFrame(runs).set_index("state_point", drop=False), control_variate.table(controls)
 
 

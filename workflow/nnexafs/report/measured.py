@@ -31,14 +31,14 @@ def contents(campaign: Campaign) -> dict[str, object]:
 def section(campaign: Campaign, one: Measured) -> dict[str, object]:
     """Figure, table and words for one measured spectrum."""
     label = one.reference.attrs["label"] if one.reference is not None else ""
-    beside = f" Broken: {label}, averaged over all atoms and frames." if label else ""
+    simulated = f" Dashed: {label}, averaged over all atoms and frames." if label else ""
     known = " Dotted: the known R₁." if one.settings.known else ""
     element = campaign.config.element
     return {
         "name": one.name,
         "title": one.name if one.element(element) == element else f"{one.name} ({one.element(element)})",
         "figure": svg(measured_figures.spectrum(one)),
-        "caption": f"Band: two standard deviations of the networks and repeats.{beside}{known}",
+        "caption": f"Band: two standard deviations of the networks and repeats.{simulated}{known}",
         "rows": first_shell_rows(one),
         "note": f"{first_shell_note(one)}{foreign(campaign, one)}",
         "warnings": one.shells["warnings"],
@@ -50,7 +50,7 @@ def section(campaign: Campaign, one: Measured) -> dict[str, object]:
 
 
 def summary_row(campaign: Campaign, one: Measured) -> tuple[str, ...]:
-    """One spectrum in the table of all: network, fit and known structure side by side."""
+    """One spectrum in the table of all: network, fit and known structure."""
     found, fitted, known = one.shells, combined(one.fit), one.settings.known
     return (
         one.name,
@@ -83,8 +83,8 @@ def summary_note(campaign: Campaign) -> str:
     )
     if any(len(one.fit["shells"]) > 1 for one in campaign.measured if one.fit):
         text += (
-            " Where larch fits several shells, their mean distance and the variance about it stand here, since n(r) "
-            "counts them as one."
+            " Where larch fits several shells, the table holds their mean distance and the variance about it, since "
+            "n(r) counts them as one."
         )
     if any(one.settings.distance_scale != 1 for one in campaign.measured):
         text += " Distances ×: factor between the networks' distances and those of the sample."
@@ -159,18 +159,18 @@ def with_error(values: dict | None, name: str) -> str:
 
 
 def first_shell_note(one: Measured) -> str:
-    """What the errors hold and what they do not."""
+    """What the errors contain."""
     e0_ev = one.spectrum.attrs.get("e0_ev")
     parts = [f"E₀ of the spectrum: {e0_ev:.1f} eV (larch)" if e0_ev else "E₀ as the file of chi(k) has it"]
     if one.fit is not None:
         moved = f"{one.fit['e0_shift_ev']:+.1f} ± {one.fit['e0_shift_std']:.1f} eV"
-        parts.append(f"the larch fit wants it moved by {moved}")
+        parts.append(f"the larch fit moves it by {moved}")
     text = "; ".join(parts)
-    text += ". Errors of the network are the spread of the networks and the scatter of the repeats"
-    text += "; those of the simulation are over its frames" if one.reference is not None else ""
-    text += "; those of the fit are larch's" if one.fit is not None else ""
-    text += ". The network is trained with S₀² drawn at random and so must find N despite it"
-    text += "; N of the fit is fixed and its amplitude given to S₀²." if one.fit is not None else "."
+    text += ". Errors of the network: spread of the networks and scatter of the repeats"
+    text += "; of the simulation: over its frames" if one.reference is not None else ""
+    text += "; of the fit: larch's" if one.fit is not None else ""
+    text += ". The networks are trained with random S₀², so that they find N whatever S₀² is"
+    text += "; the fit has N fixed and S₀² free." if one.fit is not None else "."
     return text
 
 

@@ -1,4 +1,4 @@
-"""What was interrupted and done again, from the records beside the results."""
+"""Interruptions and retries, from the records of the results."""
 
 from collections import Counter
 from pathlib import Path
@@ -19,8 +19,8 @@ def records(folder: Path) -> list[tuple[str, dict]]:
 
 
 def contents(found: list[tuple[str, dict]]) -> dict[str, object]:
-    """Rows of the results with lost attempts or incidents, and a sentence with their numbers."""
-    rows: Rows = [("result", "attempts lost", "incidents")]
+    """Rows of the results with lost attempts or warnings, and a sentence with their numbers."""
+    rows: Rows = [("result", "attempts lost", "warnings")]
     lost_attempts, incidents = Counter(), 0
     for name, content in found:
         lost = [attempt.get("ended", "killed") for attempt in content["attempts"][:-1]]
@@ -33,10 +33,10 @@ def contents(found: list[tuple[str, dict]]) -> dict[str, object]:
 
 
 def note(lost: Counter, incidents: int, results: int) -> str:
-    """How many attempts were lost in which stage, and how many incidents jobs went on after."""
+    """How many attempts were lost in which stage, and how many warnings jobs recorded."""
     if not lost and not incidents:
-        return f"Nothing: {results} results were made at the first attempt, without an incident."
+        return f"None: all {results} results were made at the first attempt, without a warning."
     by_stage = ", ".join(f"{count} of {stage}" for stage, count in sorted(lost.items()))
     attempts = counted(lost.total(), "attempt")
-    again = f"{attempts} lost and made again ({by_stage})" if lost else "no attempt lost"
-    return f"Of {results} results: {again}; {counted(incidents, 'incident')} after which a job went on."
+    again = f"{attempts} lost and repeated ({by_stage})" if lost else "no attempt lost"
+    return f"Of {results} results: {again}; {counted(incidents, 'warning')} in jobs that then succeeded."

@@ -1,4 +1,4 @@
-"""Held-out series in the report: what was read from which runs, and how well."""
+"""Held-out series in the report: which runs, and how well their structure was found."""
 
 import numpy as np
 
@@ -37,7 +37,7 @@ def section(one: Series, config: CampaignConfig, *, largest_distance: float | No
 
 
 def made(one: Series, config: CampaignConfig) -> str:
-    """The description, and runs, temperatures and potential of each phase beside the training set's."""
+    """The description, and runs, temperatures and potential of each phase, compared with the training set's."""
     phases, kelvin = one.labels("phase"), one.labels("temperature_kelvin")
     parts = []
     for phase in known_phases(phases[one.runs]):
@@ -45,30 +45,30 @@ def made(one: Series, config: CampaignConfig) -> str:
         potentials = sorted(set(one.labels("potential")[own]))
         parts.append(
             f"{own.sum()} of {phase} at {span(kelvin[own])} K (potential {' and '.join(potentials)}, "
-            f"{beside_training(phase, potentials, config)})"
+            f"{compared_with_training(phase, potentials, config)})"
         )
     text = f"{one.settings.description.rstrip('.')}. " if one.settings.description else ""
     text += f"None of its runs is in the dataset: {', '.join(parts)}."
     mixtures = one.settings.mixtures
     if mixtures:
         first, second = mixtures.phases
-        shares = ", ".join(f"{fraction:g}" for fraction in mixtures.fractions)
+        fractions = ", ".join(f"{fraction:g}" for fraction in mixtures.fractions)
         text += (
-            f" Mixtures of the spectra of {first} and {second} at {mixtures.temperature_kelvin:g} K, shares of "
-            f"{second} {shares}."
+            f" Mixtures of the spectra of {first} and {second} at {mixtures.temperature_kelvin:g} K, fractions of "
+            f"{second} {fractions}."
         )
     return text
 
 
-def beside_training(phase: str, potentials: list[str], config: CampaignConfig) -> str:
+def compared_with_training(phase: str, potentials: list[str], config: CampaignConfig) -> str:
     """Whether the training set has the phase, and with the same potential."""
     grid = config.phases.present().get(phase)
     if grid is None:
-        return "a phase of which the training set has no runs"
+        return "a phase that is not in the training set"
     trained = config.potentials[grid.potential]
     if all(config.potentials.get(name) == trained for name in potentials):
         return "as in the training set"
-    return f"another than the training set's {grid.potential}"
+    return f"the training set's is {grid.potential}"
 
 
 def span(values: np.ndarray) -> str:
@@ -77,7 +77,7 @@ def span(values: np.ndarray) -> str:
     return f"{low:g}" if low == high else f"{low:g} to {high:g}"
 
 
-# --- how well it was read ------------------------------------------------------------------------
+# --- how well it was found ------------------------------------------------------------------------
 
 
 def error_rows(one: Series) -> Rows:
@@ -123,7 +123,7 @@ def distance_note(one: Series, largest: float | None) -> str:
     """How far the series is from the training set."""
     distances = one.table["neighbour_distance"].values
     text = (
-        f"Distance of a case: the part of its spectrum that the nearest training spectrum leaves unexplained; median "
+        f"Distance of a case: fraction of its spectrum that the nearest training spectrum leaves unexplained; median "
         f"{np.median(distances):.3f}, largest {distances.max():.3f}"
     )
     if largest is None:
@@ -148,31 +148,34 @@ def flags(one: Series) -> list[str]:
 
 
 def shells_caption(one: Series) -> str:
-    """What the figure of first shells shows, and what a fit cannot do."""
+    """What the figure of first shells shows, and what the fit cannot describe."""
     text = (
-        "First shell of each run, n(r) up to its first minimum. Rings: simulation; dots: network, bars are the spread "
+        "First shell of each run, n(r) up to its first minimum. Rings: simulation; dots: network, bars: spread "
         "of the networks."
     )
     if "N1_fit" in one.table:
-        text += " Crosses: larch's fit of one path with cumulants, S₀² known to it"
+        text += " Crosses: larch's fit of one path with cumulants, S₀² given"
         outside = series_figures.fits_outside(one)
         text += f"; arrowheads: its {counted(outside, 'value')} beyond the panels." if outside else "."
         if "bcc" in one.labels("phase"):
-            text += " It describes one shell, and so not bcc, whose two nearest n(r) counts as one of 14."
+            text += (
+                " It models a single shell, so it does not apply to bcc, whose first two shells count here as one of "
+                "14 neighbours."
+            )
     if len(set(one.labels("lattice_scale"))) > 1:
-        text += " A line joins runs of one lattice scale; different scales are set apart."
+        text += " A line joins runs of one lattice scale; different scales are shifted sideways."
     if one.settings.mixtures:
         text += f" Dotted: {one.settings.mixtures.temperature_kelvin:g} K, the temperature of the mixtures."
     return text
 
 
 def shares_caption(one: Series) -> str:
-    """How the shares were found, and with which error."""
+    """How the fractions were found, and with which error."""
     found = one.metrics
     first, second = one.settings.mixtures.phases
     return (
-        f"Share of {second}, by non-negative least squares of n(r) over all training trajectories of {first} and "
-        f"{second}, so that neither temperature nor lattice has to be known. Dots: from the networks' n(r), root mean "
+        f"Fraction of {second}, by non-negative least squares of n(r) over all training trajectories of {first} and "
+        f"{second}, so neither temperature nor lattice has to be known. Dots: from the networks' n(r), root mean "
         f"square error {number(found.share_mean_error_rms, 3)}. Rings: from the true n(r), "
         f"{number(found.share_of_truth_error_rms, 3)}, the error of the method itself. "
         f"Left: runs and mixtures at {one.settings.mixtures.temperature_kelvin:g} K; right: all runs."

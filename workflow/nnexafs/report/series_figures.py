@@ -134,7 +134,7 @@ def _shell_dots(panel: Axes, one: Series, name: str, phase: str) -> None:
 
 
 def dodged(one: Series) -> np.ndarray:
-    """Temperatures of the cases (case,), those of different lattice scales set apart a little."""
+    """Temperatures of the cases (case,), shifted a little by lattice scale."""
     kelvin, scales = one.labels("temperature_kelvin"), one.labels("lattice_scale")
     every, place = np.unique(scales, return_inverse=True)
     return kelvin + 0.015 * np.ptp(kelvin) * (place - (len(every) - 1) / 2)
@@ -183,20 +183,20 @@ def _shell_legend(one: Series) -> list[Line2D]:
     phases = known_phases(one.labels("phase")[one.runs])
     colors = [Line2D([], [], color=PHASES[phase], linewidth=4, label=phase) for phase in phases]
     dot = {"linestyle": "none", "marker": "o", "markersize": 3.2}
-    kinds = [
+    markers = [
         Line2D([], [], color=TRUTH, label="simulation", **RING),
         Line2D([], [], color=TRUTH, label="network", **dot),
     ]
     if "N1_fit" in one.table:
-        kinds.append(Line2D([], [], color=TRUTH, label="cumulant fit", **CROSS))
-    return colors + kinds
+        markers.append(Line2D([], [], color=TRUTH, label="cumulant fit", **CROSS))
+    return colors + markers
 
 
-# --- shares of two phases ------------------------------------------------------------------------
+# --- fractions of two phases ------------------------------------------------------------------------
 
 
 def shares(one: Series) -> Figure:
-    """Share of the second phase: inferred against known at the mixtures' temperature, and against temperature."""
+    """Fraction of the second phase: inferred against known at the mixtures' temperature, and against temperature."""
     figure, axes = subplots(11, 3.5, 1, 2, width_ratios=(1, 1.35))
     against_known, against_kelvin = axes[0]
     mixtures = one.settings.mixtures
@@ -210,9 +210,9 @@ def shares(one: Series) -> Figure:
     for level in (0, 1):
         against_kelvin.axhline(level, color="0.7", linewidth=0.8, zorder=0)
     _mark_mixtures(against_kelvin, one)
-    share = f"share of {mixtures.phases[1]}"
-    against_known.set(xlabel=f"{share}, known", ylabel=f"{share}, inferred")
-    against_kelvin.set(xlabel="temperature (K)", ylabel=f"{share}, inferred")
+    fraction = f"fraction of {mixtures.phases[1]}"
+    against_known.set(xlabel=f"{fraction}, known", ylabel=f"{fraction}, inferred")
+    against_kelvin.set(xlabel="temperature (K)", ylabel=f"{fraction}, inferred")
     against_kelvin.legend(loc="center left", title="simulated phase", title_fontsize=8)
     return figure
 

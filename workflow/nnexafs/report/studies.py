@@ -1,4 +1,4 @@
-"""Studies in the report: other representations and architectures, and splits harder than the campaign's own."""
+"""Studies (ablations) in the report: other representations, architectures, and harder splits."""
 
 from dataclasses import dataclass
 from pathlib import Path
@@ -30,7 +30,7 @@ class Trained:
 
 
 def read_all(folder: Path, config: CampaignConfig) -> list[Trained]:
-    """The studies of a campaign; UserError for a file that is missing or holds something else than numbers."""
+    """The studies of a campaign; UserError for a file that is missing or not as expected."""
     return [
         read(folder / "studies" / name / "metrics.json", name, one) for name, one in config.studies.items()
     ]

@@ -106,7 +106,7 @@ def _of_predictor(one: Trained, label: str) -> float | None:
 
 
 def _mark_own(panel: Axes, asked: list[Trained], evaluation: xr.Dataset) -> None:
-    label: str | None = "this campaign on the same kind"
+    label: str | None = "this campaign, such trajectories"
     for place, one in enumerate(asked, start=1):
         error = same_kind(evaluation, one.leave_out)[0] if one.leave_out else None
         if error is not None:

@@ -20,14 +20,12 @@ TITLES = {
     "split": "What the network has never seen",
 }
 INTRODUCTIONS = {
-    "representation": (
-        "The same dataset, folds and seeds, with the spectrum shown to the network in another form."
-    ),
-    "architecture": "The same dataset, folds and seeds, with another network or another optimisation.",
+    "representation": ("The same dataset, folds and seeds, with another representation of the spectrum."),
+    "architecture": "The same dataset, folds and seeds, with another network or optimisation.",
     "split": (
         "The campaign's own test holds out whole trajectories, but phases, temperatures and lattices like theirs are "
-        "in the training set: it measures interpolation. A measured spectrum need not be so kind. Here whole phases "
-        "or ranges of temperature are kept from the training and are then the test; all else is as in the campaign."
+        "in the training set: it measures interpolation. A measured spectrum may lie outside. Here whole phases or "
+        "ranges of temperature are left out of the training and form the test set; all else is as in the campaign."
     ),
 }
 
@@ -38,7 +36,9 @@ def contents(studies: list[Trained], base: Trained, evaluation: xr.Dataset) -> l
     for question, title in TITLES.items():
         asked = [one for one in studies if one.question == question]
         if asked:
-            block = harder_splits(asked, base, evaluation) if question == "split" else otherwise(asked, base)
+            block = (
+                harder_splits(asked, base, evaluation) if question == "split" else other_settings(asked, base)
+            )
             blocks.append({"title": title, "introduction": INTRODUCTIONS[question], **block})
     return blocks
 
@@ -46,7 +46,7 @@ def contents(studies: list[Trained], base: Trained, evaluation: xr.Dataset) -> l
 # --- representation, architecture ----------------------------------------------------------------
 
 
-def otherwise(asked: list[Trained], base: Trained) -> dict[str, object]:
+def other_settings(asked: list[Trained], base: Trained) -> dict[str, object]:
     """Figure and table of trainings compared on the same folds."""
     chosen = choice_of_validation(asked, base)
     return {
@@ -105,25 +105,25 @@ def against(one: Trained, base: Trained) -> str:
 
 
 def choice_note(asked: list[Trained], base: Trained, chosen: str | None) -> str:
-    """What each study does otherwise, what validation would choose, and what the test says of that."""
+    """What each study changes, which one validation would choose, and its test error."""
     lines = [f"{one.name}: {one.description}." for one in asked if one.description]
     if chosen is not None:
         lines.append(
             f"Validation alone would choose {chosen}{hedge(asked, base, chosen)}"
-            f"{beside_test([base, *asked], chosen)}. The test set stands beside it to be honest about the choice, not "
-            "to make it."
+            f"{test_of_choice([base, *asked], chosen)}. Test errors are shown for comparison; the choice uses "
+            "validation errors only."
         )
     fewer = [one.name for one in asked if len(one.metrics.folds) < len(base.metrics.folds)]
     if fewer:
         lines.append(
             f"Test errors are of as many networks as folds were trained: {len(base.metrics.folds)} in this campaign, "
-            f"fewer in {', '.join(fewer)}, which costs these some accuracy. Their validation errors compare with this "
-            "campaign's on the same folds only."
+            f"fewer in {', '.join(fewer)}, which makes them less accurate. Their validation errors are compared with "
+            "this campaign's on the same folds only."
         )
     return " ".join(lines)
 
 
-def beside_test(shown: list[Trained], chosen: str) -> str:
+def test_of_choice(shown: list[Trained], chosen: str) -> str:
     """Whether the chosen training is also the best on the test set, among those of as many folds."""
     (folds,) = (len(one.metrics.folds) for one in shown if one.name == chosen)
     errors = {one.name: one.metrics.test.pair_relative_l2 for one in shown if len(one.metrics.folds) == folds}
@@ -138,7 +138,7 @@ def beside_test(shown: list[Trained], chosen: str) -> str:
 
 
 def hedge(asked: list[Trained], base: Trained, chosen: str) -> str:
-    """Says so where the chosen training is better by no more than the error of the difference."""
+    """A remark where the chosen training is better by no more than the error of the difference."""
     for one in asked:
         found = difference(one, base)
         if one.name == chosen and (found.error is None or abs(found.mean) <= found.error):
@@ -155,13 +155,13 @@ SPLIT_HEAD = (
 
 
 def harder_splits(asked: list[Trained], base: Trained, evaluation: xr.Dataset) -> dict[str, object]:
-    """Figure and table of the error on what was kept from the training."""
+    """Figure and table of the error on what was left out of the training."""
     return {
         "figure": svg(study_figures.splits(asked, base, evaluation)),
         "caption": (
-            "Relative error of n(r) on test trajectories, by what the training set lacks. Black line: this campaign's "
-            "own error on trajectories of the same kind, with others of that kind in its training set; the bar beyond "
-            "the line is what never having seen them costs. Nearest: n(r) of the most similar training spectrum."
+            "Relative error of n(r) on test trajectories, by what was left out of the training set. Black line: this "
+            "campaign's error on such trajectories, with others of that kind in its training set; the part of the bar "
+            "beyond the line is the cost of leaving them out. Nearest: n(r) of the most similar training spectrum."
         ),
         "rows": split_rows(asked, base, evaluation),
         "kind": "wide two",
@@ -212,7 +212,7 @@ def split_row(text: str, name: str, one: Trained, phase: str | None, own_error: 
 
 
 def split_note(one: Trained, evaluation: xr.Dataset) -> str:
-    """How much worse the network is on what it never saw, and whether the nearest training spectrum does better."""
+    """How much larger the error is on what was left out, and whether the nearest training spectrum does better."""
     error, nearest = one.metrics.test.pair_relative_l2, one.metrics.baselines.nearest.pair_relative_l2
     if error is None or one.leave_out is None:
         return ""

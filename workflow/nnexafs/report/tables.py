@@ -90,7 +90,7 @@ def split_text(campaign: Campaign) -> str:
     trajectories = len(set(test["state_point"].values.astype(str)))
     return (
         f"The split is by trajectory: {trajectories} whole trajectories, "
-        f"{100 * campaign.config.dataset.test_fraction:g} % of each phase's, were kept from training and validation. "
+        f"{100 * campaign.config.dataset.test_fraction:g} % of each phase's, were left out of training and validation. "
         "In the table, spectrum and truth are averaged over each trajectory's snapshots; R₁, N₁ and σ²₁ are root mean "
         "square errors."
     )

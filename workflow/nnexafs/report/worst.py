@@ -85,6 +85,6 @@ def caption(evaluation: xr.Dataset) -> str:
     return (
         f"Relative error of n(r) of {everything} held-out snapshots, worst first; the first {len(first)} are {counts}. "
         f"Median over all held-out snapshots {np.median(relative_errors(evaluation)):.3f}. Grey: the same snapshots "
-        f"with random E₀, S₀² and noise, in their own order. Below: n(r) at the ranks {shown} (rings), black the "
+        f"with random E₀, S₀² and noise, sorted by themselves. Below: n(r) at the ranks {shown} (rings), black the "
         "simulation, band two standard deviations of the networks."
     )
