@@ -24,6 +24,7 @@ from nnexafs.files import json_value
 from nnexafs.inversion import invert as inversion
 from nnexafs.inversion.invert import Options, invert, usable
 from nnexafs.inversion.values import mean_and_std
+from nnexafs.k_axis import r_factor
 from nnexafs.learning.ensemble import Prediction
 from nnexafs.measured.chi import process, read
 from nnexafs.structures.first_shell import first_shell
@@ -384,11 +385,9 @@ def lattices(tmp_path_factory) -> tuple[np.ndarray, np.ndarray]:
 def test_larger_lattice_looks_like_the_smaller_in_scaled_k(lattices):
     """FEFF's phase shifts do not scale, so 3 % of k^2 chi differ; unscaled, 160 % do."""
     small, large = lattices
-    inside = (K >= 3) & (K <= 14)
 
     def misfit(chi: np.ndarray) -> float:
-        difference, whole = (K**2 * chi - K**2 * small)[inside], (K**2 * small)[inside]
-        return float((difference**2).sum() / (whole**2).sum())
+        return r_factor(chi, small, K, k_range=(3.0, 14.0))
 
     k, chi = usable(spectrum(large), Options(distance_scale=SCALE))
     assert misfit(np.interp(K, k * SCALE, chi[0])) < 0.04

@@ -113,9 +113,6 @@ def _summary(result: object, shell: list, *, s02: float) -> dict:
 
 def fit_of(phases_folder: Path, representation: Representation) -> Fit:
     """Larch's cumulant fit with the campaign's phases."""
-    from nnexafs.exafs.feff.reference import FrozenPhases
-    from nnexafs.inversion.cumulant_fit import cumulant_fit
-
     phases = FrozenPhases.load(phases_folder)
 
     def fit(k: np.ndarray, chi: np.ndarray) -> dict:

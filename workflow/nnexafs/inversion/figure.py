@@ -57,7 +57,7 @@ def draw(
 
 
 def _spectrum(axes: Axes, k: np.ndarray, chi: np.ndarray, window: tuple[float, float]) -> None:
-    axes.axvspan(*window, color=PREDICTED, alpha=0.07, linewidth=0, label="read by the networks")
+    axes.axvspan(*window, color=PREDICTED, alpha=0.07, linewidth=0, label="used by the networks")
     for one in chi if len(chi) > 1 else []:
         axes.plot(k, k**2 * one, color=DATA, alpha=0.3, linewidth=0.8)
     label = "measured" if len(chi) == 1 else f"measured, mean of {len(chi)}"
