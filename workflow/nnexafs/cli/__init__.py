@@ -23,7 +23,10 @@ COMMANDS = {
     "study": ("learning", "Train otherwise on the same folds of DATASET."),
     "ensemble": ("learning", "Gather the trained FOLDS (folders) into one folder that predicts on its own."),
     "evaluate": ("learning", "Errors of an ensemble on the test set of DATASET, beside two baselines."),
-    "series": ("inversion", "Read the SPECTRA of a held-out series with the ensemble, beside the truth."),
+    "series": (
+        "inversion",
+        "Invert the SPECTRA of a held-out series with the ensemble and compare with the truth.",
+    ),
     "spectrum": ("measured", "Average a measurement's repeats, remove the background (larch), write chi(k)."),
     "fit": (
         "inversion",
