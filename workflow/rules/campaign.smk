@@ -3,9 +3,9 @@
 
 
 rule verify:
-    """Completeness, checksums and physical invariants of the whole campaign; without it none is finished.
+    """Completeness, checksums and physical invariants of the whole campaign; the last job of each.
 
-    Every result is an input: one that was set aside because it was damaged is made anew.
+    Every result is an input: one that was set aside because it was damaged is computed again.
     """
     input:
         rules.report.input,  # without a name, because there is a function among them

@@ -312,7 +312,7 @@ def test_the_table_has_a_line_a_check_and_the_remedy_below():
     assert [line.split()[0] for line in lines] == ["ok", "warn", "->", "MISSING", "->"]
     assert "so so" in lines[1]
     assert summary(findings) == "missing: third"
-    assert summary(findings[:2]) == "nothing is missing, 1 to look at"
+    assert summary(findings[:2]) == "all requirements met, 1 warning"
 
 
 def test_a_bad_config_is_one_line_of_the_table(tmp_path: Path):

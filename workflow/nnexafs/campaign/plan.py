@@ -1,4 +1,4 @@
-"""What a campaign amounts to before it starts: jobs, FEFF runs, disk."""
+"""Jobs, FEFF runs and disk space of a campaign, from the config alone."""
 
 from dataclasses import dataclass
 from itertools import pairwise
@@ -6,7 +6,7 @@ from itertools import pairwise
 from nnexafs.config import CampaignConfig, Grid, Liquid
 from nnexafs.config.state_points import StatePoint, of_all
 
-# Rough sizes; in all they give 91 MB for the nickel campaign (81 used) and 12 MB for the small one (12 used).
+# Rough sizes: together they give 91 MB for the nickel campaign (81 used) and 12 MB for the small one (12 used).
 BYTES_PER_COORDINATE = 7.5
 BYTES_PER_CURVE_POINT = 6
 BYTES_PER_JOB = 3_000  # log and benchmark

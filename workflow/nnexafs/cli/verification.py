@@ -46,11 +46,11 @@ def _is_campaign(folder: Path) -> bool:
 
 def _verified(folder: Path, other: Path | None, set_aside: bool, out: Path | None) -> bool:
     LOGGER.info(f"verifying {folder}")
-    found = verified(folder, report=LOGGER.info)
+    found = verified(folder)
     if other is not None:
         found.differences = differences(folder, other)
     if set_aside:
-        set_damaged_aside(found, report=LOGGER.info)
+        set_damaged_aside(found)
     *lines, verdict = found.lines()
     click.echo("\n".join([*lines, verdict]))
     if not found.sound:

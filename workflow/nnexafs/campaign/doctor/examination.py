@@ -1,4 +1,4 @@
-"""Preflight: what a campaign stands on, looked at where it will run, before it starts."""
+"""All checks of a machine for a campaign, before the campaign starts there."""
 
 import shutil
 from pathlib import Path
@@ -14,7 +14,7 @@ from nnexafs.errors import UserError
 def examine(configs: tuple[Path, ...] = (), *, slurm: bool | None = None, results: Path) -> list[Finding]:
     """Every check, for the campaign of `configs` (each on top of the one before) and the folder of all results.
 
-    `slurm`: whether jobs will go to SLURM; None: if there is an `sbatch`. Writes nothing that stays.
+    `slurm`: whether jobs will go to SLURM; None: if there is an `sbatch`. Leaves no file behind.
     """
     on_slurm = shutil.which("sbatch") is not None if slurm is None else slurm
     return [
@@ -35,7 +35,7 @@ def _of_campaign(configs: tuple[Path, ...], results: Path) -> list[Finding]:
         campaign: CampaignConfig = load(*configs)
         check(campaign)
     except UserError as error:
-        return [missing("config", str(error), "mend the config; nnexafs plan looks at it too")]
+        return [missing("config", str(error), "fix the config (nnexafs plan checks it as well)")]
     return [
         ok("config", f"campaign {campaign.campaign}: potentials, cells and measured files are there"),
         machine.disk(campaign, results=results),

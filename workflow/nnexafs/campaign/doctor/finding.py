@@ -3,12 +3,14 @@
 from dataclasses import dataclass
 from typing import Literal
 
+from nnexafs.text import counted
+
 Status = Literal["ok", "warn", "MISSING", "not checked"]
 
 
 @dataclass(frozen=True)
 class Finding:
-    """One line of the table: what was looked at, what was found and, unless it is ok, how to mend it."""
+    """One line of the table: what was checked, what was found and, unless it is ok, how to fix it."""
 
     name: str
     status: Status
@@ -17,7 +19,7 @@ class Finding:
 
 
 def ok(name: str, found: str) -> Finding:
-    """All is well."""
+    """Nothing to do."""
     return Finding(name, "ok", found)
 
 
@@ -32,7 +34,7 @@ def missing(name: str, found: str, remedy: str) -> Finding:
 
 
 def not_checked(name: str, why: str) -> Finding:
-    """Of no account here."""
+    """Not applicable on this machine."""
     return Finding(name, "not checked", why)
 
 
@@ -53,4 +55,4 @@ def summary(findings: list[Finding]) -> str:
     warned = sum(one.status == "warn" for one in findings)
     if lacking:
         return f"missing: {', '.join(lacking)}"
-    return f"nothing is missing{f', {warned} to look at' if warned else ''}"
+    return "all requirements met" + (f", {counted(warned, 'warning')}" if warned else "")

@@ -77,7 +77,7 @@ def partitions() -> dict[str, Partition]:
 
 
 def minutes(limit: str) -> int | None:
-    """A time limit as SLURM writes it (days-hours:minutes:seconds); None for `infinite` and what is no time."""
+    """A time limit as SLURM writes it (days-hours:minutes:seconds); None for `infinite` and anything else."""
     match = re.fullmatch(r"(?:(\d+)-)?(?:(\d+):)?(\d+):(\d+)", limit)
     if match is None:
         return None

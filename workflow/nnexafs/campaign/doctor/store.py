@@ -14,7 +14,7 @@ from nnexafs.config import Tracking
 
 TIMEOUT_SECONDS = 10.0
 PORTS = {"postgresql": 5432, "mysql": 3306, "mssql": 1433}
-SERVER = "start it (mlflow server --host 127.0.0.1), mend tracking.uri, or set it to null for SQLite"
+SERVER = "start it (mlflow server --host 127.0.0.1), correct tracking.uri, or set it to null for SQLite"
 
 
 def mlflow(tracking: Tracking, *, results: Path) -> Finding:
@@ -29,7 +29,7 @@ def mlflow(tracking: Tracking, *, results: Path) -> Finding:
         return sqlite_file(Path(uri.removeprefix("sqlite:///")))
     if scheme in PORTS:
         return database(uri, port=PORTS[scheme])
-    return not_checked("MLflow", f"{uri}: only servers, databases and SQLite are looked at")
+    return not_checked("MLflow", f"{uri}: only servers, databases and SQLite are checked")
 
 
 def server(uri: str) -> Finding:
@@ -59,7 +59,7 @@ def database(uri: str, *, port: int) -> Finding:
         with socket.create_connection((place.hostname or "", place.port or port), timeout=TIMEOUT_SECONDS):
             return ok("MLflow", f"{shown} listens (not logged in)")
     except OSError as error:
-        return missing("MLflow", f"{shown}: {error}", "start the database, or mend tracking.uri")
+        return missing("MLflow", f"{shown}: {error}", "start the database, or correct tracking.uri")
 
 
 def sqlite_file(path: Path) -> Finding:

@@ -12,7 +12,7 @@ SHOWN = 20
 class Findings:
     """How much was checked, by subject; one line for each problem; what could not be checked and why.
 
-    `damaged` are the files that are no longer what their record says; `differences` are from another campaign.
+    `damaged`: files that do not match their record; `differences`: from another campaign.
     """
 
     checked: dict[str, int] = field(default_factory=dict)
@@ -22,7 +22,7 @@ class Findings:
     differences: list[str] | None = None
 
     def count(self, subject: str, number: int = 1) -> None:
-        """So many more of a subject were checked."""
+        """Add to the number of checks of a subject."""
         self.checked[subject] = self.checked.get(subject, 0) + number
 
     def expect(self, true: object, problem: str) -> bool:
@@ -37,7 +37,7 @@ class Findings:
         return not self.problems and not self.differences
 
     def lines(self) -> list[str]:
-        """For people: what was checked, every problem (the first ones, where there are many), the verdict."""
+        """For the terminal: what was checked, each problem (of many the first ones), the verdict."""
         lines = [f"checked {', '.join(f'{number} {subject}' for subject, number in self.checked.items())}"]
         lines += [f"not checked: {text}" for text in self.unchecked]
         for name, texts in (("wrong", self.problems), ("different", self.differences or [])):
@@ -51,7 +51,7 @@ class Findings:
         return [*lines, verdict or "sound"]
 
     def as_dict(self) -> dict:
-        """For the file that says that a campaign was verified."""
+        """For `verified.json`."""
         return {
             "checked": self.checked,
             "problems": self.problems,

@@ -79,7 +79,7 @@ def check_predictions(config: CampaignConfig, folder: Path, findings: Findings) 
 
 
 def check_tracking(config: CampaignConfig, folder: Path, findings: Findings) -> None:
-    """Every fold is a finished run in MLflow, a child of the campaign's; said so where the store is out of reach."""
+    """Every fold is a finished run in MLflow, a child of the campaign's; an unreachable store is noted as unchecked."""
     from nnexafs.learning.tracking.runs import campaign_client
 
     ids = read_json(folder / "training" / "run.json", what="MLflow run")

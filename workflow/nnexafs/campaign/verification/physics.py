@@ -1,4 +1,4 @@
-"""Physical invariants of trajectories and spectra, recomputed by other means than those that made them."""
+"""Physical invariants of trajectories and spectra, computed in another way than when they were made."""
 
 import json
 from pathlib import Path
@@ -23,7 +23,7 @@ COUNT_TOLERANCE = 1e-4  # neighbours: float rounding and atoms on an edge
 def check_state_point(
     config: CampaignConfig, folder: Path, name: str, point: StatePoint, phases_hash: str, findings: Findings
 ) -> None:
-    """The trajectory and the spectra of one state point; the files are known to be there."""
+    """Check the trajectory and the spectra of one state point, whose files exist."""
     trajectory = read_dataset(folder / "md" / name / "trajectory.nc", what="trajectory")
     spectra = read_dataset(folder / "exafs" / name / "spectra.nc", what="spectra")
     check_trajectory(trajectory, config, point, findings)
