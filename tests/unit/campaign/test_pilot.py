@@ -36,7 +36,7 @@ TINY = {
     },
     "distributions": {"r_max_angstrom": 4.0},
     "network": {"hidden_sizes": [8]},
-    "training": {"max_epochs": 20, "samples_per_epoch": 64, "threads": 2},
+    "training": {"max_epochs": 20, "samples_per_epoch": 9000, "threads": 2},
     "report": {"compare_with": {"feff_12_absorbers": None}},
     "series": {"heating": {"phases": {"fcc": CELL | {"temperatures_kelvin": [500.0, 900.0], "lattice_scales": [1.0]}}}},
     "studies": {
@@ -106,6 +106,14 @@ def test_every_campaign_of_the_project_has_a_pilot(path: Path):
     assert all(of_series(small, name) for name in config.series)
     jobs, minutes = pilot._size(small, cores=2)
     assert jobs == sum(plan(small).jobs.values()) and 1 < minutes < 60
+
+
+def test_short_epochs_are_more():
+    """So that the start of a training, which is counted with them, does not count many times."""
+    samples = {100: 20, 1024: 19, 9000: 2, 65536: 2}
+    for number, epochs in samples.items():
+        config = validate(TINY | {"training": {"samples_per_epoch": number}})
+        assert pilot.reduced(config).training.max_epochs == pilot.epochs_of(config) == epochs
 
 
 def test_the_pilot_of_the_published_campaign_is_said_to_take_longer():
@@ -230,7 +238,7 @@ def test_the_pilot_of_a_tiny_campaign(tmp_path: Path, monkeypatch: pytest.Monkey
     monkeypatch.chdir(CHECKOUT)
     before = set(CHECKOUT.iterdir())
     config = tmp_path / "tiny.yaml"
-    config.write_text(yaml.safe_dump(TINY))
+    config.write_text(yaml.safe_dump(TINY | {"training": {"samples_per_epoch": 64}}))
     monkeypatch.setenv("TMPDIR", str(tmp_path))
     found = CliRunner().invoke(main, ["plan", str(config), "--probe", "--json", str(tmp_path / "costs.json")])
     assert found.exit_code == 0, found.output

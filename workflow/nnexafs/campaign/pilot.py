@@ -29,7 +29,6 @@ from nnexafs.report.gather import times
 from nnexafs.structures.dynamics.schedule import Schedule
 
 LOGGER = logging.getLogger(__name__)
-EPOCHS = 2
 FOLDS = 2
 TABLES_THREADS = 2  # of the rule `tables`
 GATHERING = ("dataset", "ensemble", "evaluate", "series", "report", "verify")
@@ -63,15 +62,20 @@ def costs(config: CampaignConfig) -> Costs:
 # --- the pilot ----------------------------------------------------------------------------------
 
 
+def epochs_of(config: CampaignConfig) -> int:
+    """Epochs of the pilot's trainings: two, or more if short, when the start of a training counts."""
+    return max(2, min(20, 20_000 // config.training.samples_per_epoch))
+
+
 def reduced(config: CampaignConfig) -> CampaignConfig:
-    """The campaign with one state point of each phase, FOLDS folds of EPOCHS epochs, and one measured spectrum.
+    """The campaign with one state point of each phase, FOLDS folds of a few epochs, and one measured spectrum.
 
     A phase is run several times where there are too few phases for a test set and the folds, one trajectory being
     excluded. Studies that only split otherwise train as the campaign does and are left out. Runs are tracked in a store
     of the pilot's own.
     """
     content = config.model_dump(mode="json")
-    shortened = {"max_epochs": EPOCHS, "patience": EPOCHS}
+    shortened = dict.fromkeys(("max_epochs", "patience"), epochs_of(config))
     replicas = ceil((FOLDS + 2) / len(config.phases.present()))
     for phase, grid in config.phases.present().items():
         content["phases"][phase] |= _one_of(grid, replicas=replicas)
@@ -242,7 +246,7 @@ def _of_trainings(
     start = measured.loc[measured["stage"] == "train", "seconds"].mean() - training["train"]
 
     def whole(start: float, epochs_took: float, epochs: int, folds: int = 1) -> float:
-        return start + folds * epochs * epochs_took / EPOCHS
+        return start + folds * epochs * epochs_took / epochs_of(config)
 
     studies = []
     for name, study in config.studies.items():
@@ -259,9 +263,10 @@ def _of_trainings(
 def notes(config: CampaignConfig, small: CampaignConfig) -> list[str]:
     """What was not measured as it will run."""
     few, all_ = len(of_campaign(small)), len(of_campaign(config))
+    epochs, most = epochs_of(config), config.training.max_epochs
     return [
         "core-hours: wall time times the cores that a job reserves; measure on an idle machine",
         f"md, snapshots: {len(of_all(small))} state points stand for {len(of_all(config))}, one for each phase",
-        f"train, study: {EPOCHS} epochs stand for up to {config.training.max_epochs}; early stopping ends most before",
+        f"train, study: {epochs} epochs stand for up to {most}; early stopping ends most before",
         f"{', '.join(GATHERING)}: measured with {few} of {all_} trajectories; more take longer (docs/scale.md)",
     ]

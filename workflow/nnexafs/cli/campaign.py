@@ -49,7 +49,7 @@ def plan(files: tuple[Path, ...], probe: bool, json_file: Path | None) -> None:
     """Check a campaign and print the jobs, FEFF runs and disk it will take.
 
     FILES are config files, each on top of the one before. Potentials, cells, FEFF and measured files are looked
-    at, so that a mistake shows now rather than in a job. With --probe one state point of each phase and two epochs of
+    at, so that a mistake shows now rather than in a job. With --probe one state point of each phase and a few epochs of
     training are run here, from simulation to report, in a temporary folder; their times are scaled to core-hours,
     memory and wall time of the campaign. How long that takes is said first.
     """
