@@ -196,7 +196,9 @@ def stages(
     """
     counts, threads = plan(config), _threads(config, cores)
     found = []
-    for name, rows in measured.replace({"stage": {"exafs": "snapshots"}}).groupby("stage", sort=False):
+    of_rules = measured["stage"].replace("exafs", "snapshots")
+    for name in of_rules.unique().tolist():
+        rows = measured[of_rules == name]
         if name in ("md", "snapshots"):
             seconds = _of_state_points(config, small, rows)
         elif name in ("train", "study"):

@@ -54,6 +54,6 @@ def _stop_without(run: str) -> None:
         "the Snakemake that started this job (process %s) is gone: stopping", run.partition(":")[0]
     )
     # First the way of a cancelled job: FEFF is stopped, temporary folders are removed, the attempt is recorded.
-    signal.pthread_kill(threading.main_thread().ident, signal.SIGTERM)
+    os.kill(os.getpid(), signal.SIGTERM)
     time.sleep(PATIENCE_SECONDS)
     os.kill(os.getpid(), signal.SIGKILL)

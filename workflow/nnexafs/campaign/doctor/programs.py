@@ -3,6 +3,7 @@
 import subprocess
 import sys
 
+import numpy as np
 from ase.build import bulk
 
 from nnexafs.campaign.doctor.finding import Finding, missing, ok
@@ -36,7 +37,7 @@ def lammps() -> Finding:
 
 def feff() -> Finding:
     """Every stage of FEFF8.5L is there and runs on an absorber with its nearest neighbours."""
-    cluster = clusters(bulk("Ni", a=3.52, cubic=True), [0], radius_angstrom=3.0)[0]
+    cluster = clusters(bulk("Ni", a=3.52, cubic=True), np.array([0]), radius_angstrom=3.0)[0]
     text = feff_input(cluster, edge="K", settings=FEFF_SETTINGS, fresh_potentials=True)
     try:
         folder = process.binaries_folder()

@@ -105,11 +105,12 @@ def partition(settings: dict, known: dict[str, Partition], profile: Path) -> Fin
     name = (settings.get("default-resources") or {}).get("slurm_partition")
     default = next((one.name for one in known.values() if one.default), None)
     remedy = f"default-resources.slurm_partition in {profile}: one of {', '.join(known)}"
-    if name is None and default is None:
+    wanted = name or default
+    if wanted is None:
         return missing("partition", "none is set and SLURM has no default", remedy)
-    if (name or default) not in known:
-        return missing("partition", f"{name} does not exist", remedy)
-    chosen = known[name or default]
+    if wanted not in known:
+        return missing("partition", f"{wanted} does not exist", remedy)
+    chosen = known[wanted]
     lacking = too_small(settings, chosen)
     if lacking:
         return missing(
