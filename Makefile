@@ -1,8 +1,9 @@
 # make run   the default campaign (CONFIG=overlay.yaml for another, CORES=n to use fewer cores)
-# make test  every test
+# make test  what a change should pass, in ten minutes on two cores: units, dry runs, a real campaign and its report
+# make test-all  these, and what takes longer: faults, SLURM, both papers in miniature, many more random inputs
 # make paper NAME=iesari2021 (or timoshenko2018): a paper's campaign and its page in docs/papers
 # make lint  style of code and workflow
-# Both set up .venv first, from the pins in envs/constraints.txt.
+# All set up .venv first, from the pins in envs/constraints.txt.
 
 PYTHON ?= $(shell command -v python3.11 || command -v python3)
 CORES ?= all
@@ -11,9 +12,10 @@ CONFIG ?=
 PIP := 26.3
 VENV := .venv
 BIN := $(VENV)/bin
+PYTEST := $(BIN)/python -m pytest --numprocesses 2 --dist loadgroup --no-loadscope-reorder
 export OMP_NUM_THREADS ?= 1
 
-.PHONY: run paper test lint environment constraints clean-environment
+.PHONY: run paper test test-rest test-all lint environment constraints clean-environment
 
 run: environment
 	$(BIN)/nnexafs plan $(CONFIG)
@@ -24,7 +26,15 @@ paper: environment
 	$(BIN)/nnexafs paper results/$(NAME)-desk --name $(NAME)
 
 test: environment
-	$(BIN)/python -m pytest --numprocesses 2 --dist loadfile
+	$(PYTEST) -m "not (faults or slurm or slow)" --hypothesis-profile quick
+
+# What `make test` leaves out; random inputs again, with all of their examples.
+test-rest: environment
+	$(PYTEST) -m "faults or slurm or slow or fuzz"
+
+# Both in a folder of their own, so that the second finds the campaign that the first has made.
+test-all: environment
+	folder=$$(mktemp -d) && trap 'rm -rf "$$folder"' EXIT && NNEXAFS_TEST_FOLDER="$$folder" $(MAKE) test test-rest
 
 lint: environment
 	$(BIN)/ruff check workflow tests benchmarks

@@ -2,14 +2,13 @@
 
 import hashlib
 import re
-from pathlib import Path
 
 import pytest
+from checkout import FOILS
 
 from nnexafs.config import load
 
-RESOURCES = Path(__file__).parents[2] / "resources"
-FOILS = RESOURCES / "foils"
+RESOURCES = FOILS.parent
 SUMS = dict(line.split()[::-1] for line in (FOILS / "SHA256SUMS").read_text().splitlines())
 
 

@@ -8,7 +8,6 @@ import json
 import pickle
 import re
 import subprocess
-import sys
 import zipfile
 from pathlib import Path
 
@@ -16,6 +15,7 @@ import numpy as np
 import pytest
 import torch
 import xarray as xr
+from checkout import CHECKOUT, prepared, snakemake
 from click.testing import CliRunner
 from safetensors.torch import save_file
 
@@ -29,9 +29,7 @@ from nnexafs.measured import athena
 from nnexafs.measured.chi import read_processed
 from nnexafs.measured.reading import read_scan
 
-CHECKOUT = Path(__file__).parents[2]
 PACKAGE = CHECKOUT / "workflow" / "nnexafs"
-BIN = Path(sys.executable).parent
 
 
 class Trap:
@@ -330,21 +328,18 @@ def test_measured_files_may_lie_anywhere_and_have_any_name():
         one_line(lambda wrong=wrong: validate({"measurements": {"foil": {"files": [wrong]}}}))
 
 
-def snakemake(folder: Path, overlay: str, *options: str) -> subprocess.CompletedProcess[str]:
+def with_overlay(folder: Path, overlay: str, *options: str) -> subprocess.CompletedProcess[str]:
     (folder / "overlay.yaml").write_text(overlay)
-    command = [BIN / "snakemake", "-s", CHECKOUT / "Snakefile", "--directory", folder, "--configfile"]
-    return subprocess.run([*command, folder / "overlay.yaml", *options], capture_output=True, text=True)
+    return snakemake(folder, "--configfile", folder / "overlay.yaml", *options)
 
 
 @pytest.fixture
 def folder(tmp_path: Path) -> Path:
-    for name in ("config", "resources"):
-        (tmp_path / name).symlink_to(CHECKOUT / name)
-    return tmp_path
+    return prepared(tmp_path)
 
 
 def test_snakemake_refuses_a_name_that_is_a_command(folder: Path, marker: Path):
-    done = snakemake(folder, f'measurements: {{"$(touch {marker})": {{files: [x]}}}}\n', "-n")
+    done = with_overlay(folder, f'measurements: {{"$(touch {marker})": {{files: [x]}}}}\n', "-n")
     assert done.returncode != 0 and "measurements" in done.stdout + done.stderr
     assert not marker.exists() and not (folder / "results").exists()
 
@@ -354,7 +349,7 @@ def test_snakemake_reads_a_measured_file_of_any_name(folder: Path, marker: Path)
     foil.parent.mkdir()
     foil.write_bytes((CHECKOUT / "resources" / "foils" / "Ni_foil_EXAFS_61348_r1.dat").read_bytes())
     overlay = json.dumps({"measurements": {"foil": {"files": [str(foil)]}}})
-    done = snakemake(folder, overlay, "--cores", "1", "results/nickel/spectra/foil/chi.nc")
+    done = with_overlay(folder, overlay, "--cores", "1", "results/nickel/spectra/foil/chi.nc")
     assert done.returncode == 0, done.stderr[-2000:]
     assert read_processed(folder / "results" / "nickel" / "spectra" / "foil" / "chi.nc").sizes["repeat"] == 1
     assert not marker.exists() and not list(foil.parent.glob(marker.name))
@@ -363,7 +358,7 @@ def test_snakemake_reads_a_measured_file_of_any_name(folder: Path, marker: Path)
 def test_a_config_that_snakemake_would_run_is_refused_by_plan(folder: Path, marker: Path):
     """Snakemake runs the templates of a config before any workflow can look at it: a foreign one goes to plan first."""
     overlay = f"__use_yte__: true\ncampaign: ?open('{marker}', 'w').write('x') and 'good'\n"
-    assert snakemake(folder, overlay, "-n").returncode == 0 and marker.exists()
+    assert with_overlay(folder, overlay, "-n").returncode == 0 and marker.exists()
     marker.unlink()
     assert "__use_yte__" in one_line(lambda: load(folder / "overlay.yaml"))
     assert not marker.exists()

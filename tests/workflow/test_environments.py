@@ -10,13 +10,13 @@ from pathlib import Path
 
 import pytest
 import yaml
+from checkout import CHECKOUT
 from packaging.requirements import Requirement
 from packaging.utils import canonicalize_name
 
 from nnexafs.cli import COMMANDS
 from nnexafs.jobs import code
 
-CHECKOUT = Path(__file__).parents[2]
 ENVIRONMENTS = sorted((CHECKOUT / "envs").glob("*.yaml"))
 PROJECT = tomllib.loads((CHECKOUT / "pyproject.toml").read_text())["project"]
 DISTRIBUTIONS = packages_distributions()

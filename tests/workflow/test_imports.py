@@ -6,8 +6,9 @@ import sys
 from pathlib import Path
 
 import pytest
+from checkout import CHECKOUT
 
-PACKAGE = Path(__file__).parents[2] / "workflow" / "nnexafs"
+PACKAGE = CHECKOUT / "workflow" / "nnexafs"
 # Nobody imports a package to the right of itself; those in one tuple do not import one another.
 ORDER = [
     ("errors", "text", "progress", "k_axis"), ("netcdf",), ("files",), ("config",), ("jobs",), ("structures",),

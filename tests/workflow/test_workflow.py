@@ -2,11 +2,11 @@
 
 import re
 import subprocess
-import sys
 import tomllib
 from pathlib import Path
 
 import pytest
+from checkout import CAMPAIGNS, CHECKOUT, prepared, run
 from packaging.requirements import Requirement
 
 from nnexafs.campaign import plan
@@ -14,13 +14,7 @@ from nnexafs.config import load
 from nnexafs.config.potential_files import resolve
 from nnexafs.jobs import record
 
-CHECKOUT = Path(__file__).parents[2]
-OVERLAYS = sorted((CHECKOUT / "config" / "campaigns").glob("*.yaml"))
-BIN = Path(sys.executable).parent
-
-
-def run(*command: str, cwd: Path = CHECKOUT) -> subprocess.CompletedProcess[str]:
-    return subprocess.run([str(BIN / command[0]), *command[1:]], cwd=cwd, capture_output=True, text=True)
+OVERLAYS = sorted(CAMPAIGNS.glob("*.yaml"))
 
 
 def dry_run(folder: Path, *options: str) -> str:
@@ -35,9 +29,7 @@ def job_counts(text: str) -> dict[str, int]:
 
 @pytest.fixture
 def folder(tmp_path: Path) -> Path:
-    for name in ("config", "resources"):
-        (tmp_path / name).symlink_to(CHECKOUT / name)
-    return tmp_path
+    return prepared(tmp_path)
 
 
 def test_lint_is_clean():

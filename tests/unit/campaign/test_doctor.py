@@ -15,6 +15,7 @@ from pathlib import Path
 from types import SimpleNamespace
 
 import pytest
+from checkout import CHECKOUT
 from click.testing import CliRunner
 
 from nnexafs.campaign.doctor import machine, programs, slurm, software, store
@@ -23,8 +24,6 @@ from nnexafs.campaign.doctor.file_systems import file_system, is_shared
 from nnexafs.campaign.doctor.finding import missing, ok, summary, table, warn
 from nnexafs.cli import main
 from nnexafs.config import Tracking, load
-
-CHECKOUT = Path(__file__).parents[3]
 
 
 @pytest.fixture

@@ -13,6 +13,7 @@ import click
 import h5py
 import pytest
 import torch
+from checkout import CHECKOUT
 from click.testing import CliRunner
 
 from nnexafs.cli import COMMANDS, main
@@ -20,7 +21,6 @@ from nnexafs.cli.common import SCREEN, Commands, full_disk
 from nnexafs.config.files import default_yaml
 from nnexafs.errors import UserError
 
-CHECKOUT = Path(__file__).parents[3]
 STAGES = sorted(COMMANDS.keys() - {"config"})
 
 

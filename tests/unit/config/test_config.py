@@ -4,12 +4,13 @@ from pathlib import Path
 
 import pytest
 import yaml
+from checkout import CAMPAIGNS
 
 from nnexafs.config import CampaignConfig, canonical, files, load, merge, validate
 from nnexafs.config.files import default_yaml
 from nnexafs.errors import UserError
 
-CONFIG_FOLDER = Path(__file__).parents[3] / "config"
+CONFIG_FOLDER = CAMPAIGNS.parent
 
 
 def refused(mapping: dict) -> str:

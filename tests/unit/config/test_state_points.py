@@ -1,8 +1,7 @@
 """State points: every one once, ids that sort and survive, seeds that depend on the id alone."""
 
-from pathlib import Path
-
 import pytest
+from checkout import CAMPAIGNS
 
 from nnexafs.config import CampaignConfig, load, validate
 from nnexafs.config import seeds as config_seeds
@@ -52,16 +51,13 @@ def test_seeds_depend_on_the_names_alone():
     assert all(0 < seed < 2**31 for seed in seeds)
 
 
-FULL = Path(__file__).parents[3] / "config" / "campaigns"
-
-
 @pytest.mark.parametrize(
     ("name", "in_dataset", "in_series"),
     # (fcc, hcp, bcc, diamond: 73 temperatures x 21) + (liquid: 26 x 21); 3 phases x 50 x 20
     [("iesari2021-full", 4 * 73 * 21 + 26 * 21, 7), ("timoshenko2018-full", 3 * 50 * 20, 14)],
 )
 def test_full_campaigns_have_every_point_of_their_grids_once(name, in_dataset, in_series):
-    config = load(FULL / f"{name}.yaml")
+    config = load(CAMPAIGNS / f"{name}.yaml")
     points = of_campaign(config)
     assert len(points) == in_dataset
     assert len(of_all(config)) == in_dataset + in_series

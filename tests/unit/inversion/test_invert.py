@@ -10,6 +10,7 @@ import pandas as pd
 import pytest
 import xarray as xr
 from ase.build import bulk
+from checkout import FOILS
 from click.testing import CliRunner
 from fakes.campaign import ANGLE, K, R, fake_chi, gaussians
 
@@ -29,7 +30,6 @@ from nnexafs.learning.ensemble import Prediction
 from nnexafs.measured.chi import process, read
 from nnexafs.structures.first_shell import first_shell
 
-FOILS = Path(__file__).parents[3] / "resources" / "foils"
 NETWORKS = np.array([-0.1, 0.0, 0.1])
 
 

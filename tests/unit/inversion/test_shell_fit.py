@@ -6,6 +6,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 from ase.build import bulk
+from checkout import FOILS
 from click.testing import CliRunner
 
 from nnexafs.cli import main
@@ -16,7 +17,6 @@ from nnexafs.files import read_dataset
 from nnexafs.inversion.shell_fit import first_shell_fit, nearest_shells, own_crystal_phases, transform_range
 from nnexafs.measured.chi import process, read
 
-FOILS = Path(__file__).parents[3] / "resources" / "foils"
 K_GRID = 0.05 * np.arange(361)
 HALVES = {"incident_columns": [3, 4], "transmitted_columns": [5, 6]}
 FOIL = {

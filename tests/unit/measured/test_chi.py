@@ -9,6 +9,7 @@ import xarray as xr
 import xraydb
 from ase import Atoms
 from ase.build import bulk
+from checkout import CHECKOUT, FOILS
 
 from nnexafs.config import Background, Feff, Measurement, load
 from nnexafs.errors import UserError
@@ -20,8 +21,6 @@ from nnexafs.measured.atomic_decay import decay
 from nnexafs.measured.chi import process, read, shift_e0
 from nnexafs.measured.reading import Scan
 
-ROOT = Path(__file__).parents[3]
-FOILS = ROOT / "resources" / "foils"
 K_GRID = 0.05 * np.arange(361)
 UNCORRECTED = Background(correct_decay=False)  # as the reference fits were made
 NICKEL_CELL = bulk("Ni", "fcc", a=3.5240)
@@ -31,7 +30,7 @@ NICKEL_CELL = bulk("Ni", "fcc", a=3.5240)
 def nickel() -> xr.Dataset:
     """The default campaign's measurement: three repeats of the nickel foil."""
     measurement = load().measurements["ni_foil"]
-    scans = read([ROOT / name for name in measurement.files], measurement)
+    scans = read([CHECKOUT / name for name in measurement.files], measurement)
     return process(scans, UNCORRECTED, k_grid=K_GRID, element="Ni", edge="K", k_required_per_angstrom=14.5)
 
 
@@ -106,7 +105,7 @@ def test_scatter_of_the_repeats(nickel):
 
 def test_processing_is_deterministic_and_survives_the_disk(nickel, tmp_path):
     measurement = load().measurements["ni_foil"]
-    scans = read([ROOT / name for name in measurement.files], measurement)
+    scans = read([CHECKOUT / name for name in measurement.files], measurement)
     again = process(scans, UNCORRECTED, k_grid=K_GRID, element="Ni", edge="K")
     assert again.identical(nickel)
     write_dataset(tmp_path / "chi.nc", nickel)

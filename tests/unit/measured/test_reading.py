@@ -4,6 +4,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from checkout import FOILS
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
@@ -12,7 +13,6 @@ from nnexafs.errors import UserError
 from nnexafs.measured.chi import process, read
 from nnexafs.measured.reading import read_scan
 
-FOILS = Path(__file__).parents[3] / "resources" / "foils"
 NICKEL = FOILS / "Ni_foil_EXAFS_61348_r1.dat"
 K_GRID = 0.05 * np.arange(361)
 

@@ -6,6 +6,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 import xarray as xr
+from checkout import CHECKOUT
 from fakes.campaign import fake_spectra
 
 from nnexafs.campaign import preflight
@@ -15,7 +16,6 @@ from nnexafs.errors import UserError
 from nnexafs.report import comparison, control_variate
 from nnexafs.report.style import svg
 
-CHECKOUT = Path(__file__).parents[3]
 REFERENCE = CHECKOUT / "resources" / "reference"
 WINDOW = (3.0, 14.0)
 
