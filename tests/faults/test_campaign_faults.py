@@ -82,10 +82,11 @@ def test_a_job_killed_while_it_trains(finished_campaign: Campaign, campaign: Cam
 
 
 TRUNCATED = {
-    f"md/{POINTS[0]}/trajectory.nc": f"exafs/{POINTS[0]}/spectra.nc",
-    DATASET: DATASET,
-    "training/fold0/network.pt": "training/fold0/network.pt",
+    f"md/{POINTS[0]}/trajectory.nc": (f"exafs/{POINTS[0]}/spectra.nc",),
+    DATASET: (),
+    "training/fold0/network.pt": (),
 }
+"""Files, and what a part of the campaign makes of them again."""
 
 
 def set_aside(campaign: Campaign, said: str, file: str) -> None:
@@ -105,12 +106,21 @@ def test_truncated_file_is_set_aside_and_made_anew(
 ):
     """Snakemake is started with the file missing, and makes it anew."""
     truncated(campaign.results / file)
-    set_aside(campaign, campaign.finish(TRUNCATED[file]), file)
-    campaign.must_be_as(finished_campaign, file, TRUNCATED[file])
+    set_aside(campaign, campaign.finish(file, *TRUNCATED[file]), file)
+    campaign.must_be_as(finished_campaign, file, *TRUNCATED[file])
 
 
-def test_every_file_truncated_at_once(finished_campaign: Campaign, campaign: Campaign):
-    """The same command goes on to the report, and the whole campaign is what it was."""
+def test_much_is_damaged_at_once(finished_campaign: Campaign, campaign: Campaign):
+    """The same command goes on to the report, and the whole campaign is what it was.
+
+    A file of the same size and time starts no job; verify sees it, and can set it aside for the next run.
+    """
+    name = f"exafs/{POINTS[1]}/spectra.nc"
+    flipped(campaign.results / name)
+    assert "Nothing to be done" in campaign.finish()
+    found = campaign.verify("--set-aside")
+    assert found.returncode == 1 and not (campaign.results / "verified.json").exists()
+    assert f"{name}: changed since it was written" in found.stdout and "1 problem\n" in found.stdout
     for file in TRUNCATED:
         truncated(campaign.results / file)
     said = campaign.finish()
@@ -135,18 +145,6 @@ def test_file_truncated_while_the_campaign_runs(finished_campaign: Campaign, cam
         rf"error: \S*{re.escape(name)}: not what was written .*; run the same command again", campaign.printed
     )
     assert (campaign.results / f"{name}.damaged").is_file()
-    campaign.finish(DATASET)
-    campaign.must_be_as(finished_campaign, *UP_TO_DATASET)
-
-
-def test_damage_in_silence_is_found_by_verify(finished_campaign: Campaign, campaign: Campaign):
-    """A file of the same size and time starts no job; verify sees it, and can set it aside for the next run."""
-    name = f"exafs/{POINTS[1]}/spectra.nc"
-    flipped(campaign.results / name)
-    assert "Nothing to be done" in campaign.finish()
-    found = campaign.verify("--set-aside")
-    assert found.returncode == 1 and not (campaign.results / "verified.json").exists()
-    assert f"{name}: changed since it was written" in found.stdout and "1 problem\n" in found.stdout
     campaign.finish(DATASET)
     campaign.must_be_as(finished_campaign, *UP_TO_DATASET)
 

@@ -43,8 +43,12 @@ class Server:
             "--backend-store-uri", f"sqlite:///{self.folder}/server.db",
             "--artifacts-destination", str(self.folder / "artifacts"),
         ]  # fmt: skip
+        # Of no use here: MLflow's own job queue, half a dozen processes.
+        environment = os.environ | {"MLFLOW_SERVER_ENABLE_JOB_EXECUTION": "false"}
         with (self.folder / "server.log").open("a") as log:
-            self.process = subprocess.Popen(command, stdout=log, stderr=log, start_new_session=True)
+            self.process = subprocess.Popen(
+                command, stdout=log, stderr=log, start_new_session=True, env=environment
+            )
         wait_for(self.answers, what="the MLflow server")
 
     def answers(self) -> bool:

@@ -5,8 +5,6 @@ import json
 import os
 import pickle
 import signal
-import subprocess
-import sys
 import time
 from pathlib import Path
 
@@ -15,9 +13,10 @@ import pytest
 import torch
 import xarray as xr
 from fakes.campaign import fake_dataset, train_fake_fold
+from processes import forked
 
 from nnexafs.config import CampaignConfig, DatasetSettings, Network, Study, Training
-from nnexafs.files import read_dataset, write_dataset
+from nnexafs.files import read_dataset, write_dataset, write_json
 from nnexafs.jobs import restart
 from nnexafs.jobs.incidents import collected
 from nnexafs.learning import restart_file
@@ -38,35 +37,6 @@ STOPPED = SHORT.model_copy(
     }
 )
 CONFIGS = {"short": SHORT, "stopped": STOPPED}
-
-KILLED = """
-import os, signal, sys
-from pathlib import Path
-from nnexafs.jobs import restart
-from nnexafs.learning import restart_file
-from nnexafs.files import read_dataset, write_json
-from test_restart_training import CONFIGS, train, study_of
-
-what, folder, epochs, moment, out = sys.argv[1], Path(sys.argv[2]), int(sys.argv[3]), sys.argv[4], Path(sys.argv[5])
-restart_file.RESTART_SECONDS = 0.0
-saved = []
-
-def write(path, value):
-    saved.append(path)
-    due = len(saved) == epochs
-    if due and moment == "before":
-        os.kill(os.getpid(), signal.SIGKILL)
-    write_json(path, value)
-    if due and moment == "after":
-        os.kill(os.getpid(), signal.SIGKILL)
-
-restart.write_json = write
-dataset = read_dataset(Path("dataset.nc"), what="dataset")
-if what == "study":
-    write_json(out, study_of(dataset, folder))
-else:
-    train(dataset, out, what, folder)
-"""
 
 
 def train(
@@ -93,17 +63,35 @@ def dataset_of(place: Path) -> xr.Dataset:
     return read_dataset(place / "dataset.nc", what="dataset")
 
 
-def start(place: Path, what: str, folder: Path, *, epochs: int, moment: str, out: Path) -> subprocess.Popen:
-    command = [sys.executable, "-c", KILLED, what, str(folder), str(epochs), moment, str(out)]
-    environment = os.environ | {"PYTHONPATH": os.pathsep.join([str(Path(__file__).parent), *sys.path])}
-    return subprocess.Popen(command, cwd=place, env=environment, stderr=subprocess.PIPE)
+def trained(place: Path, what: str, folder: Path, out: Path, epochs: int, moment: str) -> None:
+    """Train or do the study, saving each epoch; killed before or after the save of this number, if there is one."""
+    restart_file.RESTART_SECONDS = 0.0
+    saved = []
+
+    def write(path: Path, value: dict) -> None:
+        saved.append(path)
+        due = len(saved) == epochs
+        if due and moment == "before":
+            os.kill(os.getpid(), signal.SIGKILL)
+        write_json(path, value)
+        if due and moment == "after":
+            os.kill(os.getpid(), signal.SIGKILL)
+
+    restart.write_json = write
+    dataset = dataset_of(place)
+    if what == "study":
+        write_json(out, study_of(dataset, folder))
+    else:
+        train(dataset, out, what, folder)
 
 
-def kill(place: Path, what: str, folder: Path, **moment) -> None:
+def kill(place: Path, what: str, folder: Path, *, epochs: int, moment: str) -> None:
     """Train in another process, which is killed at that moment."""
-    with start(place, what, folder, out=folder.parent / "killed", **moment) as process:
-        assert process.wait(timeout=300) == -signal.SIGKILL
-    assert not (folder.parent / "killed").exists()
+    out = folder.parent / "killed"
+    with forked(trained, place, what, folder, out, epochs, moment) as process:
+        process.join(300)
+        assert process.exitcode == -signal.SIGKILL
+    assert not out.exists()
 
 
 def assert_same_fold(made: Path, expected: Path) -> None:
@@ -172,14 +160,12 @@ def test_a_kill_right_after_the_early_stop_adds_no_epoch(place, tmp_path):
 def test_killed_again_and_again_from_outside(place, tmp_path):
     folder, out, kills = tmp_path / "restart", tmp_path / "fold", 0
     while not out.exists():
-        with start(place, "short", folder, epochs=-1, moment="never", out=out) as process:
+        with forked(trained, place, "short", folder, out, -1, "never") as process:
             before = epochs_of(folder)
-            while process.poll() is None and epochs_of(folder) < before + 5:
+            while process.is_alive() and epochs_of(folder) < before + 5:
                 time.sleep(0.001)
-            if process.poll() is None:
-                os.kill(process.pid, signal.SIGKILL)
-                kills += 1
-            process.wait(timeout=300)
+            kills += process.is_alive()
+            assert not process.exitcode
     assert kills >= 1
     assert_same_fold(out, place / "short")
 

@@ -6,17 +6,17 @@ import os
 import shutil
 import signal
 import subprocess
-import sys
 import time
 from pathlib import Path
 
 import numpy as np
 import pytest
+from processes import forked
 
 from nnexafs.config import Crystal, Dynamics, EamPotential, Liquid, SuttonChenPotential
 from nnexafs.config.state_points import StatePoint
 from nnexafs.errors import PhysicsError
-from nnexafs.files import write_dataset
+from nnexafs.files import write_dataset, write_json
 from nnexafs.jobs import restart
 from nnexafs.jobs.incidents import collected
 from nnexafs.jobs.restart import RestartFolder, key_of
@@ -67,33 +67,19 @@ def undisturbed(tmp_path_factory: pytest.TempPathFactory) -> dict[str, bytes]:
     return {case: written(folder / f"{case}.nc", run(case)) for case in CASES}
 
 
-# A process that writes the trajectory and kills itself at one exact moment: while the restart files of step
-# `step` are written, before or after they count.
-KILLED = """
-import os, signal, sys
-from pathlib import Path
-from nnexafs.jobs import restart
-from nnexafs.files import write_json
-from test_restart_dynamics import run, written
+def killed_while_saving(case: str, folder: Path, out: Path, step: int, moment: str) -> None:
+    """Write the trajectory; killed while the restart files of `step` are written, before or after they count."""
 
-case, folder, step, moment = sys.argv[1], Path(sys.argv[2]), int(sys.argv[3]), sys.argv[4]
+    def write(path: Path, value: dict) -> None:
+        due = value["position"]["step"] == step
+        if due and moment == "before":
+            os.kill(os.getpid(), signal.SIGKILL)
+        write_json(path, value)
+        if due and moment == "after":
+            os.kill(os.getpid(), signal.SIGKILL)
 
-def write(path, value):
-    due = value["position"]["step"] == step
-    if due and moment == "before":
-        os.kill(os.getpid(), signal.SIGKILL)
-    write_json(path, value)
-    if due and moment == "after":
-        os.kill(os.getpid(), signal.SIGKILL)
-
-restart.write_json = write
-written(Path(sys.argv[5]), run(case, restart=folder))
-"""
-
-
-def start(case: str, folder: Path, *, step: int, moment: str, out: Path) -> subprocess.Popen:
-    command = [sys.executable, "-c", KILLED, case, str(folder), str(step), moment, str(out)]
-    return subprocess.Popen(command, cwd=Path(__file__).parent, stderr=subprocess.PIPE)
+    restart.write_json = write
+    written(out, run(case, restart=folder))
 
 
 def position(folder: Path) -> int:
@@ -164,8 +150,9 @@ MOMENTS = [
 @pytest.mark.parametrize(("case", "step", "moment"), MOMENTS)
 def test_a_killed_run_goes_on_and_gives_the_same_bytes(tmp_path, undisturbed, caplog, case, step, moment):
     folder, out = tmp_path / "restart", tmp_path / "out.nc"
-    with start(case, folder, step=step, moment=moment, out=out) as process:
-        assert process.wait(timeout=120) == -signal.SIGKILL
+    with forked(killed_while_saving, case, folder, out, step, moment) as process:
+        process.join(120)
+        assert process.exitcode == -signal.SIGKILL
     assert not out.exists()
     reached = step if moment == "after" else step - 40
     assert position(folder) == reached
@@ -184,14 +171,12 @@ def test_killed_again_and_again_at_any_time(tmp_path, undisturbed):
     generator = np.random.default_rng(3)
     while not out.exists():
         until = position(folder) + 120
-        with start("liquid", folder, step=-1, moment="never", out=out) as process:
-            while process.poll() is None and position(folder) < until:
+        with forked(killed_while_saving, "liquid", folder, out, -1, "never") as process:
+            while process.is_alive() and position(folder) < until:
                 time.sleep(0.0005)
             time.sleep(float(generator.uniform(0, 0.02)))
-            if process.poll() is None:
-                os.kill(process.pid, signal.SIGKILL)
-                kills += 1
-            process.wait(timeout=120)
+            kills += process.is_alive()
+            assert not process.exitcode
     assert kills >= 2
     assert out.read_bytes() == undisturbed["liquid"]
 
@@ -223,8 +208,8 @@ def test_a_full_disk_costs_restart_files_and_no_results(tmp_path, undisturbed):
 @pytest.fixture(scope="module")
 def files_of_a_killed_run(tmp_path_factory: pytest.TempPathFactory) -> Path:
     folder = tmp_path_factory.mktemp("killed")
-    with start("crystal", folder / "kept", step=200, moment="after", out=folder / "out.nc") as process:
-        process.wait(timeout=120)
+    with forked(killed_while_saving, "crystal", folder / "kept", folder / "out.nc", 200, "after") as process:
+        process.join(120)
     return folder / "kept"
 
 
