@@ -67,7 +67,7 @@ def test_a_new_temperature_leaves_the_other_runs_alone():
         ({"studies": {"wide": {"folds": 3}}}, {"study", "report", "verify"}),
         ({"seed": 7}, {"md", "snapshots", "dataset", "track", "train", "study", "evaluate"}),
     ],
-    ids=str,
+    ids=lambda value: " ".join(sorted(value)) if isinstance(value, set) else str(value),
 )
 def test_a_change_concerns_only_the_jobs_that_depend_on_it(change: dict, concerned: set[str]):
     before, after = config_of(), config_of(**change)
