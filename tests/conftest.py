@@ -12,24 +12,19 @@ from hypothesis import settings
 # Of `make test`: fewer examples of each fuzz test. Without it each test has as many as it asks for.
 settings.register_profile("quick", max_examples=30)
 
-# What takes longest is begun first, so that no worker is left alone with it at the end.
-FIRST = ("tests/slurm", "tests/campaign", "tests/faults", "tests/unit/exafs", "tests/unit/learning")
+# Files of tests are dealt to the workers in this order (--dist loadfile --no-loadscope-reorder): what takes longest
+# first, so that no worker is left alone with it at the end; FEFF's after the campaign, which compiles what they use.
+FIRST = ("tests/faults/test_campaign", "tests/campaign/test_finished", "tests/slurm", "tests/campaign", "tests/faults",
+         "tests/workflow", "tests/unit/learning", "tests/unit/exafs")  # fmt: skip
 
 
-@pytest.hookimpl(tryfirst=True)
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """With --dist loadgroup a file's tests stay on one worker (they share what it makes), unless they say otherwise."""
-    for item in items:
-        file = item.nodeid.partition("::")[0]
-        if not item.get_closest_marker("xdist_group"):
-            item.add_marker(
-                pytest.mark.xdist_group(item.nodeid if item.get_closest_marker("alone") else file)
-            )
-    items.sort(
-        key=lambda item: next(
-            (i for i, start in enumerate(FIRST) if item.nodeid.startswith(start)), len(FIRST)
-        )
-    )
+    """Sort the tests by `FIRST`."""
+
+    def place(item: pytest.Item) -> int:
+        return next((i for i, start in enumerate(FIRST) if item.nodeid.startswith(start)), len(FIRST))
+
+    items.sort(key=place)
 
 
 @pytest.fixture(scope="session")

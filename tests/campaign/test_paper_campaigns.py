@@ -14,17 +14,7 @@ from nnexafs.config.state_points import of_all
 from nnexafs.files import read_dataset
 
 PAPERS = ("timoshenko2018", "iesari2021")
-
-
-def paper_campaign(paper: str) -> object:
-    """A paper's tests stay on one worker."""
-    return pytest.param(paper, marks=pytest.mark.xdist_group(paper))
-
-
-pytestmark = [
-    pytest.mark.slow,
-    pytest.mark.parametrize("paper", [paper_campaign(paper) for paper in PAPERS], scope="module"),
-]
+pytestmark = [pytest.mark.slow, pytest.mark.parametrize("paper", PAPERS, scope="module")]
 
 
 def overlays(paper: str) -> list[Path]:

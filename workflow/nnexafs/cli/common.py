@@ -107,9 +107,8 @@ def logged() -> Iterator[None]:
             handlers.append(logging.StreamHandler(screen))
             handlers[-1].setLevel(logging.ERROR)
     LOGGER.setLevel(logging.INFO)
-    LOGGER.propagate = (
-        False  # importing larch gives the root logger a handler, which would tell everything twice
-    )
+    # Larch gives the root logger a handler of its own, which would print every line once more.
+    LOGGER.propagate = False
     for handler in handlers:
         LOGGER.addHandler(handler)
     try:
