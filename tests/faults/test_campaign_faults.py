@@ -123,7 +123,7 @@ def test_much_is_damaged_at_once(finished_campaign: Campaign, campaign: Campaign
     assert "Nothing to be done" in campaign.finish()
     found = campaign.verify("--set-aside")
     assert found.returncode == 1 and not (campaign.results / "verified.json").exists()
-    assert f"{name}: changed since it was written" in found.stdout
+    assert f"{name}: changed since it was written" in found.stdout and "1 problem\n" in found.stdout
     for file in TRUNCATED:
         truncated(campaign.results / file)
     said = campaign.finish()
