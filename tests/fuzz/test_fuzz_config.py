@@ -6,6 +6,7 @@ from pathlib import Path
 
 import pytest
 import yaml
+from checkout import CAMPAIGNS
 from fuzzing import SEEDS, answer, fuzzed, harmed
 from hypothesis import given
 from hypothesis import strategies as st
@@ -13,7 +14,6 @@ from hypothesis import strategies as st
 from nnexafs.config import CampaignConfig, load, state_points, validate
 from nnexafs.config.files import default_yaml
 
-CAMPAIGNS = Path(__file__).parents[2] / "config" / "campaigns"
 VALID = [path.read_bytes() for path in sorted(CAMPAIGNS.glob("*.yaml"))]
 SAFE = re.compile(r"[A-Za-z0-9][A-Za-z0-9_.-]*", re.ASCII)
 KEYS = sorted(set(re.findall(r'"(\w+)": ', json.dumps(CampaignConfig().model_dump(mode="json")))))

@@ -4,6 +4,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from checkout import FOILS
 from fakes import spectrum_files
 from fuzzing import SEEDS, answer, fuzzed, harmed
 from hypothesis import given
@@ -14,6 +15,7 @@ from nnexafs.measured.chi import process, read
 from nnexafs.measured.reading import Scan, read_scan
 
 VALID = spectrum_files.all_of_them()
+BEAMLINE = (FOILS / "Cu_rt1.fio").read_bytes()
 K_GRID = 0.05 * np.arange(301)
 CHOICES = [
     {},
@@ -52,7 +54,7 @@ def test_the_samples_are_valid(tmp_path: Path):
 
 
 @fuzzed(250)
-@given(content=harmed(VALID), choice=st.sampled_from(CHOICES))
+@given(content=harmed([*VALID, BEAMLINE]), choice=st.sampled_from(CHOICES))
 def test_harmed_files(tmp_path_factory: pytest.TempPathFactory, content: bytes, choice: dict):
     scan_of(tmp_path_factory.getbasetemp() / "harmed.dat", content, choice)
 
@@ -80,6 +82,17 @@ def test_harmed_files_through_the_background(tmp_path_factory: pytest.TempPathFa
 )
 def test_any_bytes(tmp_path_factory: pytest.TempPathFactory, head: bytes, tail: bytes):
     scan_of(tmp_path_factory.getbasetemp() / "bytes.dat", head + tail, {})
+
+
+NUMBERS = st.one_of(st.integers(-9999, 9999), st.floats(), st.sampled_from([8333.0, 0.05, "x", "#", "nan"]))
+ROWS = st.lists(st.lists(NUMBERS, min_size=1, max_size=4), max_size=80)
+
+
+@fuzzed(60)
+@given(rows=ROWS, choice=st.sampled_from(CHOICES))
+def test_any_table(tmp_path_factory: pytest.TempPathFactory, rows: list, choice: dict):
+    table = "\n".join(" ".join(map(str, row)) for row in rows)
+    scan_of(tmp_path_factory.getbasetemp() / "table.dat", table.encode(), choice)
 
 
 @pytest.mark.parametrize("seed", sorted(SEEDS.glob("spectrum-*")), ids=lambda path: path.name)

@@ -5,8 +5,6 @@ from pathlib import Path
 import numpy as np
 import pytest
 from checkout import FOILS
-from hypothesis import HealthCheck, given, settings
-from hypothesis import strategies as st
 
 from nnexafs.config import Background, Measurement
 from nnexafs.errors import UserError
@@ -265,40 +263,6 @@ def test_repeats_must_belong_together(tmp_path, foil):
         read([NICKEL, short], measurement())
     with pytest.raises(UserError, match="no spectrum files"):
         read([], measurement())
-
-
-numbers = st.one_of(st.integers(-9999, 9999), st.floats(), st.sampled_from([8333.0, 0.05, "x", "#", "nan"]))
-tables = st.lists(st.lists(numbers, min_size=1, max_size=4), max_size=80).map(
-    lambda rows: "\n".join(" ".join(map(str, row)) for row in rows).encode()
-)
-damaged = st.tuples(st.integers(0, 20000), st.binary(max_size=20)).map(
-    lambda cut: (
-        (FOILS / "Cu_rt1.fio").read_bytes()[: cut[0]] + cut[1] + (FOILS / "Cu_rt1.fio").read_bytes()[-9000:]
-    )
-)
-
-
-gzipped = st.binary(max_size=60).map(lambda tail: b"\x1f\x8b" + tail)
-project_like = st.binary(max_size=80).map(
-    lambda tail: b"# Athena project file -- Demeter version 0.9.21\n@x = (" + tail
-)
-
-
-@settings(max_examples=120, deadline=None, suppress_health_check=list(HealthCheck), derandomize=True)
-@given(
-    content=st.one_of(st.binary(max_size=400), tables, damaged, gzipped, project_like),
-    number=st.sampled_from([None, 0, 1]),
-)
-def test_any_bytes_parse_or_raise_user_error(tmp_path_factory, content, number):
-    path = tmp_path_factory.getbasetemp() / "fuzz.dat"
-    path.write_bytes(content)
-    try:
-        scan = read_scan(path, measurement(energy_column=number))
-    except UserError as error:
-        assert "\n" not in str(error)
-        return
-    assert np.isfinite(scan.x).all() and np.isfinite(scan.y).all()
-    assert np.all(np.diff(scan.x) > 0)
 
 
 IRON = FOILS / "Fe-foil_EXAFS_23147.dat"
