@@ -12,7 +12,7 @@ CONFIG ?=
 PIP := 26.3
 VENV := .venv
 BIN := $(VENV)/bin
-PYTEST := $(BIN)/python -m pytest --numprocesses 2 --dist loadfile --no-loadscope-reorder
+PYTEST := $(BIN)/python -m pytest --dist loadfile --no-loadscope-reorder
 export OMP_NUM_THREADS ?= 1
 
 .PHONY: run paper test test-rest test-all lint environment constraints clean-environment
@@ -26,11 +26,12 @@ paper: environment
 	$(BIN)/nnexafs paper results/$(NAME)-desk --name $(NAME)
 
 test: environment
-	$(PYTEST) -m "not (faults or slurm or slow)" --hypothesis-profile quick
+	$(PYTEST) --numprocesses 2 -m "not (faults or slurm or slow)" --hypothesis-profile quick
 
 # What `make test` leaves out; random inputs again, with all of their examples.
+# Three processes: the one that has SLURM waits for it most of the time.
 test-rest: environment
-	$(PYTEST) -m "faults or slurm or slow or fuzz"
+	$(PYTEST) --numprocesses 3 -m "faults or slurm or slow or fuzz"
 
 # Both in a folder of their own, so that the second finds the campaign that the first has made.
 test-all: environment

@@ -3,6 +3,7 @@
 import json
 import os
 import shutil
+import signal
 import subprocess
 import time
 from collections.abc import Callable
@@ -36,6 +37,7 @@ class Campaign:
             options,
         )
         self.results = folder / "results" / name
+        self._started: list[subprocess.Popen[str]] = []
 
     def command(self, *targets: str, options: tuple[str, ...] = ()) -> list[str]:
         """The command that a user repeats: everything, or these files below results/<campaign>."""
@@ -56,10 +58,19 @@ class Campaign:
     ) -> "subprocess.Popen[str]":
         """Start it in a session of its own; `printed` has its output."""
         with (self.folder / "out.log").open("w") as log:
-            return subprocess.Popen(
+            process = subprocess.Popen(
                 self.command(*targets, options=options), cwd=self.folder, stdout=log, stderr=subprocess.STDOUT,
                 text=True, env=os.environ | environment, start_new_session=True,
             )  # fmt: skip
+        self._started.append(process)
+        return process
+
+    def stop(self) -> None:
+        """End what was started and still runs; jobs of SLURM end with their cluster."""
+        for process in self._started:
+            if process.poll() is None:
+                os.killpg(process.pid, signal.SIGKILL)
+            process.wait()
 
     @property
     def printed(self) -> str:

@@ -119,10 +119,13 @@ def logs(campaign: Campaign) -> list[str]:
     return [path.read_text() for path in (campaign.results / "logs" / "train").glob("fold*.log")]
 
 
-def test_server_away_for_a_while(tracked: Campaign, server: Server, tmp_path: Path):
+def test_server_away_for_a_while(
+    tracked: Campaign, server: Server, tmp_path: Path, request: pytest.FixtureRequest
+):
     """The folds that ask it meanwhile wait for it; nothing is lost."""
     campaign = copied(tracked, tmp_path / "copy")
     campaign.remove(*LATE_STAGES)
+    request.addfinalizer(campaign.stop)
     main = campaign.start("evaluation/evaluation.nc")
     wait_for((campaign.results / "training" / "run.json").is_file, what="the campaign's run")
     server.stop()
@@ -131,6 +134,8 @@ def test_server_away_for_a_while(tracked: Campaign, server: Server, tmp_path: Pa
     server.start()
     assert main.wait() == 0, campaign.printed[-3000:]
     assert complete_children(campaign, server) == list(range(FOLDS))
-    campaign.must_be_as(tracked, "training/*/network.pt", "ensemble/*.pt", "evaluation/evaluation.nc")
+    campaign.must_be_as(
+        tracked, "training/*/network.pt", "ensemble/*.safetensors", "evaluation/evaluation.nc"
+    )
     lines = [line for one in campaign.records().values() for line in one["attempts"][-1]["incidents"]]
     assert any("MLflow" in line for line in lines), lines

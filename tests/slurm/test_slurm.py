@@ -70,8 +70,7 @@ def started(campaign: Campaign, *targets: str, options: tuple[str, ...] = ()) ->
     try:
         yield end
     finally:
-        process.kill()
-        process.wait()
+        campaign.stop()
 
 
 @pytest.fixture(scope="module", autouse=True)
