@@ -17,6 +17,7 @@ from nnexafs.config import load
 from nnexafs.config.state_points import of_campaign
 from nnexafs.files import read_dataset
 from nnexafs.structures.distributions import pair_distribution
+from nnexafs.structures.neighbours import neighbours_within
 
 pytestmark = pytest.mark.campaign
 CONFIG = load(*SMALLEST)
@@ -72,8 +73,9 @@ def test_every_state_point_has_spectra_and_targets_of_the_same_absorbers(results
         for number, step in enumerate(spectra.step.values):
             frame = trajectory.isel(frame=int(np.flatnonzero(trajectory.step.values == step)[0]))
             atoms = Atoms(frame.numbers.values, frame.positions.values, cell=frame.cell.values, pbc=True)
-            own = pair_distribution(atoms, spectra.absorber_index.values[number], CONFIG.distributions)
-            np.testing.assert_allclose(spectra.pair_distribution.values[number], own.mean(axis=0), atol=1e-6)
+            pairs = neighbours_within(atoms, CONFIG.distributions.r_max_angstrom)
+            own = pair_distribution(pairs, spectra.absorber_index.values[number], CONFIG.distributions)
+            np.testing.assert_allclose(spectra.pair_distribution.values[number], own, atol=1e-6)
 
 
 def test_phases_are_measured(results: Path):

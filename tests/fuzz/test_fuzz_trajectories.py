@@ -12,7 +12,7 @@ from fuzzing import SEEDS, answer, fuzzed, harmed
 from hypothesis import given
 from hypothesis import strategies as st
 
-from nnexafs.exafs.trajectory import frames_of, snapshots_of
+from nnexafs.exafs.trajectory import frames_of, with_absorbers
 
 LAMMPS = b"""ITEM: TIMESTEP
 0
@@ -58,7 +58,7 @@ def frames_in(folder: Path, name: str, content: bytes, index: str = ":") -> list
         assert str(path) in found
         return found
     assert all(np.isfinite(atoms.positions).all() and len(atoms) for atoms in found)
-    answer(lambda: snapshots_of(found, "Ni"))
+    answer(lambda: with_absorbers(found, "Ni"))
     return found
 
 

@@ -11,9 +11,10 @@ from nnexafs.campaign.verification.findings import SHOWN, Findings
 from nnexafs.campaign.verification.physics import check_spectra, check_trajectory
 from nnexafs.config import CampaignConfig, load, seeds
 from nnexafs.config.state_points import of_all
+from nnexafs.exafs.averages import Averages, structure_of
 from nnexafs.exafs.correction import Correction
 from nnexafs.exafs.feff.reference import k_grid
-from nnexafs.exafs.snapshots import Computed, assemble, choose
+from nnexafs.exafs.snapshots import choose, contents
 from nnexafs.structures.dynamics.simulation import simulate
 
 POINT = "fcc_T0300_x1.0000_r0"
@@ -47,13 +48,13 @@ def simulated(config: CampaignConfig) -> xr.Dataset:
 @pytest.fixture(scope="module")
 def counted(config: CampaignConfig, simulated: xr.Dataset) -> xr.Dataset:
     """Spectra with the structure of the snapshots; chi itself is noise."""
-    shots = choose(simulated, exafs=config.exafs, element="Ni", seed=3)
+    frames = choose(simulated, exafs=config.exafs, element="Ni", seed=3)
     k = k_grid(config.exafs.feff)
-    chi = np.random.default_rng(1).normal(size=(len(shots), len(k)))
-    failed = np.zeros((len(shots), len(shots[0].absorbers)), dtype=bool)
-    nothing = np.zeros(len(k))
-    computed = Computed(chi, failed, [], Correction(nothing, nothing, 0, chi[:0], []))
-    spectra = assemble(shots, computed, exafs=config.exafs, distributions=config.distributions)
+    chi = np.random.default_rng(1).normal(size=(len(frames), len(k)))
+    nothing, failed = np.zeros(len(k)), np.zeros(len(frames) * len(frames[0].absorbers), dtype=bool)
+    found = Averages(chi, Correction(nothing, nothing, 0, chi[:0], []), failed, [])
+    grids = config.distributions
+    spectra = contents(frames, found, structure_of(frames, grids), exafs=config.exafs, distributions=grids)
     return spectra.assign_attrs(simulated.attrs)
 
 

@@ -5,7 +5,7 @@ from pathlib import Path
 import click
 from pydantic import ValidationError
 
-from nnexafs.cli.common import LOGGER, Folder, InFile, config_option, frozen_files, out_option
+from nnexafs.cli.common import Folder, InFile, config_option, frozen_files, out_option
 from nnexafs.config import Feff, load
 from nnexafs.errors import UserError
 from nnexafs.exafs.engines import TABLES_FILE
@@ -17,7 +17,6 @@ from nnexafs.exafs.snapshots import spectra_of
 from nnexafs.exafs.trajectory import exafs_of, frames_of, write_columns
 from nnexafs.files import read_dataset, write_dataset
 from nnexafs.jobs.record import checked, job
-from nnexafs.progress import in_lines
 from nnexafs.structures.cells import reference_cell
 
 
@@ -52,7 +51,7 @@ def tables(configs: tuple[Path, ...], phases: Path, processes: int, out: Path) -
         domain = nbody_tables.domain_for(
             frozen.reference, settings.path_length_angstrom, closest_angstrom=exafs.closest_angstrom
         )
-        made = nbody_tables.make(frozen, domain, processes=processes, report=LOGGER.info)
+        made = nbody_tables.make(frozen, domain, processes=processes)
         tables_file.write(made, out, fingerprint=tables_file.fingerprint(frozen, domain))
         record.describe(feff_version=frozen.feff_version, phases_hash=frozen.phases_hash)
 
@@ -80,7 +79,6 @@ def snapshots(
             exafs=chosen,
             distributions=config.distributions,
             seed=record.seed,
-            report=LOGGER.info,
         )
         record.describe(
             **{key: spectra.attrs[key] for key in ("feff_version", "phases_hash", "engine")},
@@ -99,7 +97,7 @@ def snapshots(
     type=click.IntRange(min=0),
     default=256,
     show_default=True,
-    help="Absorbers whose paths through three neighbours are summed too.",
+    help="Absorbers whose four-body paths (through three neighbours) are summed too.",
 )
 @click.option(
     "--control",
@@ -165,8 +163,6 @@ def exafs(
             angle_cutoff_angstrom=angle_cutoff,
             processes=processes,
             cache_folder=cache,
-            report=LOGGER.info,
-            progress=in_lines(LOGGER.info),
             seed=seed,
         )
         record.describe(**{name: str(value) for name, value in spectra.attrs.items()})

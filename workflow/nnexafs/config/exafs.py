@@ -72,7 +72,7 @@ class Exafs(Model):
 class Distributions(Model):
     """Grids of the targets: pair distribution n(r) and bond angles."""
 
-    r_min_angstrom: Positive = key(1.6, "start of the r grid, angstrom")
+    r_min_angstrom: float = key(1.6, "start of the r grid, angstrom", ge=0)
     r_max_angstrom: Positive = key(5.5, "end of the r grid, angstrom (at most the path length)")
     r_step_angstrom: Positive = key(0.02, "bin of the r grid, angstrom")
     angle_cutoff_angstrom: Positive = key(3.05, "neighbours closer than this make bond angles, angstrom")

@@ -2,11 +2,12 @@
 
 import hashlib
 import json
-import os
+import logging
 from pathlib import Path
 
 import numpy as np
 from ase import Atoms
+from platformdirs import user_cache_path
 
 from nnexafs import files
 from nnexafs.config import Feff
@@ -15,18 +16,13 @@ from nnexafs.exafs.engines import TABLES_FILE
 from nnexafs.exafs.feff import reference as feff
 from nnexafs.exafs.feff.input import Edge
 from nnexafs.exafs.nbody import tables, tables_file
-from nnexafs.progress import Progress, Report, no_progress, silent
 
+LOGGER = logging.getLogger(__name__)
 MARGIN_ANGSTROM = 0.1
 
 
-def default_folder() -> Path:
-    """$XDG_CACHE_HOME/nnexafs, by default ~/.cache/nnexafs."""
-    return Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "nnexafs"
-
-
 def folder_of(reference: Atoms, absorber: str, edge: str, settings: Feff, folder: Path | None) -> Path:
-    """The folder of the phases of this reference with these settings, below `folder` or the default."""
+    """The folder of the phases of this reference with these settings, below `folder` or the user's cache."""
     described = [
         absorber,
         edge,
@@ -36,17 +32,15 @@ def folder_of(reference: Atoms, absorber: str, edge: str, settings: Feff, folder
         reference.cell[:].tolist(),
     ]
     name = hashlib.sha256(json.dumps(described).encode()).hexdigest()
-    return Path(folder or default_folder()) / name
+    return Path(folder or user_cache_path("nnexafs", appauthor=False)) / name
 
 
-def phases_in(
-    folder: Path, reference: Atoms, absorber: str, edge: Edge, settings: Feff, *, report: Report = silent
-) -> feff.FrozenPhases:
+def phases_in(folder: Path, reference: Atoms, absorber: str, edge: Edge, settings: Feff) -> feff.FrozenPhases:
     """The folder's phases, frozen now where they are not there or not whole."""
     try:
         return feff.FrozenPhases.load(folder)
     except UserError:
-        report(f"freezing phases of {absorber} {edge} in the first frame")
+        LOGGER.info("freezing the potentials of %s %s", absorber, edge)
     feff.freeze(reference, element=absorber, edge=edge, settings=settings, folder=folder)
     return feff.FrozenPhases.load(folder)
 
@@ -65,8 +59,6 @@ def tables_in(
     domain: tables.Domain,
     *,
     processes: int = 1,
-    report: Report = silent,
-    progress: Progress = no_progress,
 ) -> tables.Tables:
     """The folder's amplitude tables for the domain, made now where they are not there.
 
@@ -78,13 +70,7 @@ def tables_in(
             if files.read_dataset(path, what="amplitude tables").attrs.get("fingerprint") == wanted:
                 return tables_file.read(path, phases=phases)
         except UserError as error:
-            report(f"making the tables again: {error}")
-    with progress("tables", reports_of(len(phases.species) - 1)) as advance:
-        made = tables.make(phases, domain, processes=processes, report=advance)
+            LOGGER.warning("%s; making the tables again", error)
+    made = tables.make(phases, domain, processes=processes)
     tables_file.write(made, path, fingerprint=wanted)
     return made
-
-
-def reports_of(species: int) -> int:
-    """How many lines `tables.make` reports: one a table, and one for the paths through three neighbours."""
-    return sum(len(path.kinds(species)) for path in tables.classes_of(species)) + 1

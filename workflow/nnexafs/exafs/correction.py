@@ -1,4 +1,4 @@
-"""What FEFF with all paths adds to the engine's spectra, as a control variate."""
+"""What the engine leaves out, from some absorbers: four-body paths, and the difference to FEFF with all paths."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -6,24 +6,19 @@ from dataclasses import dataclass
 import numpy as np
 
 from nnexafs.errors import PhysicsError
-from nnexafs.exafs.engines import Scattering, Snapshot, expansion_of, feff_of, four_body_of
-from nnexafs.progress import Progress, no_progress
+from nnexafs.exafs.engines import Engine, Frame, expansion_of, feff_of, four_body_of
 
-LARGEST_CONTROL_R = 1e-2  # typically 1e-5 to 1e-4: more is no longer the tables' interpolation
-LEAST_ADDED = 2  # control absorbers whose mean difference is added
-CONTROLLED_K_PER_ANGSTROM = (3.0, 14.0)
-
-
-# --- what the expansion leaves out ---------------------------------------------------------------
+LARGEST_R = 1e-2  # of a checked absorber; typically 1e-5 to 1e-4: more is no longer the tables' interpolation
+LEAST_ADDED = 2  # checked absorbers whose mean difference is added
+CHECKED_K_PER_ANGSTROM = (3.0, 14.0)
 
 
 @dataclass(frozen=True)
 class Correction:
-    """What is added to an engine's chi: `mean` (k) and its standard error (k).
+    """What is added to an engine's chi: `mean` (k) and its standard error (k), NaN if nothing was added.
 
-    `four_body_absorbers`: how many absorbers stand behind the paths through three neighbours; `difference`
-    (control, k): FEFF with all paths minus engine and these paths, of every control absorber; a line for
-    each failed one.
+    `four_body_absorbers`: number of absorbers in the mean of the four-body paths; `difference` (absorber, k):
+    FEFF with all paths minus engine and four-body paths, of every checked absorber; a line for each failed one.
     """
 
     mean: np.ndarray
@@ -34,30 +29,19 @@ class Correction:
 
 
 def correction_of(
-    snapshots: Sequence[Snapshot],
-    scattering: Scattering,
-    *,
-    four_body: int,
-    control: int,
-    seed: int,
-    progress: Progress = no_progress,
+    frames: Sequence[Frame], engine: Engine, *, four_body: int, checked: int, seed: int
 ) -> Correction:
     """Two means over absorbers spread over the trajectory.
 
-    The expansion's paths through three neighbours, over `four_body` absorbers (none for the engine FEFF); and
-    FEFF with all paths minus all that, over `control` absorbers: a control variate, and with one absorber only a
-    check of the engine. PhysicsError where FEFF and engine differ by more than LARGEST_CONTROL_R of the spectrum. With
-    neither, nothing is added and the error is NaN.
+    The four-body paths of `four_body` absorbers (none for the engine FEFF); and FEFF with all paths minus all
+    that, of `checked` absorbers: with one absorber only a check of the engine, with more a control variate.
+    PhysicsError where FEFF and engine differ by more than LARGEST_R of the spectrum.
     """
-    population = sum(len(shot.absorbers) for shot in snapshots)
-    longer = four_body if scattering.tables else 0
-    sampled = spread_absorbers(snapshots, longer, seed=seed)
-    four = four_body_of(sampled, scattering, progress=progress)
-    mean, error = mean_and_error(four, population=population)
-    chosen = spread_absorbers(snapshots, control, seed=seed)
-    difference, failures = control_difference(
-        chosen, scattering, with_four_body=bool(longer), progress=progress
-    )
+    population = sum(len(frame.absorbers) for frame in frames)
+    sampled = spread_absorbers(frames, four_body if engine.tables else 0, seed=seed)
+    mean, error = mean_and_error(four_body_of(sampled, engine), population=population)
+    chosen = spread_absorbers(frames, checked, seed=seed)
+    difference, failures = difference_to_feff(chosen, engine, with_four_body=bool(sampled))
     # of one absorber it is mostly that absorber's own: adding it would do more harm than good
     added = difference if len(difference) >= LEAST_ADDED else difference[:0]
     more, more_error = mean_and_error(added, population=population)
@@ -66,32 +50,28 @@ def correction_of(
     return Correction(mean + more, np.hypot(error, more_error), len(sampled), difference, failures)
 
 
-def spread_absorbers(snapshots: Sequence[Snapshot], count: int, *, seed: int) -> list[Snapshot]:
-    """Snapshots of one absorber each, spread evenly over all absorbers of the trajectory, no atom twice.
+def spread_absorbers(frames: Sequence[Frame], count: int, *, seed: int) -> list[Frame]:
+    """Frames of one absorber each, spread evenly over all absorbers of the trajectory, no atom twice.
 
-    Random inside each snapshot; all absorbers where there are fewer than `count`.
+    Random inside each frame; all absorbers where there are fewer than `count`.
     """
-    ends = np.cumsum([len(shot.absorbers) for shot in snapshots])
+    ends = np.cumsum([len(frame.absorbers) for frame in frames])
     count = min(count, int(ends[-1]))
     generator = np.random.default_rng([seed, 1])
-    taken: list[list[int]] = [[] for _ in snapshots]
+    taken: list[list[int]] = [[] for _ in frames]
     chosen = []
     for number in range(count):
         where = int(np.searchsorted(ends, (number + 0.5) * ends[-1] / count, side="right"))
-        shot, atom = snapshots[where], generator.choice(snapshots[where].absorbers, size=1)
+        frame, atom = frames[where], generator.choice(frames[where].absorbers, size=1)
         while atom in taken[where]:
-            atom = generator.choice(shot.absorbers, size=1)
+            atom = generator.choice(frame.absorbers, size=1)
         taken[where].append(int(atom[0]))
-        chosen.append(Snapshot(shot.label, shot.step, shot.atoms, atom))
+        chosen.append(Frame(frame.label, frame.step, frame.atoms, atom))
     return chosen
 
 
-def control_difference(
-    chosen: Sequence[Snapshot],
-    scattering: Scattering,
-    *,
-    with_four_body: bool,
-    progress: Progress = no_progress,
+def difference_to_feff(
+    chosen: Sequence[Frame], engine: Engine, *, with_four_body: bool
 ) -> tuple[np.ndarray, list[str]]:
     """FEFF with all paths minus the engine (absorber, k) of single absorbers, and a line for each failure.
 
@@ -99,43 +79,40 @@ def control_difference(
     if FEFF and engine do not agree.
     """
     if not chosen:
-        return np.empty((0, len(scattering.k))), []
-    complete, failures = feff_of(
-        chosen, _with_all_paths(scattering), what="control absorbers", progress=progress
-    )
-    if scattering.tables is None:
-        engine, more = feff_of(chosen, scattering, what="control absorbers again", progress=progress)
+        return np.empty((0, len(engine.k))), []
+    complete, failures = feff_of(chosen, _with_all_paths(engine), what="absorbers checked by FEFF")
+    again = "the same absorbers by the engine"
+    if engine.tables is None:
+        own, more = feff_of(chosen, engine, what=again)
         failures += more
     else:
-        engine, outside = expansion_of(chosen, scattering.tables)
-        engine[outside > 0] = np.nan
-        engine += four_body_of(chosen, scattering) if with_four_body else 0.0
-    difference = complete - engine
+        own, outside = expansion_of(chosen, engine.tables, what=again)
+        own[outside > 0] = np.nan
+        own += four_body_of(chosen, engine) if with_four_body else 0.0
+    difference = complete - own
     good = np.isfinite(difference).all(axis=1)
     if not good.any():
         raise PhysicsError(f"none of {len(chosen)} control absorbers is usable: {'; '.join(failures[:3])}")
     if with_four_body:
-        _refuse_disagreement(difference[good], complete[good], scattering.k)
+        _refuse_disagreement(difference[good], complete[good], engine.k)
     return difference[good], [f"control {line}" for line in failures]
 
 
 def _refuse_disagreement(difference: np.ndarray, complete: np.ndarray, k: np.ndarray) -> None:
-    """Raise PhysicsError if the engine is not FEFF on any control absorber."""
-    seen = (k >= CONTROLLED_K_PER_ANGSTROM[0]) & (k <= CONTROLLED_K_PER_ANGSTROM[1])
+    """Raise PhysicsError if the engine is not FEFF on any checked absorber."""
+    seen = (k >= CHECKED_K_PER_ANGSTROM[0]) & (k <= CHECKED_K_PER_ANGSTROM[1])
     squares = ((k**2 * part)[:, seen] ** 2 for part in (difference, complete))
-    worst = float(np.max(np.divide(*(each.sum(axis=1) for each in squares))))
-    if worst > LARGEST_CONTROL_R:
+    worst = float(np.max(np.divide(*(square.sum(axis=1) for square in squares))))
+    if worst > LARGEST_R:
         raise PhysicsError(
             f"FEFF with all paths and the n-body expansion differ by R {worst:.1e} on a control absorber, expected "
-            f"below {LARGEST_CONTROL_R:.0e}; make the amplitude tables again, or use the engine feff"
+            f"below {LARGEST_R:.0e}; make the amplitude tables again, or use the engine feff"
         )
 
 
-def _with_all_paths(scattering: Scattering) -> Scattering:
-    settings = scattering.settings.model_copy(
-        update={"curved_wave_criterion": 0.0, "plane_wave_criterion": 0.0}
-    )
-    return Scattering(scattering.phases, settings, processes=scattering.processes)
+def _with_all_paths(engine: Engine) -> Engine:
+    settings = engine.settings.model_copy(update={"curved_wave_criterion": 0.0, "plane_wave_criterion": 0.0})
+    return Engine(engine.phases, settings, processes=engine.processes)
 
 
 def mean_and_error(chi: np.ndarray, *, population: int) -> tuple[np.ndarray, np.ndarray]:

@@ -1,4 +1,4 @@
-"""Spectra of a list of frames by either engine, FEFF or the n-body expansion."""
+"""The two engines: chi(k) of single absorbers by FEFF, and means over a frame's absorbers by the n-body expansion."""
 
 from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor, as_completed
@@ -14,13 +14,13 @@ from nnexafs.exafs.feff.process import FeffError
 from nnexafs.exafs.nbody.four_body import FourBodySum, by_distance
 from nnexafs.exafs.nbody.histograms import PathHistograms, neighbours_of
 from nnexafs.exafs.nbody.tables import Tables
-from nnexafs.progress import Progress, no_progress
+from nnexafs.progress import Steps
 
 TABLES_FILE = "tables.nc"  # beside the frozen phases
 
 
 @dataclass(frozen=True)
-class Snapshot:
+class Frame:
     """One frame with the atoms chosen as absorbers; `label` is what errors call it."""
 
     label: str
@@ -30,8 +30,8 @@ class Snapshot:
 
 
 @dataclass(frozen=True)
-class Scattering:
-    """What turns absorbers into spectra; without tables the engine is FEFF. `processes`: at once."""
+class Engine:
+    """What turns absorbers into spectra; without tables it is FEFF. `processes`: at once."""
 
     phases: reference.FrozenPhases
     settings: Feff
@@ -44,35 +44,27 @@ class Scattering:
         return reference.k_grid(self.settings)
 
 
-# --- the engines -------------------------------------------------------------------------------
-
-
 def feff_of(
-    snapshots: Sequence[Snapshot],
-    scattering: Scattering,
-    *,
-    what: str = "absorbers",
-    stop_at_failure: bool = False,
-    progress: Progress = no_progress,
+    frames: Sequence[Frame], engine: Engine, *, what: str = "absorbers", stop_at_failure: bool = False
 ) -> tuple[np.ndarray, list[str]]:
-    """FEFF's chi of every absorber, snapshot after snapshot (absorber, k), NaN where it failed; a line for each.
+    """FEFF's chi of every absorber, frame after frame (absorber, k), NaN where it failed; a line for each failure.
 
     With `stop_at_failure` the first failure is raised instead (FeffError). Threads, not processes: each
     only waits for FEFF's own processes, and nothing is pickled or forked.
     """
-    radius, settings = scattering.settings.path_length_angstrom, scattering.settings
-    places = [f"{shot.label}, atom {atom}" for shot in snapshots for atom in shot.absorbers]
+    radius, settings = engine.settings.path_length_angstrom, engine.settings
+    places = [f"{frame.label}, atom {atom}" for frame in frames for atom in frame.absorbers]
     around = (
-        one for shot in snapshots for one in clusters(shot.atoms, shot.absorbers, radius_angstrom=radius)
+        cluster
+        for frame in frames
+        for cluster in clusters(frame.atoms, frame.absorbers, radius_angstrom=radius)
     )
-    chi = np.full((len(places), len(scattering.k)), np.nan)
+    chi = np.full((len(places), len(engine.k)), np.nan)
     failed: dict[int, str] = {}
-    with ThreadPoolExecutor(scattering.processes) as pool, progress(what, len(places)) as advance:
+    with ThreadPoolExecutor(engine.processes) as pool, Steps(what, len(places)) as steps:
         try:
             waiting = {
-                pool.submit(
-                    absorber.chi_of_cluster, cluster, phases=scattering.phases, settings=settings
-                ): index
+                pool.submit(absorber.chi_of_cluster, cluster, phases=engine.phases, settings=settings): index
                 for index, cluster in enumerate(around)
             }
             for future in as_completed(waiting):
@@ -83,63 +75,57 @@ def feff_of(
                     failed[index] = f"{places[index]}: {error}"
                     if stop_at_failure:
                         raise FeffError(failed[index]) from error
-                advance(f"{len(failed)} failed")
+                    steps.note(f"{len(failed)} failed")
+                steps.update()
         finally:
             pool.shutdown(cancel_futures=True)
     return chi, [failed[index] for index in sorted(failed)]
 
 
 def expansion_of(
-    snapshots: Sequence[Snapshot],
-    tables: Tables,
-    *,
-    processes: int = 1,
-    progress: Progress = no_progress,
+    frames: Sequence[Frame], tables: Tables, *, processes: int = 1, what: str = "frames expanded"
 ) -> tuple[np.ndarray, np.ndarray]:
-    """The n-body expansion: chi (snapshot, k), means over the absorbers, and paths too short for the tables."""
+    """The n-body expansion: chi (frame, k), means over the absorbers, and (frame) paths too short for the tables."""
 
-    def one(shot: Snapshot) -> tuple[np.ndarray, int]:
+    def expand(frame: Frame) -> tuple[np.ndarray, int]:
         histograms = PathHistograms(tables)
-        histograms.add(neighbours_of(shot.atoms, tables), shot.absorbers)
+        histograms.add(neighbours_of(frame.atoms, tables), frame.absorbers)
         return histograms.chi()[0], int(histograms.outside.sum())
 
     found = []
-    with ThreadPoolExecutor(processes) as pool, progress("snapshots expanded", len(snapshots)) as advance:
+    with ThreadPoolExecutor(processes) as pool, Steps(what, len(frames)) as steps:
         try:
-            for each in pool.map(one, snapshots):
-                found.append(each)
-                advance("")
+            for chi_and_outside in pool.map(expand, frames):
+                found.append(chi_and_outside)
+                steps.update()
         finally:
             pool.shutdown(cancel_futures=True)
     chi, outside = zip(*found, strict=True)
     return np.array(chi), np.array(outside)
 
 
-def four_body_of(
-    chosen: Sequence[Snapshot], scattering: Scattering, *, progress: Progress = no_progress
-) -> np.ndarray:
-    """chi of the paths through three neighbours (absorber, k) of single absorbers."""
+def four_body_of(chosen: Sequence[Frame], engine: Engine) -> np.ndarray:
+    """chi of the four-body paths (absorber, k) of single absorbers."""
     if not chosen:
-        return np.empty((0, len(scattering.k)))
-    tables = scattering.tables
+        return np.empty((0, len(engine.k)))
+    tables = engine.tables
     sums = FourBodySum(by_distance(tables.waves, tables.domain), len(chosen))
     together: dict[str, list[int]] = {}  # absorbers of one frame share its neighbours
-    for group, shot in enumerate(chosen):
-        together.setdefault(shot.label, []).append(group)
+    for group, frame in enumerate(chosen):
+        together.setdefault(frame.label, []).append(group)
 
-    def one(groups: list[int]) -> int:
+    def add(groups: list[int]) -> int:
         absorbers = np.concatenate([chosen[group].absorbers for group in groups])
         sums.add(neighbours_of(chosen[groups[0]].atoms, tables), absorbers, np.array(groups))
         return len(groups)
 
     with (
-        ThreadPoolExecutor(scattering.processes) as pool,
-        progress("absorbers with paths through three neighbours", len(chosen)) as advance,
+        ThreadPoolExecutor(engine.processes) as pool,
+        Steps("absorbers with four-body paths", len(chosen)) as steps,
     ):
         try:
-            for done in pool.map(one, together.values()):
-                for _ in range(done):
-                    advance("")
+            for done in pool.map(add, together.values()):
+                steps.update(done)
         finally:
             pool.shutdown(cancel_futures=True)
     return sums.chi(tables.momentum)

@@ -18,6 +18,7 @@ from nnexafs.files import read_dataset, read_json
 from nnexafs.report import comparison, control_variate, series_data, studies
 from nnexafs.structures.distributions import angle_distribution, angle_grid, pair_distribution, r_grid
 from nnexafs.structures.first_shell import KEYS, shells_of
+from nnexafs.structures.neighbours import neighbours_within
 
 BLOCKS = 4
 OF_RUNS = {"k", "chi", "chi_correction", "chi_correction_error", "control_difference", "absorber_status"} | {
@@ -179,8 +180,9 @@ def frame_means(trajectory: xr.Dataset, settings: Distributions) -> tuple[np.nda
     for positions in trajectory["positions"].values:
         atoms = Atoms(trajectory["numbers"].values, positions, cell=trajectory["cell"].values, pbc=True)
         everyone = np.arange(len(atoms))
-        pairs.append(pair_distribution(atoms, everyone, settings).mean(axis=0))
-        angles.append(angle_distribution(atoms, everyone, settings).mean(axis=0))
+        near = neighbours_within(atoms, max(settings.r_max_angstrom, settings.angle_cutoff_angstrom))
+        pairs.append(pair_distribution(near, everyone, settings))
+        angles.append(angle_distribution(near, everyone, settings))
     return np.array(pairs), np.array(angles)
 
 

@@ -1,10 +1,9 @@
-"""Pair distributions n(r) and bond angles around chosen atoms; the first shell of an n(r)."""
+"""Pair distributions n(r) and bond angles around chosen atoms."""
 
 import numpy as np
-from ase import Atoms
 
 from nnexafs.config import Distributions
-from nnexafs.structures.neighbours import Around, around
+from nnexafs.structures.neighbours import Neighbours
 
 # A distance or angle this close below an edge belongs to the bin above: perfect crystals have 60, 90 and
 # 180 degrees on the edges of common grids, where rounding alone would choose the bin.
@@ -27,61 +26,43 @@ def angle_grid(settings: Distributions) -> np.ndarray:
 
 def histogram(values: np.ndarray, centres: np.ndarray, *, step: float, edge: float) -> np.ndarray:
     """Density of `values` on equal bins; a value within `edge` below a bin's start counts into it."""
-    return histograms(np.zeros(len(values), dtype=int), values, 1, centres, step=step, edge=edge)[0]
-
-
-def histograms(
-    of: np.ndarray, values: np.ndarray, count: int, centres: np.ndarray, *, step: float, edge: float
-) -> np.ndarray:
-    """`histogram` of the values of each of `count` atoms (atom, bin); `of` (value): which atom's it is."""
     bins = np.floor((values - (centres[0] - step / 2) + edge) / step).astype(int)
     inside = (bins >= 0) & (bins < len(centres))
-    place = of[inside] * len(centres) + bins[inside]
-    return np.bincount(place, minlength=count * len(centres)).reshape(count, -1) / step
+    return np.bincount(bins[inside], minlength=len(centres)) / step
 
 
-def pair_distribution(atoms: Atoms, absorbers: np.ndarray, settings: Distributions) -> np.ndarray:
-    """n(r) = 4 pi r^2 rho g(r) of each absorber (absorber, r), neighbours per angstrom.
+def pair_distribution(pairs: Neighbours, absorbers: np.ndarray, settings: Distributions) -> np.ndarray:
+    """n(r) = 4 pi r^2 rho g(r), mean over the absorbers (r), neighbours per angstrom.
 
-    Its sum times the step is the number of neighbours between the ends of the grid; the mean over
-    absorbers is the snapshot's n(r).
+    Its sum times the step is the number of neighbours between the ends of the grid, to which `pairs` must reach.
     """
-    return pair_distribution_of(around(atoms, settings.r_max_angstrom), settings)[absorbers]
+    distances = np.linalg.norm(pairs.vectors[np.isin(pairs.first, absorbers)], axis=1)
+    step = settings.r_step_angstrom
+    return histogram(distances, r_grid(settings), step=step, edge=EDGE_ANGSTROM) / len(absorbers)
 
 
-def pair_distribution_of(near: Around, settings: Distributions) -> np.ndarray:
-    """`pair_distribution` of every atom from its neighbours; far ones count nowhere."""
-    distances, step = np.linalg.norm(near.vectors, axis=1), settings.r_step_angstrom
-    return histograms(near.atom, distances, near.atoms, r_grid(settings), step=step, edge=EDGE_ANGSTROM)
-
-
-def bond_angles(near: Around) -> tuple[np.ndarray, np.ndarray]:
-    """Atom (angle) and angle, degree, at it between every two of its neighbours.
-
-    From the arc tangent: the arc cosine loses half of its digits near 0 and 180 degrees.
-    """
-    most = int(np.bincount(near.atom, minlength=1).max())
-    index = np.arange(len(near.atom))
-    pairs = [np.array([index[:-by], index[by:]]) for by in range(1, most)]
-    first, second = np.hstack([np.empty((2, 0), dtype=int), *pairs])
-    same = near.atom[first] == near.atom[second]
-    first, second = first[same], second[same]
-    sine = np.linalg.norm(np.cross(near.vectors[first], near.vectors[second]), axis=1)
-    cosine = np.einsum("px,px->p", near.vectors[first], near.vectors[second])
-    return near.atom[first], np.degrees(np.arctan2(sine, cosine))
-
-
-def angle_distribution(atoms: Atoms, absorbers: np.ndarray, settings: Distributions) -> np.ndarray:
-    """Pairs of neighbours closer than the cut-off by their angle (absorber, angle), per degree.
+def angle_distribution(pairs: Neighbours, absorbers: np.ndarray, settings: Distributions) -> np.ndarray:
+    """Pairs of neighbours closer than the cut-off by their angle, mean over the absorbers (angle), per degree.
 
     The integral is N (N - 1) / 2 for N neighbours; 180 degrees lies in the last bin.
     """
-    return angle_distribution_of(around(atoms, settings.angle_cutoff_angstrom), settings)[absorbers]
-
-
-def angle_distribution_of(near: Around, settings: Distributions) -> np.ndarray:
-    """`angle_distribution` of every atom from its neighbours; far ones count nowhere."""
-    bonded = np.einsum("nx,nx->n", near.vectors, near.vectors) < settings.angle_cutoff_angstrom**2
-    of, angles = bond_angles(Around(near.atom[bonded], near.vectors[bonded], near.atoms))
+    near = np.einsum("nx,nx->n", pairs.vectors, pairs.vectors) < settings.angle_cutoff_angstrom**2
+    angles = bond_angles(pairs.some(near & np.isin(pairs.first, absorbers)))
     centres, step = angle_grid(settings), settings.angle_step_degree
-    return histograms(of, np.minimum(angles, centres[-1]), near.atoms, centres, step=step, edge=EDGE_DEGREE)
+    counted = histogram(np.minimum(angles, centres[-1]), centres, step=step, edge=EDGE_DEGREE)
+    return counted / len(absorbers)
+
+
+def bond_angles(pairs: Neighbours) -> np.ndarray:
+    """Angles (angle), degree, at every atom between every two of its neighbours.
+
+    From the arc tangent: the arc cosine loses half of its digits near 0 and 180 degrees.
+    """
+    most = int(np.bincount(pairs.first, minlength=1).max())
+    index = np.arange(len(pairs.first))
+    shifted = [np.array([index[:-by], index[by:]]) for by in range(1, most)]
+    one, other = np.hstack([np.empty((2, 0), dtype=int), *shifted])
+    same = pairs.first[one] == pairs.first[other]
+    one, other = pairs.vectors[one[same]], pairs.vectors[other[same]]
+    sine = np.linalg.norm(np.cross(one, other), axis=1)
+    return np.degrees(np.arctan2(sine, np.einsum("px,px->p", one, other)))

@@ -4,7 +4,7 @@ import numpy as np
 from ase import Atoms
 
 from nnexafs.errors import UserError
-from nnexafs.structures.neighbours import neighbours
+from nnexafs.structures.neighbours import neighbours_within
 
 CLOSEST_ANGSTROM = 0.5  # atoms nearer than this are a broken trajectory
 
@@ -25,7 +25,7 @@ def check_frame(atoms: Atoms, *, place: str, remedy: str) -> None:
             f"{place}: expected a cell that is periodic in three directions (pbc {atoms.pbc.tolist()}, volume "
             f"{atoms.cell.volume:g}); give it a cell and pbc, for a molecule one with vacuum around it"
         )
-    first, second, _ = neighbours(atoms, CLOSEST_ANGSTROM)
+    first, second, _ = neighbours_within(atoms, CLOSEST_ANGSTROM)
     if len(first):
         raise UserError(
             f"{place}: atoms {first[0]} and {second[0]} are closer than {CLOSEST_ANGSTROM} angstrom; {remedy}"

@@ -9,7 +9,7 @@ from ase.data import atomic_numbers, chemical_symbols
 
 from nnexafs.config import Feff
 from nnexafs.errors import UserError
-from nnexafs.structures.neighbours import neighbours
+from nnexafs.structures.neighbours import neighbours_within
 
 Edge = Literal["K", "L3"]
 
@@ -53,7 +53,7 @@ def clusters(atoms: Atoms, absorbers: np.ndarray, *, radius_angstrom: float) -> 
 
     Species get the order of their atomic numbers, the same for every absorber of these atoms.
     """
-    first, second, vectors = neighbours(atoms, radius_angstrom)
+    first, second, vectors = neighbours_within(atoms, radius_angstrom)
     scatterers = sorted({int(number) for number in atoms.numbers})
     potential = np.array([scatterers.index(number) + 1 for number in atoms.numbers])
     found = []

@@ -1,6 +1,6 @@
 """chi(k) of single scattering paths of any geometry, computed by FEFF's genfmt from frozen phases."""
 
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 
@@ -64,26 +64,18 @@ def amplitudes(
     *,
     phases: FrozenPhases,
     processes: int = 1,
-    report: Callable[[int], None] = lambda done: None,
 ) -> PathAmplitudes:
     """FEFF's amplitudes of paths from the absorber at the origin through scatterers and back.
 
     `positions` (path, scatterer, xyz) in angstrom, `potentials` (path, scatterer): unique potentials of the
-    frozen phases, 0 for the absorber itself. All paths have the same number of legs. FeffError where genfmt
-    fails. `report` hears how many paths are done.
+    frozen phases, 0 for the absorber itself. All paths have the same number of legs. FeffError where genfmt fails.
     """
     if not len(positions) or not np.isfinite(positions).all():
         raise ValueError("paths: none, or positions that are not finite")
-    starts = range(0, len(positions), PATHS_PER_RUN)
-    done = 0
-    found = []
+    chunks = [slice(start, start + PATHS_PER_RUN) for start in range(0, len(positions), PATHS_PER_RUN)]
     with ThreadPoolExecutor(processes) as pool:
-        chunks = [slice(start, start + PATHS_PER_RUN) for start in starts]
         try:
-            for part in pool.map(lambda c: run_chunk(positions[c], potentials[c], phases), chunks):
-                found.append(part)
-                done += len(part.magnitude)
-                report(done)
+            found = list(pool.map(lambda c: run_chunk(positions[c], potentials[c], phases), chunks))
         finally:
             pool.shutdown(cancel_futures=True)
     return PathAmplitudes(

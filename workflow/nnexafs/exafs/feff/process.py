@@ -1,6 +1,7 @@
 """Run FEFF8.5L's stages as processes, each run in a temporary folder of its own."""
 
 import importlib.util
+import logging
 import os
 import re
 import shutil
@@ -13,8 +14,8 @@ from pathlib import Path
 
 from nnexafs.errors import PhysicsError, UserError
 from nnexafs.exafs.feff import checks
-from nnexafs.jobs.incidents import incident
 
+LOGGER = logging.getLogger(__name__)
 # Each stage with the file it must leave: a stage that stops often exits with 0.
 STAGES = {
     "rdinp": "geom.json",
@@ -83,14 +84,14 @@ def run(
 
     Nothing is shared with other runs: rdinp rewrites its JSON files in place, through links too, and a
     neighbour's run would then give this one's spectrum. The folder lies in TMPDIR and is removed. A run that is
-    interrupted (killed, out of time, not started, no space) is done once more, with an incident; errors that would
+    interrupted (killed, out of time, not started, no space) is done once more, with a warning; errors that would
     come again are not. FeffError where there is no result.
     """
     stages, keep = tuple(stages), tuple(keep)
     try:
         return _attempt(files, stages, keep=keep, timeout_seconds=timeout_seconds)
     except Interrupted as error:
-        incident(f"{error}; run again")
+        LOGGER.warning("%s; run again", error)
     return _attempt(files, stages, keep=keep, timeout_seconds=timeout_seconds)
 
 

@@ -11,7 +11,7 @@ from nnexafs.exafs.nbody.four_body import BIN_ANGSTROM
 from nnexafs.exafs.nbody.histograms_kernel import accumulate
 from nnexafs.exafs.nbody.splines import COMPONENTS
 from nnexafs.exafs.nbody.tables import Table, Tables
-from nnexafs.structures.neighbours import neighbours
+from nnexafs.structures.neighbours import neighbours_within
 
 
 def neighbours_of(atoms: Atoms, tables: Tables) -> Neighbours:
@@ -22,7 +22,7 @@ def neighbours_of(atoms: Atoms, tables: Tables) -> Neighbours:
         raise UserError(
             f"amplitude tables: made for {'-'.join(tables.species)}, the snapshot holds {unknown[0]}"
         )
-    first, second, vectors = neighbours(atoms, tables.domain.reach_angstrom)
+    first, second, vectors = neighbours_within(atoms, tables.domain.reach_angstrom)
     kind = np.array([scatterers[number] for number in atoms.numbers])
     starts = np.searchsorted(first, np.arange(len(atoms) + 1))
     return Neighbours(vectors, kind[second], starts)

@@ -6,7 +6,7 @@ singular value decomposition leaves a few curves of k for each class of paths, a
 weights at any geometry.
 """
 
-from collections.abc import Callable
+import logging
 from dataclasses import dataclass, field, replace
 
 import numpy as np
@@ -19,8 +19,9 @@ from nnexafs.exafs.feff.reference import FrozenPhases, k_grid
 from nnexafs.exafs.nbody import splines
 from nnexafs.exafs.nbody.classes import CLASSES, Domain, PathClass, full_geometry
 from nnexafs.exafs.nbody.four_body import Waves, waves_of
-from nnexafs.structures.neighbours import neighbours
+from nnexafs.structures.neighbours import neighbours_within
 
+LOGGER = logging.getLogger(__name__)
 CHECKED_PATHS = 200  # random geometries a table
 LARGEST_R = 1e-3  # of a class; a table that misses it is made again with a finer grid
 REFINEMENTS = 2
@@ -30,8 +31,6 @@ CHECKED_K_PER_ANGSTROM = (3.0, 16.0)
 CLOSEST_FRACTION = 0.7
 ROOM_ANGSTROM = 0.2  # beyond two shortest distances, the length of the shortest path of multiple scattering
 IMPOSSIBLE = 0.6  # atoms nearer than this fraction of the closest distance are not given to FEFF
-
-Report = Callable[[str], None]
 
 
 @dataclass(frozen=True)
@@ -66,7 +65,7 @@ def domain_for(reference: Atoms, reach_angstrom: float, *, closest_angstrom: flo
     """The domain for simulations of a reference cell: down to 0.7 of its shortest distance, unless given."""
     if closest_angstrom is not None:
         return Domain(closest_angstrom, reach_angstrom)
-    _, _, vectors = neighbours(reference, reach_angstrom)
+    _, _, vectors = neighbours_within(reference, reach_angstrom)
     nearest = float(np.linalg.norm(vectors, axis=1).min())
     return Domain(round(CLOSEST_FRACTION * nearest, 2), reach_angstrom)
 
@@ -84,17 +83,19 @@ def check_room(domain: Domain) -> None:
 # --- making them -------------------------------------------------------------------------------
 
 
-def make(
-    phases: FrozenPhases, domain: Domain, *, processes: int = 1, report: Report = lambda text: None
-) -> Tables:
+def make(phases: FrozenPhases, domain: Domain, *, processes: int = 1) -> Tables:
     """Tables of every class for the species of the frozen phases; PhysicsError if one is not accurate."""
     check_room(domain)
     k = k_grid(phases.settings)
-    made, momentum = {}, None
-    for path in classes_of(len(phases.species) - 1):
-        made[path.name], momentum = _class_table(path, phases, domain, k, processes, report)
+    species = len(phases.species) - 1
+    total = sum(len(path.kinds(species)) for path in classes_of(species))
+    made, momentum, done = {}, None, 0
+    for path in classes_of(species):
+        made[path.name], momentum = _class_table(path, phases, domain, k, processes)
+        done += len(path.kinds(species))
+        LOGGER.info("%d/%d tables, %s: R %.1e", done, total, path.name, made[path.name].error.max())
     waves = waves_of(phases, domain, momentum)
-    report(f"paths through three neighbours: R {waves.error:.1e}")
+    LOGGER.info("four-body paths: R %.1e", waves.error)
     if waves.error > LARGEST_R:
         raise PhysicsError(
             f"four-body paths: R {waves.error:.1e} against FEFF, expected below {LARGEST_R:.0e}"
@@ -108,7 +109,7 @@ def classes_of(species: int) -> tuple[PathClass, ...]:
 
 
 def _class_table(
-    path: PathClass, phases: FrozenPhases, domain: Domain, k: np.ndarray, processes: int, report: Report
+    path: PathClass, phases: FrozenPhases, domain: Domain, k: np.ndarray, processes: int
 ) -> tuple[Table, Momentum]:
     """The table of a class for all species; the legs' steps are halved until every one is accurate."""
     kinds = path.kinds(len(phases.species) - 1)
@@ -128,8 +129,6 @@ def _class_table(
             f"amplitude table {path.name} {names[len(parts) - 1]}: R {part.error:.1e} against FEFF, expected below "
             f"{LARGEST_R:.0e}; the engine feff needs no tables"
         )
-    for name, part in zip(names, parts, strict=True):
-        report(f"{path.name} {name}: {part.paths} paths, R {part.error:.1e}")
     made = Table(
         finer,
         tuple(axis[0] for axis in _axes(finer, domain)),
@@ -147,7 +146,6 @@ class _Part:
     coefficients: np.ndarray
     basis: np.ndarray
     error: float
-    paths: int
 
 
 def _table_of(
@@ -173,7 +171,7 @@ def _table_of(
     found = found[:, : len(k)] + 1j * found[:, len(k) :]
     error = _squared_error(path, random, found, slow[count:], momentum, k)
     curves = basis / weight.columns
-    return _Part(spline, curves[:, : len(k)] + 1j * curves[:, len(k) :], error, count), momentum
+    return _Part(spline, curves[:, : len(k)] + 1j * curves[:, len(k) :], error), momentum
 
 
 def _axes(path: PathClass, domain: Domain) -> tuple[np.ndarray, ...]:

@@ -1,0 +1,97 @@
+"""Means over the absorbers of frames: chi(k) by either engine with its correction, n(r) and bond angles."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+
+from nnexafs.config import Distributions
+from nnexafs.exafs.correction import Correction, correction_of
+from nnexafs.exafs.engines import Engine, Frame, expansion_of, feff_of
+from nnexafs.progress import Steps
+from nnexafs.structures.distributions import angle_distribution, pair_distribution
+from nnexafs.structures.neighbours import neighbours_within
+
+
+@dataclass(frozen=True)
+class Structure:
+    """What surrounds the absorbers of each frame, means over them.
+
+    `pair_distribution` (frame, scatterer, r): n(r) by the neighbours' species, in the order of `scatterers`;
+    `angle_distribution` (frame, angle), of all neighbours within the cut-off, empty where it was not asked for;
+    `shortest_angstrom`: smallest distance between any two atoms, infinite where none are near.
+    """
+
+    scatterers: tuple[str, ...]
+    pair_distribution: np.ndarray
+    angle_distribution: np.ndarray
+    shortest_angstrom: float
+
+
+def structure_of(frames: Sequence[Frame], distributions: Distributions, *, angles: bool = True) -> Structure:
+    """n(r) and, with `angles`, bond angles around the absorbers; species are those of the first frame."""
+    species = tuple(dict.fromkeys(frames[0].atoms.symbols))
+    cutoff = max(distributions.r_max_angstrom, distributions.angle_cutoff_angstrom if angles else 0.0)
+    n_r, by_angle, shortest = [], [], np.inf
+    with Steps("frames measured", len(frames)) as steps:
+        for frame in frames:
+            pairs = neighbours_within(frame.atoms, cutoff)
+            shortest = min(shortest, np.linalg.norm(pairs.vectors, axis=1).min(initial=np.inf))
+            second = np.array(frame.atoms.symbols)[pairs.second]
+            n_r.append(
+                [
+                    pair_distribution(pairs.some(second == symbol), frame.absorbers, distributions)
+                    for symbol in species
+                ]
+            )
+            if angles:
+                by_angle.append(angle_distribution(pairs, frame.absorbers, distributions))
+            steps.update()
+    return Structure(species, np.array(n_r), np.array(by_angle), float(shortest))
+
+
+@dataclass(frozen=True)
+class Averages:
+    """Spectra of frames.
+
+    `chi` (frame, k): what the engine gives, mean over each frame's absorbers, without the correction; `failed`
+    (absorber): frame after frame, whether the engine has no spectrum of an absorber; `failures`: a line for each
+    failure of engine and correction.
+    """
+
+    chi: np.ndarray
+    correction: Correction
+    failed: np.ndarray
+    failures: list[str]
+
+
+def averages(
+    frames: Sequence[Frame],
+    engine: Engine,
+    *,
+    four_body: int,
+    checked: int,
+    seed: int,
+    stop_at_failure: bool = False,
+) -> Averages:
+    """Mean chi of each frame's absorbers and what the engine leaves out of it (`correction_of`).
+
+    A frame with atoms too close for the tables fails with all its absorbers. With `stop_at_failure` FeffError where
+    the engine FEFF fails.
+    """
+    counts = [len(frame.absorbers) for frame in frames]
+    if engine.tables is None:
+        single, failures = feff_of(frames, engine, stop_at_failure=stop_at_failure)
+        chi = np.array([of_frame.mean(axis=0) for of_frame in np.split(single, np.cumsum(counts)[:-1])])
+        failed = np.isnan(single).any(axis=1)
+    else:
+        chi, outside = expansion_of(frames, engine.tables, processes=engine.processes)
+        shortest = engine.tables.domain.closest_angstrom
+        failures = [
+            f"{frame.label}: {number} paths between atoms closer than {shortest:g} angstrom"
+            for frame, number in zip(frames, outside, strict=True)
+            if number
+        ]
+        failed = np.repeat(outside > 0, counts)
+    correction = correction_of(frames, engine, four_body=four_body, checked=checked, seed=seed)
+    return Averages(chi, correction, failed, failures + correction.failures)

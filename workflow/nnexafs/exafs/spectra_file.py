@@ -1,0 +1,46 @@
+"""The variables of files of spectra, of a campaign's trajectory (`spectra.nc`) and of any other, with their units."""
+
+from collections.abc import Sequence
+
+import numpy as np
+import xarray as xr
+
+from nnexafs.exafs.averages import Averages
+
+UNITS_AND_NAMES = {
+    "k": ("1/angstrom", "photoelectron wave number"),
+    "chi": ("1", "EXAFS, mean over the absorbers, with what the engine leaves out"),
+    "chi_frame": ("1", "EXAFS, mean over the frame's absorbers, as the engine gives it"),
+    "chi_correction": ("1", "what the engine leaves out, contained in chi"),
+    "chi_correction_error": ("1", "standard error of the correction"),
+    "control_difference": ("1", "FEFF with all paths minus the engine, of each control absorber"),
+    "r": ("angstrom", "distance, bin centre"),
+    "scatterer": ("1", "species of the neighbours"),
+    "pair_distribution": ("1/angstrom", "n(r) = 4 pi r^2 rho g(r), mean over the absorbers"),
+    "angle": ("degree", "bond angle, bin centre"),
+    "angle_distribution": ("1/degree", "pairs of neighbours within the cut-off, per absorber"),
+    "absorbers": ("1", "absorbers of the frame"),
+    "absorber_index": ("1", "atom"),
+    "absorber_status": ("1", "1: failed"),
+    "snapshot_status": ("1", "1: an absorber failed"),
+    "step": ("1", "time step of the snapshot"),
+}
+Variables = dict[str, tuple[str | Sequence[str], np.ndarray]]
+
+
+def dataset(variables: Variables) -> xr.Dataset:
+    """A dataset of variables (dimensions, values), each with its unit and name."""
+    about = {
+        name: dict(zip(("units", "long_name"), UNITS_AND_NAMES[name], strict=True)) for name in variables
+    }
+    return xr.Dataset({name: (*variable, about[name]) for name, variable in variables.items()})
+
+
+def correction_variables(averages: Averages) -> Variables:
+    """What both files say of the correction."""
+    correction = averages.correction
+    return {
+        "chi_correction": ("k", correction.mean),
+        "control_difference": (("control", "k"), correction.difference),
+        "chi_correction_error": ("k", correction.error),
+    }
