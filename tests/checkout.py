@@ -29,7 +29,7 @@ def snakemake(
 def snakemake_command(folder: Path, *options: str | Path, profile: str = "default") -> list[str]:
     """The command that a user would repeat in the checkout."""
     words = (
-        "snakemake", "--snakefile", CHECKOUT / "Snakefile", "--directory", folder,
+        BIN / "snakemake", "--snakefile", CHECKOUT / "Snakefile", "--directory", folder,
         "--workflow-profile", CHECKOUT / "profiles" / profile, *options,
     )  # fmt: skip
     return [str(word) for word in words]
