@@ -32,13 +32,13 @@ from snapshots import CASES, Case
 from nnexafs.config import Feff
 from nnexafs.exafs.feff.absorber import chi_of_cluster
 from nnexafs.exafs.feff.input import Cluster, clusters
-from nnexafs.exafs.feff.reference import FrozenPhases, freeze
+from nnexafs.exafs.feff.reference import FrozenPotentials, freeze
 from nnexafs.exafs.nbody import histograms, tables, tables_file
 from nnexafs.exafs.nbody.four_body import FourBodySum, by_distance
 
 REACH_ANGSTROM = 6.0  # where FEFF can still do all paths
 CORRECTED = 4  # absorbers of the control variate
-FOUR_BODY = 256  # absorbers whose paths through three neighbours are summed
+FOUR_BODY = 256  # absorbers whose four-body paths are summed
 RUNNER_ABSORBERS = 2  # given to larch's runner, which sleeps for every line that FEFF prints
 ALL_PATHS = Feff(
     scf=False, path_length_angstrom=REACH_ANGSTROM, curved_wave_criterion=0.0, plane_wave_criterion=0.0
@@ -77,7 +77,7 @@ class Sample:
 class Amplitudes:
     """Frozen phases, the tables made of them, and what the tables cost, once."""
 
-    phases: FrozenPhases
+    phases: FrozenPotentials
     tables: tables.Tables
     cost: Cost
 
@@ -98,10 +98,10 @@ def amplitudes(case: Case, folder: Path, processes: int) -> Amplitudes:
     frozen = folder / str(case.reference.symbols)
     if not frozen.exists():
         freeze(case.reference, element=case.element, edge="K", settings=ALL_PATHS, folder=frozen)
-    phases = FrozenPhases.load(frozen)
+    phases = FrozenPotentials.load(frozen)
     file, spent = folder / f"{frozen.name}.nc", folder / f"{frozen.name}.json"
     if not spent.exists():
-        domain = tables.Domain(case.closest_angstrom, REACH_ANGSTROM)
+        domain = tables.Domain(case.r_min_angstrom, REACH_ANGSTROM)
         made, cost = measured(lambda: tables.make(phases, domain, processes=processes))
         tables_file.write(made, file, fingerprint=tables_file.fingerprint(phases, domain))
         spent.write_text(json.dumps(asdict(cost)), encoding="utf-8")
@@ -111,7 +111,7 @@ def amplitudes(case: Case, folder: Path, processes: int) -> Amplitudes:
 # --- methods -----------------------------------------------------------------------------------
 
 
-def with_feff(found: list[Cluster], phases: FrozenPhases, settings: Feff) -> np.ndarray:
+def with_feff(found: list[Cluster], phases: FrozenPotentials, settings: Feff) -> np.ndarray:
     """FEFF's chi (absorber, k)."""
     return np.array([chi_of_cluster(one, phases=phases, settings=settings) for one in found])
 
@@ -234,7 +234,7 @@ def md_exafs_rows(
 
 
 def nbody_rows(compared: Compared, each: Cost, element: str) -> tuple[list[Row], dict]:
-    """The expansion by itself, with FEFF on four other absorbers, and with paths through three neighbours."""
+    """The expansion by itself, with FEFF on four other absorbers, and with four-body paths."""
     sample, made = compared.sample, compared.known.tables
     chi = with_nbody(sample, made)
     whole_ensemble(sample.snapshots[:1], element, made)  # compiles
@@ -274,7 +274,7 @@ def nbody_rows(compared: Compared, each: Cost, element: str) -> tuple[list[Row],
 
 
 def with_four_body(sample: Sample, made: tables.Tables) -> tuple[np.ndarray, Cost]:
-    """chi (absorber, k) of the paths through three neighbours, and what one absorber costs."""
+    """chi (absorber, k) of the four-body paths, and what one absorber costs."""
     waves = by_distance(made.waves, made.domain)
 
     def sums_of(count: int) -> FourBodySum:

@@ -8,6 +8,8 @@ from typing import Any
 
 import numpy as np
 
+from nnexafs.k_axis import r_factor
+
 K_RANGE_PER_ANGSTROM = (3.0, 16.0)
 
 
@@ -51,9 +53,7 @@ def cpu_seconds() -> float:
 
 def squared_error(chi: np.ndarray, reference: np.ndarray, k: np.ndarray) -> float:
     """R of two spectra."""
-    low, high = K_RANGE_PER_ANGSTROM
-    seen = (k >= low) & (k <= high)
-    return float(((k**2 * (chi - reference))[seen] ** 2).sum() / ((k**2 * reference)[seen] ** 2).sum())
+    return r_factor(chi, reference, k, k_range=K_RANGE_PER_ANGSTROM)
 
 
 def extrapolated(single: Cost, several: Cost, absorbers: int, total: int) -> Cost:

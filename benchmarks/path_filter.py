@@ -19,7 +19,8 @@ from ase.build import bulk
 from nnexafs.config import Feff, Representation
 from nnexafs.exafs.feff.absorber import chi_of_cluster
 from nnexafs.exafs.feff.input import Cluster, clusters
-from nnexafs.exafs.feff.reference import FrozenPhases, freeze, k_grid
+from nnexafs.exafs.feff.reference import FrozenPotentials, freeze, k_grid
+from nnexafs.k_axis import r_factor
 from nnexafs.learning.representation import operator
 
 ALL_PATHS = (6.0, 0.0, 0.0)
@@ -56,7 +57,7 @@ def children_seconds() -> float:
 
 
 def mean_chi(
-    found: list[Cluster], phases: FrozenPhases, setting: tuple, repeats: int
+    found: list[Cluster], phases: FrozenPotentials, setting: tuple, repeats: int
 ) -> tuple[np.ndarray, float]:
     """chi(k) of each absorber (absorber, k), and CPU seconds an absorber."""
     seconds = []
@@ -69,9 +70,8 @@ def mean_chi(
 
 def squared_error(chi: np.ndarray, reference: np.ndarray, k: np.ndarray) -> float:
     """Mean over absorbers of R."""
-    inside = (k >= 3) & (k <= 14)
-    weighted = (k**2 * (chi - reference))[:, inside], (k**2 * reference)[:, inside]
-    return float(np.mean((weighted[0] ** 2).sum(axis=1) / (weighted[1] ** 2).sum(axis=1)))
+    pairs = zip(chi, reference, strict=True)
+    return float(np.mean([r_factor(own, exact, k, k_range=(3, 14)) for own, exact in pairs]))
 
 
 def filtered_error(chi: np.ndarray, reference: np.ndarray, k: np.ndarray) -> float:
@@ -91,7 +91,7 @@ def main() -> None:
     with tempfile.TemporaryDirectory() as folder:
         reference = bulk("Ni", cubic=True, a=3.52)
         freeze(reference, element="Ni", edge="K", settings=feff_of(ALL_PATHS), folder=Path(folder) / "frozen")
-        phases = FrozenPhases.load(Path(folder) / "frozen")
+        phases = FrozenPotentials.load(Path(folder) / "frozen")
         k = k_grid(feff_of(ALL_PATHS))
         for sigma in SIGMAS_ANGSTROM:
             found = displaced_clusters(sigma, options.absorbers)

@@ -24,7 +24,7 @@ from ase.io import write
 
 from nnexafs.config import Feff
 from nnexafs.exafs.feff.input import Cluster, feff_input
-from nnexafs.exafs.feff.reference import FrozenPhases
+from nnexafs.exafs.feff.reference import FrozenPotentials
 
 NOTES = """\
 larch feff8l: larch.xafs.feff8l on the same feff.inp and frozen phases; it sleeps 10 ms for every line FEFF prints.
@@ -33,7 +33,9 @@ potentials once, of the reference cell in a cluster of 6 angstrom (the others: 9
 MD_EXAFS_INSTALL = "python -m venv ~/md-exafs && ~/md-exafs/bin/pip install 'md-exafs[cli]==0.3.0'"
 
 
-def with_larch(clusters: list[Cluster], k: np.ndarray, *, phases: FrozenPhases, settings: Feff) -> np.ndarray:
+def with_larch(
+    clusters: list[Cluster], k: np.ndarray, *, phases: FrozenPotentials, settings: Feff
+) -> np.ndarray:
     """chi (absorber, k) by larch.xafs.feff8l, given the same frozen phases and the same feff.inp.
 
     It calls all six programs; pot and xsph see CONTROL 0 and end at once.

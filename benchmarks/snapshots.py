@@ -32,13 +32,13 @@ ALUMINIDE_POTENTIAL = "NiAlH_jea.eam.alloy"
 class Case:
     """A kind of matter: absorbing element, cell of FEFF's potentials, how snapshots are made.
 
-    `closest_angstrom` is the shortest distance in the tables: 0.7 of the crystal's, as in a campaign, for the melt and
+    `r_min_angstrom` is the shortest distance in the tables: 0.7 of the crystal's, as in a campaign, for the melt and
     its crystal; 0.8 for the others, which do not come nearer (iron's tables need a finer grid at 0.7).
     """
 
     element: str
     reference: Atoms
-    closest_angstrom: float
+    r_min_angstrom: float
     snapshots: Callable[[int], list[Atoms]]
 
 

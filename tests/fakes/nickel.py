@@ -12,7 +12,7 @@ from ase.build import bulk
 from nnexafs.config import Distributions, Exafs, Feff
 from nnexafs.exafs.engines import TABLES_FILE
 from nnexafs.exafs.feff.input import Cluster, clusters
-from nnexafs.exafs.feff.reference import FrozenPhases, freeze
+from nnexafs.exafs.feff.reference import FrozenPotentials, freeze
 from nnexafs.exafs.nbody import tables, tables_file
 from nnexafs.exafs.snapshots import spectra_of
 
@@ -45,7 +45,7 @@ NAME = "fcc_T0300_x1.0000_r0"
 def write_tables(folder: Path) -> None:
     """Frozen phase shifts and amplitude tables for `SETTINGS`; tests share them as the fixture `nickel_tables`."""
     freeze(bulk("Ni", cubic=True, a=3.52), element="Ni", edge="K", settings=SETTINGS, folder=folder)
-    phases = FrozenPhases.load(folder)
+    phases = FrozenPotentials.load(folder)
     domain = tables.domain_for(phases.reference, SETTINGS.path_length_angstrom)
     made = tables.make(phases, domain, processes=2)
     tables_file.write(made, folder / TABLES_FILE, fingerprint=tables_file.fingerprint(phases, domain))

@@ -17,7 +17,7 @@ from nnexafs.dataset import file as dataset_file
 from nnexafs.errors import PhysicsError
 from nnexafs.exafs.feff.absorber import chi_of_cluster
 from nnexafs.exafs.feff.input import clusters
-from nnexafs.exafs.feff.reference import FrozenPhases, freeze, k_grid
+from nnexafs.exafs.feff.reference import FrozenPotentials, freeze, k_grid
 
 sys.path.insert(0, str(Path(__file__).parents[2] / "benchmarks"))
 ensemble, measuring, programs, scale, snapshots, stub, stub_spectra = map(
@@ -29,10 +29,10 @@ SETTINGS = Feff(scf=False, path_length_angstrom=4.0, k_max_per_angstrom=16.0)
 
 
 @pytest.fixture(scope="module")
-def phases(tmp_path_factory: pytest.TempPathFactory) -> FrozenPhases:
+def phases(tmp_path_factory: pytest.TempPathFactory) -> FrozenPotentials:
     folder = tmp_path_factory.mktemp("benchmarks") / "frozen"
     freeze(bulk("Ni", cubic=True, a=3.52), element="Ni", edge="K", settings=SETTINGS, folder=folder)
-    return FrozenPhases.load(folder)
+    return FrozenPotentials.load(folder)
 
 
 def displaced() -> list[Atoms]:
@@ -81,7 +81,7 @@ def test_the_frames_for_md_exafs_hold_the_clusters_that_feff_gets() -> None:
 
 
 @pytest.mark.filterwarnings("ignore::pytest.PytestUnraisableExceptionWarning")  # larch leaves its logs open
-def test_larchs_runner_gives_feffs_spectrum(phases: FrozenPhases) -> None:
+def test_larchs_runner_gives_feffs_spectrum(phases: FrozenPotentials) -> None:
     atoms = bulk("Ni", cubic=True, a=3.52).repeat(3)
     atoms.rattle(0.1, seed=1)
     found = clusters(atoms, np.array([5]), radius_angstrom=4.0)

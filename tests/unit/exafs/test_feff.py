@@ -29,8 +29,8 @@ def frozen_folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 @pytest.fixture(scope="module")
-def phases(frozen_folder: Path) -> feff_reference.FrozenPhases:
-    return feff_reference.FrozenPhases.load(frozen_folder)
+def phases(frozen_folder: Path) -> feff_reference.FrozenPotentials:
+    return feff_reference.FrozenPotentials.load(frozen_folder)
 
 
 @pytest.fixture
@@ -185,23 +185,23 @@ def test_a_changed_phase_file_is_noticed(tmp_path, frozen_folder, name):
         (tmp_path / path.name).write_bytes(path.read_bytes())
     (tmp_path / name).write_bytes((tmp_path / name).read_bytes()[:-2] + b"x\n")
     with pytest.raises(UserError, match=f"{name}: changed"):
-        feff_reference.FrozenPhases.load(tmp_path)
+        feff_reference.FrozenPotentials.load(tmp_path)
     (tmp_path / name).unlink()
     with pytest.raises(UserError, match=f"{name}: cannot read"):
-        feff_reference.FrozenPhases.load(tmp_path)
+        feff_reference.FrozenPotentials.load(tmp_path)
 
 
 @pytest.mark.parametrize("text", ["", "[]", "{}", '{"element": "Ni"}'])
 def test_a_broken_manifest_is_one_line(tmp_path, text):
     (tmp_path / "manifest.json").write_text(text)
     with pytest.raises(UserError) as caught:
-        feff_reference.FrozenPhases.load(tmp_path)
+        feff_reference.FrozenPotentials.load(tmp_path)
     assert "\n" not in str(caught.value)
 
 
 def test_a_folder_without_phases_is_a_user_error(tmp_path):
     with pytest.raises(UserError, match="no such frozen phases"):
-        feff_reference.FrozenPhases.load(tmp_path / "nowhere")
+        feff_reference.FrozenPotentials.load(tmp_path / "nowhere")
 
 
 def test_phases_of_one_species_scatter_no_other(phases):
@@ -214,7 +214,7 @@ def test_phases_of_one_species_scatter_no_other(phases):
 def test_phases_of_an_alloy_scatter_clusters_that_lack_one_of_its_species(tmp_path):
     alloy = bulk("NiAl", "cesiumchloride", a=2.9)[[1, 0]]  # aluminium first: the absorber is not atom 0
     feff_reference.freeze(alloy, element="Ni", edge="K", settings=SETTINGS, folder=tmp_path / "scattering")
-    frozen = feff_reference.FrozenPhases.load(tmp_path / "scattering")
+    frozen = feff_reference.FrozenPotentials.load(tmp_path / "scattering")
     assert frozen.species == ("Ni", "Al", "Ni")
     pure = absorber.chi_of_cluster(cluster_of(nickel()), phases=frozen, settings=SETTINGS)
     whole = nickel()
@@ -255,7 +255,7 @@ def test_edges_feff_cannot_do_are_refused(element, edge, fails):
 def test_other_elements_and_the_l3_edge(tmp_path, element, edge, lattice):
     cell = bulk(element, cubic=True, a=lattice)
     feff_reference.freeze(cell, element=element, edge=edge, settings=SETTINGS, folder=tmp_path / "scattering")
-    frozen = feff_reference.FrozenPhases.load(tmp_path / "scattering")
+    frozen = feff_reference.FrozenPotentials.load(tmp_path / "scattering")
     chi = absorber.chi_of_cluster(cluster_of(cell), phases=frozen, settings=SETTINGS)
     assert chi.shape == feff_reference.k_grid(SETTINGS).shape
     assert 0.01 < np.abs(chi[60:280]).max() < 1
@@ -280,7 +280,7 @@ def test_self_consistent_potentials_take_two_shells_and_move_the_spectrum(tmp_pa
     chi = []
     for settings in (SETTINGS, consistent):
         feff_reference.freeze(cell, element="Al", edge="K", settings=settings, folder=tmp_path / "scattering")
-        frozen = feff_reference.FrozenPhases.load(tmp_path / "scattering")
+        frozen = feff_reference.FrozenPotentials.load(tmp_path / "scattering")
         chi.append(absorber.chi_of_cluster(cluster_of(cell), phases=frozen, settings=settings))
     assert np.abs(chi[0] - chi[1])[60:280].max() > 1e-3
 

@@ -56,8 +56,8 @@ def frozen(nickel_tables: Path) -> Path:
 
 
 @pytest.fixture(scope="module")
-def phases(frozen: Path) -> reference.FrozenPhases:
-    return reference.FrozenPhases.load(frozen)
+def phases(frozen: Path) -> reference.FrozenPotentials:
+    return reference.FrozenPotentials.load(frozen)
 
 
 @pytest.fixture
@@ -92,11 +92,11 @@ def calls(tmp_path: Path) -> int:
 
 
 @pytest.fixture(scope="module")
-def undisturbed(phases: reference.FrozenPhases) -> np.ndarray:
+def undisturbed(phases: reference.FrozenPotentials) -> np.ndarray:
     return absorber.chi_of_cluster(cluster_of(nickel(0.07)), phases=phases, settings=SETTINGS)
 
 
-def chi_of(phases: reference.FrozenPhases, timeout_seconds: float = 120.0) -> np.ndarray:
+def chi_of(phases: reference.FrozenPotentials, timeout_seconds: float = 120.0) -> np.ndarray:
     settings = SETTINGS.model_copy(update={"timeout_seconds": timeout_seconds})
     return absorber.chi_of_cluster(cluster_of(nickel(0.07)), phases=phases, settings=settings)
 

@@ -1,4 +1,4 @@
-"""Paths through three neighbours against FEFF's genfmt and against FEFF's sum of all paths."""
+"""Four-body paths against FEFF's genfmt and against FEFF's sum of all paths."""
 
 from itertools import permutations, product
 
@@ -10,7 +10,7 @@ from ase.build import bulk
 from nnexafs.config import Feff
 from nnexafs.exafs.feff import reference as feff
 from nnexafs.exafs.feff.paths import Momentum, amplitudes
-from nnexafs.exafs.nbody.classes import Domain, Neighbours
+from nnexafs.exafs.nbody.classes import Domain, NeighbourList
 from nnexafs.exafs.nbody.curved_wave_kernel import CHANNEL_MU, NODES, WIGNER, wigner, wigner_recurrence
 from nnexafs.exafs.nbody.curved_waves import phase_shifts
 from nnexafs.exafs.nbody.four_body import FourBodySum, Waves, by_distance, nodes_of, waves_of
@@ -30,7 +30,7 @@ def phases(request, tmp_path_factory):
     reference, element, edge = REFERENCES[request.param]
     folder = tmp_path_factory.mktemp("frozen") / "scattering"
     feff.freeze(reference, element=element, edge=edge, settings=SETTINGS, folder=folder)
-    return feff.FrozenPhases.load(folder)
+    return feff.FrozenPotentials.load(folder)
 
 
 @pytest.fixture(scope="module")
@@ -46,7 +46,7 @@ def waves(phases, momentum) -> Waves:
 def summed(positions: np.ndarray, kinds: np.ndarray, waves: Waves, domain: Domain = DOMAIN) -> np.ndarray:
     """Complex chi at the nodes of one absorber with these neighbours."""
     sums = FourBodySum(by_distance(waves, domain))
-    sums.add(Neighbours(positions, kinds, np.array([0, len(kinds)])), np.array([0]))
+    sums.add(NeighbourList(positions, kinds, np.array([0, len(kinds)])), np.array([0]))
     return sums.at_nodes()[0]
 
 
@@ -147,7 +147,7 @@ def test_groups_are_means_over_their_absorbers(waves, momentum):
     )
     vectors = atoms.positions[None] - atoms.positions[:, None]
     keep = ~np.eye(8, dtype=bool)
-    around = Neighbours(vectors[keep], np.zeros(56, dtype=int), np.arange(0, 57, 7))
+    around = NeighbourList(vectors[keep], np.zeros(56, dtype=int), np.arange(0, 57, 7))
     together, apart = (FourBodySum(by_distance(waves, DOMAIN), groups) for groups in (2, 8))
     together.add(around, np.arange(6), 0)
     apart.add(around, np.arange(8), np.arange(8))

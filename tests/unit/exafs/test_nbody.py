@@ -20,6 +20,7 @@ from nnexafs.exafs.feff.process import FeffError
 from nnexafs.exafs.nbody import histograms as nbody
 from nnexafs.exafs.nbody import tables, tables_file
 from nnexafs.exafs.nbody.four_body import FourBodySum, by_distance
+from nnexafs.k_axis import relative_square
 
 CLOSEST, REACH = 2.2, 5.1  # angstrom; fcc nickel's nearest distance is 2.49, so every class has paths
 WITHOUT_QUADRILATERALS = 4.3  # angstrom; below twice the closest distance no path visits three neighbours
@@ -28,14 +29,14 @@ Site = int | None  # a neighbour's index, None for the absorber
 
 
 @pytest.fixture(scope="module")
-def phases(tmp_path_factory: pytest.TempPathFactory) -> reference.FrozenPhases:
+def phases(tmp_path_factory: pytest.TempPathFactory) -> reference.FrozenPotentials:
     folder = tmp_path_factory.mktemp("campaign") / "scattering"
     reference.freeze(bulk("Ni", cubic=True, a=3.52), element="Ni", edge="K", settings=SETTINGS, folder=folder)
-    return reference.FrozenPhases.load(folder)
+    return reference.FrozenPotentials.load(folder)
 
 
 @pytest.fixture(scope="module")
-def made(phases: reference.FrozenPhases) -> tables.Tables:
+def made(phases: reference.FrozenPotentials) -> tables.Tables:
     return tables.make(phases, tables.Domain(CLOSEST, REACH), processes=2)
 
 
@@ -66,12 +67,11 @@ def squared_error(
     found: np.ndarray, expected: np.ndarray, k: np.ndarray, whole: np.ndarray | None = None
 ) -> float:
     """R of k^2 chi for k 3 to 16; of `whole` where only a part of a spectrum is compared."""
-    seen = (k >= 3) & (k <= 16)
     norm = expected if whole is None else whole
-    return np.sum((k**2 * (found - expected))[seen] ** 2) / np.sum((k**2 * norm)[seen] ** 2)
+    return relative_square(found - expected, norm, k, k_range=(3, 16))
 
 
-def feff_paths(atoms: Atoms, absorber: int, phases: reference.FrozenPhases, k: np.ndarray) -> dict:
+def feff_paths(atoms: Atoms, absorber: int, phases: reference.FrozenPotentials, k: np.ndarray) -> dict:
     """chi of each class from FEFF's amplitude of every single path, however it is named and ordered."""
     (cluster,) = clusters(atoms, np.array([absorber]), radius_angstrom=REACH)
     places = np.vstack([cluster.positions, np.zeros(3)])

@@ -22,6 +22,7 @@ from nnexafs.exafs.feff.input import clusters
 from nnexafs.exafs.nbody import tables_file
 from nnexafs.exafs.snapshots import choose
 from nnexafs.files import read_dataset, write_dataset
+from nnexafs.k_axis import r_factor
 from nnexafs.structures.distributions import angle_distribution, pair_distribution
 from nnexafs.structures.neighbours import neighbours_within
 
@@ -59,7 +60,7 @@ def test_the_contract_of_the_spectra_file(result, tmp_path):
 
 
 def test_chi_and_targets_are_means_over_the_same_absorbers(result, phases_folder):
-    simulated, phases = trajectory(), feff_reference.FrozenPhases.load(phases_folder)
+    simulated, phases = trajectory(), feff_reference.FrozenPotentials.load(phases_folder)
     numbers, cell = simulated["numbers"].values, simulated["cell"].values
     frame = int(result["step"].values[1]) // 100
     atoms = Atoms(numbers, positions=simulated["positions"].values[frame], cell=cell, pbc=True)
@@ -198,7 +199,7 @@ def test_a_one_atom_cell_scatters_from_its_images(phases_folder):
     tiny = spectra(simulated, phases_folder, alone)
     large = clusters(primitive.repeat((5, 5, 5)), np.array([62]), radius_angstrom=4.0)[0]
     chi = absorber.chi_of_cluster(
-        large, phases=feff_reference.FrozenPhases.load(phases_folder), settings=SETTINGS
+        large, phases=feff_reference.FrozenPotentials.load(phases_folder), settings=SETTINGS
     )
     np.testing.assert_allclose(tiny["chi"].values[0], chi, atol=1e-6)
 
@@ -208,9 +209,7 @@ def test_a_one_atom_cell_scatters_from_its_images(phases_folder):
 
 def squared_error(chi: np.ndarray, reference: np.ndarray) -> float:
     """R of k^2 chi, k 3 to 16."""
-    k = feff_reference.k_grid(SETTINGS)
-    weight = k**2 * ((k >= 3) & (k <= 16))
-    return float(((weight * (chi - reference)) ** 2).sum() / ((weight * reference) ** 2).sum())
+    return r_factor(chi, reference, feff_reference.k_grid(SETTINGS), k_range=(3, 16))
 
 
 def test_nbody_takes_every_absorber_and_keeps_the_contract(with_tables, tmp_path):
@@ -245,7 +244,7 @@ def test_the_correction_is_feff_minus_the_expansion_on_the_same_absorbers(with_t
     one = trajectory(frames=1)
     pair = {"snapshots": 1, "four_body_absorbers": four_body, "control_absorbers": 2}
     made = spectra(one, with_tables, FAST.model_copy(update=pair))
-    phases = feff_reference.FrozenPhases.load(with_tables)
+    phases = feff_reference.FrozenPotentials.load(with_tables)
     amplitudes = tables_file.read(with_tables / TABLES_FILE, phases=phases)
     (snapshot,) = choose(one, exafs=FAST.model_copy(update={"snapshots": 1}), element="Ni", seed=5)
     chosen = spread_absorbers([snapshot], 2, seed=5)

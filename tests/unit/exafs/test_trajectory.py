@@ -24,6 +24,7 @@ from nnexafs.exafs.feff.input import clusters
 from nnexafs.exafs.nbody import tables, tables_file
 from nnexafs.exafs.trajectory import exafs_of, frames_of, write_columns
 from nnexafs.files import read_dataset
+from nnexafs.k_axis import r_factor
 
 SETTINGS = Feff(
     scf=False,
@@ -90,7 +91,7 @@ def corrected(cache: Path, lines: list[str]) -> xr.Dataset:
 def by_feff(corrected: xr.Dataset, cache: Path) -> np.ndarray:
     """FEFF's chi (frame, k), all paths, mean over each frame's nickel atoms."""
     (folder,) = cache.iterdir()
-    phases = reference.FrozenPhases.load(folder)
+    phases = reference.FrozenPotentials.load(folder)
     return np.array(
         [
             np.mean(
@@ -106,9 +107,7 @@ def by_feff(corrected: xr.Dataset, cache: Path) -> np.ndarray:
 
 
 def misfit(chi: np.ndarray, exact: np.ndarray) -> float:
-    k = reference.k_grid(SETTINGS)
-    seen = (k >= 3) & (k <= 13)
-    return float((((chi - exact) * k**2)[..., seen] ** 2).sum() / ((exact * k**2)[..., seen] ** 2).sum())
+    return r_factor(chi, exact, reference.k_grid(SETTINGS), k_range=(3, 13))
 
 
 # --- spectra -----------------------------------------------------------------------------------
@@ -165,7 +164,7 @@ def test_frames_may_lack_a_species_of_the_first(corrected, cache):
     found = exafs_of([*FRAMES, nickel], absorber="Ni", settings=SETTINGS, cache_folder=cache, control=0)
     np.testing.assert_allclose(found["chi_frame"][0], corrected["chi_frame"][0], rtol=1e-9, atol=1e-12)
     (folder,) = cache.iterdir()
-    phases = reference.FrozenPhases.load(folder)
+    phases = reference.FrozenPotentials.load(folder)
     around = clusters(nickel, np.arange(len(nickel)), radius_angstrom=4.8)
     exact = np.mean(
         [absorber.chi_of_cluster(one, phases=phases, settings=SETTINGS) for one in around], axis=0
@@ -248,7 +247,7 @@ def test_the_standard_error_is_that_of_drawing_without_replacement():
 
 def test_tables_of_a_broken_file_are_made_again(corrected, cache, tmp_path, monkeypatch, caplog):
     (folder,) = cache.iterdir()
-    phases = reference.FrozenPhases.load(folder)
+    phases = reference.FrozenPotentials.load(folder)
     (tmp_path / "tables.nc").write_bytes((folder / "tables.nc").read_bytes()[:1000])
     asked: list[tables.Domain] = []
     monkeypatch.setattr(tables, "make", lambda phases, domain, **_: asked.append(domain))
@@ -262,7 +261,7 @@ def test_tables_of_a_broken_file_are_made_again(corrected, cache, tmp_path, monk
 
 def test_inaccurate_tables_are_refused_with_what_to_do(corrected, cache, tmp_path, monkeypatch):
     (folder,) = cache.iterdir()
-    phases = reference.FrozenPhases.load(folder)
+    phases = reference.FrozenPotentials.load(folder)
     monkeypatch.setattr(tables, "LARGEST_R", 1e-12)
     domain = phases_cache.domain_for(2.5, SETTINGS.model_copy(update={"path_length_angstrom": 5.0}))
     with pytest.raises(PhysicsError, match=r"single Ni-Al: R .*; the engine feff needs no tables"):

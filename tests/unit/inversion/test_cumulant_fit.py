@@ -7,7 +7,7 @@ from scipy.stats import gamma, norm
 
 from nnexafs.config import Feff
 from nnexafs.errors import UserError
-from nnexafs.exafs.feff.reference import FrozenPhases, freeze
+from nnexafs.exafs.feff.reference import FrozenPotentials, freeze
 from nnexafs.inversion.cumulant_fit import cumulant_fit, of_real_distribution
 from nnexafs.inversion.shell_fit import nearest_shells
 
@@ -17,10 +17,10 @@ NICKEL_CELL = bulk("Ni", "fcc", a=3.5240)
 
 
 @pytest.fixture(scope="module")
-def phases(tmp_path_factory) -> FrozenPhases:
+def phases(tmp_path_factory) -> FrozenPotentials:
     folder = tmp_path_factory.mktemp("phases") / "Ni"
     freeze(NICKEL_CELL, element="Ni", edge="K", settings=Feff(scf=False), folder=folder)
-    return FrozenPhases.load(folder)
+    return FrozenPotentials.load(folder)
 
 
 @pytest.fixture(scope="module")

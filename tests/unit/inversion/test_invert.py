@@ -20,7 +20,7 @@ from nnexafs.config import Background, Feff, Measurement, Representation
 from nnexafs.errors import UserError
 from nnexafs.exafs.feff.absorber import chi_of_cluster
 from nnexafs.exafs.feff.input import clusters
-from nnexafs.exafs.feff.reference import FrozenPhases, freeze
+from nnexafs.exafs.feff.reference import FrozenPotentials, freeze
 from nnexafs.files import json_value
 from nnexafs.inversion import invert as inversion
 from nnexafs.inversion.invert import Options, invert, usable
@@ -372,7 +372,7 @@ def lattices(tmp_path_factory) -> tuple[np.ndarray, np.ndarray]:
     """chi(k) by FEFF, all paths of two and three legs, of fcc nickel and of the same made SCALE larger."""
     folder = tmp_path_factory.mktemp("phases") / "Ni"
     freeze(bulk("Ni", a=3.524), element="Ni", edge="K", settings=Feff(scf=False), folder=folder)
-    phases = FrozenPhases.load(folder)
+    phases = FrozenPotentials.load(folder)
 
     def chi(scale: float) -> np.ndarray:
         settings = Feff(path_length_angstrom=4.5 * scale, legs=3)

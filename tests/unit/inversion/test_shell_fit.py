@@ -12,7 +12,7 @@ from click.testing import CliRunner
 from nnexafs.cli import main
 from nnexafs.config import Background, Feff, Measurement
 from nnexafs.errors import UserError
-from nnexafs.exafs.feff.reference import FrozenPhases, freeze
+from nnexafs.exafs.feff.reference import FrozenPotentials, freeze
 from nnexafs.files import read_dataset
 from nnexafs.inversion.shell_fit import first_shell_fit, nearest_shells, own_crystal_phases, transform_range
 from nnexafs.measured.chi import process, read
@@ -88,7 +88,7 @@ def test_range_of_the_transform_follows_the_shells(cell, count, expected, tmp_pa
     element = cell.symbols[0]
     edge = "L3" if element == "Pb" else "K"
     freeze(cell, element=element, edge=edge, settings=Feff(scf=False), folder=tmp_path / "phases")
-    found = nearest_shells(FrozenPhases.load(tmp_path / "phases"), count)
+    found = nearest_shells(FrozenPotentials.load(tmp_path / "phases"), count)
     assert transform_range(found) == pytest.approx(expected)
 
 

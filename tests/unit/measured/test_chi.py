@@ -13,7 +13,7 @@ from checkout import CHECKOUT, FOILS
 
 from nnexafs.config import Background, Feff, Measurement, load
 from nnexafs.errors import UserError
-from nnexafs.exafs.feff.reference import FrozenPhases, freeze
+from nnexafs.exafs.feff.reference import FrozenPotentials, freeze
 from nnexafs.files import read_dataset, sha256, write_dataset
 from nnexafs.inversion.shell_fit import first_shell_fit
 from nnexafs.k_axis import K2_PER_EV
@@ -34,15 +34,15 @@ def nickel() -> xr.Dataset:
     return process(scans, UNCORRECTED, k_grid=K_GRID, element="Ni", edge="K", k_required_per_angstrom=14.5)
 
 
-def frozen(cell: Atoms, folder: Path) -> FrozenPhases:
+def frozen(cell: Atoms, folder: Path) -> FrozenPotentials:
     """Phases without self-consistency, as the reference fits were made."""
     element = cell.symbols[0]
     freeze(cell, element=element, edge="K", settings=Feff(scf=False), folder=folder / element)
-    return FrozenPhases.load(folder / element)
+    return FrozenPotentials.load(folder / element)
 
 
 @pytest.fixture(scope="module")
-def nickel_phases(tmp_path_factory) -> FrozenPhases:
+def nickel_phases(tmp_path_factory) -> FrozenPotentials:
     return frozen(NICKEL_CELL, tmp_path_factory.mktemp("phases"))
 
 

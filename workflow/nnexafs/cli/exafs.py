@@ -10,7 +10,7 @@ from nnexafs.config import Feff, load
 from nnexafs.errors import UserError
 from nnexafs.exafs.engines import TABLES_FILE
 from nnexafs.exafs.feff import reference as feff
-from nnexafs.exafs.feff.reference import FrozenPhases
+from nnexafs.exafs.feff.reference import FrozenPotentials
 from nnexafs.exafs.nbody import tables as nbody_tables
 from nnexafs.exafs.nbody import tables_file
 from nnexafs.exafs.snapshots import spectra_of
@@ -31,7 +31,7 @@ def freeze(configs: tuple[Path, ...], out: Path) -> None:
         feff.freeze(
             reference, element=config.element, edge=config.edge, settings=config.exafs.feff, folder=out
         )
-        frozen = FrozenPhases.load(out)
+        frozen = FrozenPotentials.load(out)
         record.describe(feff_version=frozen.feff_version, phases_hash=frozen.phases_hash)
 
 
@@ -45,11 +45,11 @@ def tables(configs: tuple[Path, ...], phases: Path, processes: int, out: Path) -
     config = load(*configs)
     exafs, settings = config.exafs, config.exafs.feff
     inputs = checked(*frozen_files(phases))
-    frozen = FrozenPhases.load(phases)
+    frozen = FrozenPotentials.load(phases)
     frozen.check_settings(settings, place=str(phases))
     with job("tables", out, inputs=inputs, config=config) as record:
         domain = nbody_tables.domain_for(
-            frozen.reference, settings.path_length_angstrom, closest_angstrom=exafs.closest_angstrom
+            frozen.reference, settings.path_length_angstrom, r_min_angstrom=exafs.closest_angstrom
         )
         made = nbody_tables.make(frozen, domain, processes=processes)
         tables_file.write(made, out, fingerprint=tables_file.fingerprint(frozen, domain))

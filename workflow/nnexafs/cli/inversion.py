@@ -12,7 +12,7 @@ from nnexafs.cli.common import Folder, InFile, config_option, entry_of, frozen_f
 from nnexafs.config import CampaignConfig, Feff, Measurement, load, one_line
 from nnexafs.dataset.file import read as read_samples
 from nnexafs.errors import UserError
-from nnexafs.exafs.feff.reference import FrozenPhases, k_grid
+from nnexafs.exafs.feff.reference import FrozenPotentials, k_grid
 from nnexafs.files import json_value, read_dataset, write_dataset, write_json
 from nnexafs.inversion.cumulant_fit import fit_of
 from nnexafs.inversion.invert import Options, invert
@@ -84,10 +84,10 @@ def _of_the_campaign(chosen: Measurement | None) -> bool:
     return chosen is None or chosen.element is None
 
 
-def _fit_phases(folder: Path, chosen: Measurement | None, config: CampaignConfig) -> FrozenPhases:
+def _fit_phases(folder: Path, chosen: Measurement | None, config: CampaignConfig) -> FrozenPotentials:
     """The campaign's phases, or those of the own crystal of the element that the measurement names."""
     if _of_the_campaign(chosen):
-        return FrozenPhases.load(folder)
+        return FrozenPotentials.load(folder)
     return own_crystal_phases(chosen.element, edge=config.edge)
 
 

@@ -47,8 +47,8 @@ class Exafs(Model):
     )
     four_body_absorbers: int = key(
         32,
-        "engine nbody: absorbers of each trajectory whose paths through three neighbours are summed too; their mean is "
-        "added to its spectra. 0: none",
+        "engine nbody: absorbers of each trajectory whose four-body paths (through three neighbours) are summed; their "
+        "mean is added to its spectra. 0: none",
         ge=0,
     )
     control_absorbers: int = key(

@@ -86,7 +86,7 @@ def averages(
         failed = np.isnan(single).any(axis=1)
     else:
         chi, outside = expansion_of(frames, engine.tables, processes=engine.processes)
-        shortest = engine.tables.domain.closest_angstrom
+        shortest = engine.tables.domain.r_min_angstrom
         failures = [
             f"{frame.label}: {number} paths between atoms closer than {shortest:g} angstrom"
             for frame, number in zip(frames, outside, strict=True)

@@ -35,27 +35,29 @@ def folder_of(reference: Atoms, absorber: str, edge: str, settings: Feff, folder
     return Path(folder or user_cache_path("nnexafs", appauthor=False)) / name
 
 
-def phases_in(folder: Path, reference: Atoms, absorber: str, edge: Edge, settings: Feff) -> feff.FrozenPhases:
+def phases_in(
+    folder: Path, reference: Atoms, absorber: str, edge: Edge, settings: Feff
+) -> feff.FrozenPotentials:
     """The folder's phases, frozen now where they are not there or not whole."""
     try:
-        return feff.FrozenPhases.load(folder)
+        return feff.FrozenPotentials.load(folder)
     except UserError:
         LOGGER.info("freezing the potentials of %s %s", absorber, edge)
     feff.freeze(reference, element=absorber, edge=edge, settings=settings, folder=folder)
-    return feff.FrozenPhases.load(folder)
+    return feff.FrozenPotentials.load(folder)
 
 
-def domain_for(closest_angstrom: float, settings: Feff) -> tables.Domain:
+def domain_for(shortest_angstrom: float, settings: Feff) -> tables.Domain:
     """The tables' domain for atoms that near; UserError where the path length is too short for it."""
-    closest = float(np.floor((closest_angstrom - MARGIN_ANGSTROM) * 10 + 1e-9) / 10)
-    domain = tables.Domain(closest, settings.path_length_angstrom)
+    r_min = float(np.floor((shortest_angstrom - MARGIN_ANGSTROM) * 10 + 1e-9) / 10)
+    domain = tables.Domain(r_min, settings.path_length_angstrom)
     tables.check_room(domain)
     return domain
 
 
 def tables_in(
     folder: Path,
-    phases: feff.FrozenPhases,
+    phases: feff.FrozenPotentials,
     domain: tables.Domain,
     *,
     processes: int = 1,

@@ -7,6 +7,7 @@ import numpy as np
 
 from nnexafs.errors import PhysicsError
 from nnexafs.exafs.engines import Engine, Frame, expansion_of, feff_of, four_body_of
+from nnexafs.k_axis import relative_square
 
 LARGEST_R = 1e-2  # of a checked absorber; typically 1e-5 to 1e-4: more is no longer the tables' interpolation
 LEAST_ADDED = 2  # checked absorbers whose mean difference is added
@@ -100,9 +101,10 @@ def difference_to_feff(
 
 def _refuse_disagreement(difference: np.ndarray, complete: np.ndarray, k: np.ndarray) -> None:
     """Raise PhysicsError if the engine is not FEFF on any checked absorber."""
-    seen = (k >= CHECKED_K_PER_ANGSTROM[0]) & (k <= CHECKED_K_PER_ANGSTROM[1])
-    squares = ((k**2 * part)[:, seen] ** 2 for part in (difference, complete))
-    worst = float(np.max(np.divide(*(square.sum(axis=1) for square in squares))))
+    worst = max(
+        relative_square(part, whole, k, k_range=CHECKED_K_PER_ANGSTROM)
+        for part, whole in zip(difference, complete, strict=True)
+    )
     if worst > LARGEST_R:
         raise PhysicsError(
             f"FEFF with all paths and the n-body expansion differ by R {worst:.1e} on a control absorber, expected "

@@ -33,7 +33,7 @@ class Frame:
 class Engine:
     """What turns absorbers into spectra; without tables it is FEFF. `processes`: at once."""
 
-    phases: reference.FrozenPhases
+    phases: reference.FrozenPotentials
     settings: Feff
     tables: Tables | None = None
     processes: int = 1

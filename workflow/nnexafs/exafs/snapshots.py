@@ -29,7 +29,7 @@ def spectra_of(
     that do not fit; PhysicsError, naming the state point, if more than `exafs.failure_fraction` fail.
     The numbers do not depend on `exafs.processes`.
     """
-    phases, place = reference.FrozenPhases.load(phases_folder), name_of(trajectory)
+    phases, place = reference.FrozenPotentials.load(phases_folder), name_of(trajectory)
     phases.check_settings(exafs.feff, place=str(phases_folder))
     frames = choose(trajectory, exafs=exafs, element=phases.element, seed=seed)
     nbody = exafs.engine == "nbody"
@@ -114,10 +114,10 @@ def absorbing_atoms(atoms: Atoms, *, element: str, wanted: int, place: str) -> n
     return absorbing
 
 
-def read_tables(path: Path, *, phases: reference.FrozenPhases, exafs: Exafs) -> Tables:
+def read_tables(path: Path, *, phases: reference.FrozenPotentials, exafs: Exafs) -> Tables:
     """The campaign's amplitude tables; UserError unless they fit the phases and the path length."""
     tables = tables_file.read(path, phases=phases)
-    made, asked = tables.domain.reach_angstrom, exafs.feff.path_length_angstrom
+    made, asked = tables.domain.half_path_max_angstrom, exafs.feff.path_length_angstrom
     if abs(made - asked) > 1e-6:
         raise UserError(
             f"{path}: made for a path length of {made:g} angstrom, exafs.feff.path_length_angstrom is {asked:g}; "

@@ -5,7 +5,7 @@ from pathlib import Path
 import numpy as np
 
 from nnexafs.config import Representation
-from nnexafs.exafs.feff.reference import FrozenPhases
+from nnexafs.exafs.feff.reference import FrozenPotentials
 from nnexafs.inversion.shell_fit import (
     check_fit_range,
     feffit_of,
@@ -22,7 +22,7 @@ def cumulant_fit(
     k: np.ndarray,
     chi: np.ndarray,
     *,
-    phases: FrozenPhases,
+    phases: FrozenPotentials,
     k_range: tuple[float, float] = (3.0, 14.0),
     r_range: tuple[float, float] | None = None,
     k_weight: int = 2,
@@ -113,7 +113,7 @@ def _summary(result: object, shell: list, *, s02: float) -> dict:
 
 def fit_of(phases_folder: Path, representation: Representation) -> Fit:
     """Larch's cumulant fit with the campaign's phases."""
-    phases = FrozenPhases.load(phases_folder)
+    phases = FrozenPotentials.load(phases_folder)
 
     def fit(k: np.ndarray, chi: np.ndarray) -> dict:
         return cumulant_fit(k, chi, phases=phases, k_range=representation.k_range_per_angstrom)

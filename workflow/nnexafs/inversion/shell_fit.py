@@ -10,7 +10,7 @@ from nnexafs.config import Feff
 from nnexafs.errors import UserError
 from nnexafs.exafs.feff.absorber import single_scattering_paths
 from nnexafs.exafs.feff.input import Edge
-from nnexafs.exafs.feff.reference import FrozenPhases, freeze
+from nnexafs.exafs.feff.reference import FrozenPotentials, freeze
 from nnexafs.measured.reading import quiet_larch
 
 SHORTEST_RANGE_PER_ANGSTROM = 5.0  # below it the data hold fewer independent points than free parameters
@@ -21,7 +21,7 @@ def first_shell_fit(
     k: np.ndarray,
     chi: np.ndarray,
     *,
-    phases: FrozenPhases,
+    phases: FrozenPotentials,
     shells: int = 1,
     k_range: tuple[float, float] = (3.0, 14.0),
     r_range: tuple[float, float] | None = None,
@@ -60,7 +60,7 @@ def check_fit_range(k: np.ndarray, chi: np.ndarray, k_range: tuple[float, float]
         )
 
 
-def own_crystal_phases(element: str, *, edge: Edge) -> FrozenPhases:
+def own_crystal_phases(element: str, *, edge: Edge) -> FrozenPotentials:
     """Phases, without self-consistency, of the element's own crystal as ASE tabulates it; takes a few seconds.
 
     UserError for an element without a simple crystal (ASE's reference state).
@@ -71,10 +71,10 @@ def own_crystal_phases(element: str, *, edge: Edge) -> FrozenPhases:
         raise UserError(f"first-shell fit: ASE has no simple crystal of {element}: {error}") from error
     with tempfile.TemporaryDirectory(prefix="nnexafs-feff-") as folder:
         freeze(crystal, element=element, edge=edge, settings=Feff(scf=False), folder=Path(folder) / element)
-        return FrozenPhases.load(Path(folder) / element)
+        return FrozenPotentials.load(Path(folder) / element)
 
 
-def nearest_shells(phases: FrozenPhases, wanted: int) -> list[list]:
+def nearest_shells(phases: FrozenPotentials, wanted: int) -> list[list]:
     """Larch's paths of the reference cell's nearest shells, single scattering."""
     with tempfile.TemporaryDirectory(prefix="nnexafs-feff-") as folder:
         for name, content in single_scattering_paths(phases).items():

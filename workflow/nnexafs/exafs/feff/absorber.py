@@ -7,10 +7,10 @@ from nnexafs.errors import UserError
 from nnexafs.exafs.feff import process
 from nnexafs.exafs.feff.input import Cluster, Edge, check_edge, feff_input
 from nnexafs.exafs.feff.process import FeffError
-from nnexafs.exafs.feff.reference import K_STEP_PER_ANGSTROM, FrozenPhases, _reference_cluster, k_grid
+from nnexafs.exafs.feff.reference import K_STEP_PER_ANGSTROM, FrozenPotentials, _reference_cluster, k_grid
 
 
-def chi_of_cluster(cluster: Cluster, *, phases: FrozenPhases, settings: Feff) -> np.ndarray:
+def chi_of_cluster(cluster: Cluster, *, phases: FrozenPotentials, settings: Feff) -> np.ndarray:
     """chi(k) of one absorber with frozen phases, on `k_grid(settings)`; FeffError where FEFF fails.
 
     Without S0^2 and Debye-Waller factor. Only the phase files are given to FEFF; rdinp, pathfinder, genfmt
@@ -23,7 +23,7 @@ def chi_of_cluster(cluster: Cluster, *, phases: FrozenPhases, settings: Feff) ->
     return _chi(given, process.PATH_STAGES, settings)
 
 
-def single_scattering_paths(phases: FrozenPhases) -> dict[str, bytes]:
+def single_scattering_paths(phases: FrozenPotentials) -> dict[str, bytes]:
     """FEFF's feffNNNN.dat of the reference cell's single-scattering paths, by file name."""
     settings = phases.settings.model_copy(
         update={"legs": 2, "curved_wave_criterion": 0.0, "plane_wave_criterion": 0.0}
@@ -77,7 +77,7 @@ def read_chi(text: str, k: np.ndarray) -> np.ndarray:
     return table[:, 1]
 
 
-def _with_potentials_of(cluster: Cluster, phases: FrozenPhases, settings: Feff) -> Cluster:
+def _with_potentials_of(cluster: Cluster, phases: FrozenPotentials, settings: Feff) -> Cluster:
     """The cluster with its species numbered as in the phases; UserError where it holds another one.
 
     rdinp wants an atom of every species of phase.pad: where none is near, one stands beyond all paths.

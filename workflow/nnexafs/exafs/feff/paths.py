@@ -9,7 +9,7 @@ import numpy as np
 from nnexafs.exafs.feff import pad, process
 from nnexafs.exafs.feff.input import Cluster, feff_input
 from nnexafs.exafs.feff.process import FeffError
-from nnexafs.exafs.feff.reference import FrozenPhases
+from nnexafs.exafs.feff.reference import FrozenPotentials
 
 BOHR_ANGSTROM = 0.529177249  # as in FEFF's source: its k grid and lengths are converted with this value
 PATHS_PER_RUN = 400
@@ -62,7 +62,7 @@ def amplitudes(
     positions: np.ndarray,
     potentials: np.ndarray,
     *,
-    phases: FrozenPhases,
+    phases: FrozenPotentials,
     processes: int = 1,
 ) -> PathAmplitudes:
     """FEFF's amplitudes of paths from the absorber at the origin through scatterers and back.
@@ -87,7 +87,7 @@ def amplitudes(
     )
 
 
-def run_chunk(positions: np.ndarray, potentials: np.ndarray, phases: FrozenPhases) -> PathAmplitudes:
+def run_chunk(positions: np.ndarray, potentials: np.ndarray, phases: FrozenPotentials) -> PathAmplitudes:
     """One run of genfmt over a list of paths."""
     made = process.run(
         {
@@ -110,15 +110,15 @@ def paths_file(positions: np.ndarray, potentials: np.ndarray) -> str:
 
 def _path_lines(positions: np.ndarray, potentials: np.ndarray) -> Iterator[str]:
     legs = positions.shape[1] + 1
-    for index, (atoms, kinds) in enumerate(zip(positions, potentials, strict=True), start=1):
+    for index, (atoms, scatterers) in enumerate(zip(positions, potentials, strict=True), start=1):
         yield f"{index:6d} {legs:4d}   1.000  index, nleg, degeneracy"
         yield "      x           y           z     ipot  label"
-        for (x, y, z), kind in zip(atoms, kinds, strict=True):
-            yield f"{x:.9f} {y:.9f} {z:.9f} {kind} 'X     '"
+        for (x, y, z), scatterer in zip(atoms, scatterers, strict=True):
+            yield f"{x:.9f} {y:.9f} {z:.9f} {scatterer} 'X     '"
         yield "0.0 0.0 0.0 0 'X     '"
 
 
-def _input(phases: FrozenPhases) -> str:
+def _input(phases: FrozenPotentials) -> str:
     """feff.inp from which rdinp makes genfmt's settings; the atoms play no part."""
     settings = phases.settings.model_copy(update={"curved_wave_criterion": 0.0, "plane_wave_criterion": 0.0})
     species = phases.species

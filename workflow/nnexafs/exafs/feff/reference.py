@@ -27,7 +27,7 @@ PHASE_SETTINGS = ("scf", "exchange", "k_max_per_angstrom")
 
 
 @dataclass(frozen=True)
-class FrozenPhases:
+class FrozenPotentials:
     """Potentials and phases of the reference cell, held in memory for every run of a job."""
 
     element: str
@@ -45,7 +45,7 @@ class FrozenPhases:
         return (self.element, *(chemical_symbols[number] for number in sorted(set(self.reference.numbers))))
 
     @classmethod
-    def load(cls, folder: Path) -> "FrozenPhases":
+    def load(cls, folder: Path) -> "FrozenPotentials":
         """Read a folder written by `freeze`; UserError where it is not whole."""
         folder = Path(folder)
         manifest = files.read_json(folder / "manifest.json", what="frozen phases")

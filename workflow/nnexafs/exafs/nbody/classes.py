@@ -79,11 +79,11 @@ class PathClass:
         i, j = places[:, 0], places[:, 1]
         return [places, np.stack([j - i, -i], axis=1), np.stack([-j, i - j], axis=1)]
 
-    def potentials(self, kinds: tuple[int, ...]) -> np.ndarray:
-        """FEFF's unique potentials of the sites for neighbours of these kinds."""
-        return np.array([(0, *kinds)[site] for site in self.sites])
+    def potentials(self, scatterers: tuple[int, ...]) -> np.ndarray:
+        """FEFF's unique potentials of the sites for neighbours of these species (1, 2, ...)."""
+        return np.array([(0, *scatterers)[site] for site in self.sites])
 
-    def kinds(self, count: int) -> list[tuple[int, ...]]:
+    def species_choices(self, count: int) -> list[tuple[int, ...]]:
         """Every choice of species (1 to `count`) for the neighbours that needs amplitudes of its own."""
         if self.ring:
             return [(1, 1)] if count == 1 else []
@@ -111,10 +111,13 @@ def full_geometry(path: PathClass, geometry: tuple[np.ndarray, ...]) -> tuple[np
 
 @dataclass(frozen=True)
 class Domain:
-    """Which geometries are summed: no two atoms closer than `closest`, no path longer than twice `reach`."""
+    """Which geometries are summed: no two atoms closer than `r_min`, no path longer than twice `half_path_max`.
 
-    closest_angstrom: float
-    reach_angstrom: float
+    In the config they are `exafs.closest_angstrom` and `exafs.feff.path_length_angstrom`.
+    """
+
+    r_min_angstrom: float
+    half_path_max_angstrom: float
 
     def holds(self, path: PathClass, *geometry: np.ndarray) -> np.ndarray:
         """Whether geometries of a class lie in the tables.
@@ -125,20 +128,20 @@ class Domain:
         first, second, angle_degree = full_geometry(path, geometry)
         near, between, far = path.sides(first, second, angle_degree)
         half_length = path.leg_lengths(first, second, angle_degree).sum(axis=0) / 2
-        apart = np.minimum(np.minimum(near, between), far) >= self.closest_angstrom - 1e-9
+        apart = np.minimum(np.minimum(near, between), far) >= self.r_min_angstrom - 1e-9
         ordered = near <= far + 1e-9 if path.reversible else True
         ordered &= far <= between + 1e-9 if path.ring else True
-        return apart & ordered & (half_length <= self.reach_angstrom + 1e-9)
+        return apart & ordered & (half_length <= self.half_path_max_angstrom + 1e-9)
 
 
 @dataclass(frozen=True)
-class Neighbours:
+class NeighbourList:
     """Neighbours of every atom as the compiled sums want them, sorted by atom.
 
-    `vectors` (pair, xyz) in angstrom, `kinds` (pair): index of the neighbour's species; those of atom a from
+    `vectors` (pair, xyz) in angstrom, `scatterers` (pair): index of the neighbour's species; those of atom a from
     `starts[a]` to `starts[a + 1]`.
     """
 
     vectors: np.ndarray
-    kinds: np.ndarray
+    scatterers: np.ndarray
     starts: np.ndarray

@@ -12,7 +12,7 @@ import numpy as np
 
 from nnexafs.exafs.feff import pad
 from nnexafs.exafs.feff.paths import BOHR_ANGSTROM
-from nnexafs.exafs.feff.reference import FrozenPhases
+from nnexafs.exafs.feff.reference import FrozenPotentials
 
 # (|mu|, nu) of a channel; the sign of mu enters through rotations alone
 CHANNEL_CLASSES = ((0, 0), (1, 0), (2, 0), (0, 1))
@@ -27,7 +27,7 @@ class PhaseShifts:
     t: np.ndarray
 
 
-def phase_shifts(phases: FrozenPhases) -> PhaseShifts:
+def phase_shifts(phases: FrozenPotentials) -> PhaseShifts:
     """t_l = (exp(2 i delta_l) - 1) / 2i of every unique potential, from phase.pad.
 
     The spin-orbit splitting (1e-6 for nickel) is left out: delta of j = l - 1/2 serves for both.
@@ -50,9 +50,9 @@ def phase_shifts(phases: FrozenPhases) -> PhaseShifts:
         at += 1
         shifts = take(energies * spins * (2 * l_max + 1))[: energies * (2 * l_max + 1)]
         found.append(np.exp(2j * shifts.reshape(energies, -1)[:real, l_max:]).T)
-    l_count = min(len(one) for one in found)
+    l_count = min(len(elements) for elements in found)
     momentum = np.sqrt(2 * (energy - reference))[:real] / BOHR_ANGSTROM
-    return PhaseShifts(momentum, np.array([(one[:l_count] - 1) / 2j for one in found]))
+    return PhaseShifts(momentum, np.array([(elements[:l_count] - 1) / 2j for elements in found]))
 
 
 def polynomials(rho: np.ndarray, l_count: int, derivatives: int) -> np.ndarray:

@@ -1,8 +1,8 @@
-"""Paths through three neighbours, 0-i-j-k-0: the n-body expansion's next term, as FEFF's genfmt computes it.
+"""Four-body paths, 0-i-j-k-0: those through three neighbours of the absorber, as FEFF's genfmt computes them.
 
-They carry some thousandths of a spectrum's k^2 chi squared, and their amplitudes depend on six numbers: too many for
-tables, too many paths for all absorbers. They are summed one by one for some absorbers of a trajectory, whose mean
-stands for all (`ensemble`).
+They carry some thousandths of a spectrum's k^2 chi squared. Their amplitudes depend on six numbers, too many for
+tables, and they are too many to be summed for all absorbers: those of some absorbers of a trajectory are summed one
+by one, and their mean is added to its spectra (`correction`).
 """
 
 from collections.abc import Iterator
@@ -12,16 +12,18 @@ from itertools import product
 import numpy as np
 
 from nnexafs.exafs.feff.paths import Momentum, amplitudes
-from nnexafs.exafs.feff.reference import FrozenPhases, k_grid
+from nnexafs.exafs.feff.reference import FrozenPotentials, k_grid
 from nnexafs.exafs.nbody import splines
-from nnexafs.exafs.nbody.classes import Domain, Neighbours
+from nnexafs.exafs.nbody.classes import Domain, NeighbourList
 from nnexafs.exafs.nbody.curved_wave_kernel import NODES, wigner_recurrence
 from nnexafs.exafs.nbody.curved_waves import FINAL_STATES, gammas, phase_shifts
 from nnexafs.exafs.nbody.four_body_kernel import Legs, accumulate_four
+from nnexafs.k_axis import r_factor
 
 # With cubic splines the bins' aliasing is (x / (1 - x))^4, x = 2 k step / (2 pi): 3e-4 of a path at k = 18.
 BIN_ANGSTROM = 0.02  # of every histogram of half path length
 NEGLIGIBLE_T = 1e-4  # partial waves with |t_l| below this at every k are left out
+ALL_K = (0.0, np.inf)
 CLUSTERS = 6  # absorber and three neighbours, for each choice of the neighbours' species
 
 
@@ -58,8 +60,12 @@ def nodes_of(k: np.ndarray) -> np.ndarray:
 
 @dataclass(frozen=True)
 class WavesByDistance:
-    """gamma (r, l, class, part, k), t gamma~ of every species (kind, r, ...) and the absorber's gamma~ (r, final l,
-    ...), on the bins' distances: 8 MB for one species, 4 MB for every further one."""
+    """Waves on the bins' distances: 8 MB for one species, 4 MB for every further one.
+
+    `out`: gamma (r, l, class, part, k).
+    `into`: t gamma~ (scatterer, r, l, class, part, k).
+    `final`: the absorber's gamma~ (r, final state's l, class, part, k).
+    """
 
     waves: Waves
     domain: Domain
@@ -82,7 +88,7 @@ class WavesByDistance:
 
 def by_distance(waves: Waves, domain: Domain) -> WavesByDistance:
     """The waves' dependence on the legs' lengths, without their phases."""
-    longest = 2 * domain.reach_angstrom - 3 * domain.closest_angstrom
+    longest = 2 * domain.half_path_max_angstrom - 3 * domain.r_min_angstrom
     r = _start(domain) + BIN_ANGSTROM * np.arange(int((longest - _start(domain)) / BIN_ANGSTROM) + 3)
     rho = np.outer(r, waves.momentum)
     counted = np.abs(waves.t).max(axis=0) > NEGLIGIBLE_T
@@ -91,16 +97,16 @@ def by_distance(waves: Waves, domain: Domain) -> WavesByDistance:
     # spherical waves of l far above rho overflow single precision; those that do not scatter are not needed
     used = counted[:stop, None, :] | (np.arange(stop)[:, None, None] <= max(waves.final_l))
     final = into[:, waves.final_l] * waves.factor[:, None, :]
-    scattered = np.array([into * np.where(used, one[:stop, None, :], 0.0) for one in waves.t])
+    scattered = np.array([into * np.where(used, t[:stop, None, :], 0.0) for t in waves.t])
     return WavesByDistance(waves, domain, _parts(np.where(used, out, 0.0)), _parts(scattered), _parts(final))
 
 
 def _start(domain: Domain) -> float:
-    return domain.closest_angstrom - 2 * BIN_ANGSTROM
+    return domain.r_min_angstrom - 2 * BIN_ANGSTROM
 
 
 class FourBodySum:
-    """Paths through three neighbours by half path length, for one or more groups of absorbers.
+    """Four-body paths by half path length, for one or more groups of absorbers.
 
     Sums add over absorbers and snapshots; memory is 0.1 MB a group.
     """
@@ -108,12 +114,12 @@ class FourBodySum:
     def __init__(self, tables: WavesByDistance, groups: int = 1) -> None:
         """No paths yet, in `groups` groups."""
         self.tables = tables
-        reach = tables.domain.reach_angstrom
-        bins = int(np.ceil((reach - tables.start) / BIN_ANGSTROM)) + splines.WIDTH
+        half_path_max = tables.domain.half_path_max_angstrom
+        bins = int(np.ceil((half_path_max - tables.start) / BIN_ANGSTROM)) + splines.WIDTH
         self.values = np.zeros((groups, bins, 2 * len(tables.waves.k)))
         self.absorbers = np.zeros(groups, dtype=int)
 
-    def add(self, around: Neighbours, absorbers: np.ndarray, groups: np.ndarray | int = 0) -> None:
+    def add(self, around: NeighbourList, absorbers: np.ndarray, groups: np.ndarray | int = 0) -> None:
         """Add the paths of `absorbers` (atoms) to their `groups` (one for each absorber, or one for all)."""
         groups = np.array(
             np.broadcast_to(groups, len(absorbers))
@@ -121,11 +127,11 @@ class FourBodySum:
         tables = self.tables
         accumulate_four(
             around.vectors,
-            around.kinds,
+            around.scatterers,
             around.starts,
             np.asarray(absorbers),
             groups,
-            (tables.domain.closest_angstrom, tables.domain.reach_angstrom),
+            (tables.domain.r_min_angstrom, tables.domain.half_path_max_angstrom),
             (tables.start, BIN_ANGSTROM),
             tables.legs,
             self.values,
@@ -160,7 +166,7 @@ def _parts(values: np.ndarray) -> np.ndarray:
 # --- the absorber's factor ---------------------------------------------------------------------
 
 
-def waves_of(phases: FrozenPhases, domain: Domain, momentum: Momentum) -> Waves:
+def waves_of(phases: FrozenPotentials, domain: Domain, momentum: Momentum) -> Waves:
     """Waves of frozen phases; the absorber's factor is that which gives the chi of FEFF's own paths.
 
     The factor is a least-squares fit on small clusters; `error` is R of the sum on other clusters, of all species.
@@ -168,26 +174,25 @@ def waves_of(phases: FrozenPhases, domain: Domain, momentum: Momentum) -> Waves:
     shifts = phase_shifts(phases)
     chosen = nodes_of(momentum.k)
     final_l = np.array(FINAL_STATES[phases.edge])
-    one = np.ones((len(final_l), len(chosen)))
+    ones = np.ones((len(final_l), len(chosen)))
     between = _interpolation(momentum.k[chosen], k_grid(phases.settings))
     bare = Waves(
-        momentum.k[chosen], shifts.momentum[chosen], between, shifts.t[1:, :, chosen], final_l, one, np.nan
+        momentum.k[chosen], shifts.momentum[chosen], between, shifts.t[1:, :, chosen], final_l, ones, np.nan
     )
     species = len(bare.t)
     around = list(_clusters(domain, [(1, 1, 1)] * CLUSTERS, seed=0))
     exact = _with_feff(around, phases, bare.k)
     parts = [
-        _summed(around, replace(bare, factor=row[:, None] * one), domain) for row in np.eye(len(final_l))
+        _summed(around, replace(bare, factor=row[:, None] * ones), domain) for row in np.eye(len(final_l))
     ]
-    factor = np.empty_like(one, dtype=complex)
+    factor = np.empty_like(ones, dtype=complex)
     for node in range(len(chosen)):
         design = np.array([part[:, node] for part in parts]).T
         factor[:, node] = np.linalg.lstsq(design, exact[:, node], rcond=None)[0]
     fitted = replace(bare, factor=factor)
-    kinds = [each for each in product(range(1, species + 1), repeat=3) for _ in range(CLUSTERS)]
-    others = list(_clusters(domain, kinds, seed=1))
+    others = list(_clusters(domain, sorted(CLUSTERS * [*product(range(1, species + 1), repeat=3)]), seed=1))
     exact = _with_feff(others, phases, bare.k)
-    return replace(fitted, error=_squared_error(_summed(others, fitted, domain), exact, bare.k))
+    return replace(fitted, error=r_factor(_summed(others, fitted, domain), exact, bare.k, k_range=ALL_K))
 
 
 def _interpolation(nodes: np.ndarray, k: np.ndarray) -> np.ndarray:
@@ -197,39 +202,33 @@ def _interpolation(nodes: np.ndarray, k: np.ndarray) -> np.ndarray:
     return CubicSpline(nodes, np.eye(len(nodes)), bc_type="natural")(np.clip(k, nodes[0], nodes[-1]))
 
 
-def _squared_error(found: np.ndarray, exact: np.ndarray, k: np.ndarray) -> float:
-    """R of complex k^2 chi of all clusters together."""
-    difference, whole = (np.abs(chi * k**2) ** 2 for chi in (found - exact, exact))
-    return float(difference.sum() / whole.sum())
-
-
-def _clusters(domain: Domain, kinds: list[tuple[int, ...]], *, seed: int) -> Iterator[Neighbours]:
-    """Three neighbours of the absorber at the corners of a distorted tetrahedron."""
+def _clusters(domain: Domain, species: list[tuple[int, ...]], *, seed: int) -> Iterator[NeighbourList]:
+    """Three neighbours of the absorber, of the given species, at the corners of a distorted tetrahedron."""
     generator = np.random.default_rng(seed)
-    shortest, longest = domain.closest_angstrom, domain.reach_angstrom / 2
+    shortest, longest = domain.r_min_angstrom, domain.half_path_max_angstrom / 2
     corners = np.array([(1, 1, 1), (1, -1, -1), (-1, 1, -1), (-1, -1, 1)]) / np.sqrt(8)
-    for each in kinds:
+    for scatterers in species:
         while True:
             distorted = corners * (shortest + longest) / 2
             distorted = distorted + generator.normal(0, (longest - shortest) / 4, (4, 3))
             distances = np.linalg.norm(distorted[:, None] - distorted, axis=2)[np.triu_indices(4, 1)]
             if distances.min() > shortest and distances.max() < longest:
                 break
-        yield Neighbours(distorted[1:] - distorted[0], np.array(each) - 1, np.array([0, 3]))
+        yield NeighbourList(distorted[1:] - distorted[0], np.array(scatterers) - 1, np.array([0, 3]))
 
 
-def _summed(clusters: list[Neighbours], waves: Waves, domain: Domain) -> np.ndarray:
-    """Complex chi (cluster, node) of all paths through the three neighbours."""
+def _summed(clusters: list[NeighbourList], waves: Waves, domain: Domain) -> np.ndarray:
+    """Complex chi (cluster, node) of the four-body paths."""
     sums = FourBodySum(by_distance(waves, domain), len(clusters))
     for group, around in enumerate(clusters):
         sums.add(around, np.array([0]), group)
     return sums.at_nodes()
 
 
-def _with_feff(clusters: list[Neighbours], phases: FrozenPhases, k: np.ndarray) -> np.ndarray:
+def _with_feff(clusters: list[NeighbourList], phases: FrozenPotentials, k: np.ndarray) -> np.ndarray:
     """The same by genfmt: three paths and their reverses."""
     turns = np.array([(0, 1, 2), (1, 2, 0), (2, 0, 1)])
     positions = np.concatenate([around.vectors[turns] for around in clusters])
-    potentials = np.concatenate([around.kinds[turns] + 1 for around in clusters])
+    potentials = np.concatenate([around.scatterers[turns] + 1 for around in clusters])
     found = amplitudes(positions, potentials, phases=phases).chi(k)
     return 2 * found.reshape(len(clusters), 3, -1).sum(axis=1)

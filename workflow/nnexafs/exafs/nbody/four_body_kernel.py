@@ -1,4 +1,4 @@
-"""The compiled sum over an absorber's paths through three neighbours, 0-i-j-k-0 and its reverse.
+"""The compiled sum over an absorber's four-body paths, 0-i-j-k-0 and its reverse.
 
 A path's amplitude is row . F . column: the column is the wave that arrives at j by way of i, the row the wave that
 returns to the absorber by way of k, F the matrix of j. Columns and rows are made once for each pair of neighbours.
@@ -28,11 +28,14 @@ from nnexafs.exafs.nbody.splines import FAST
 
 
 class Legs(NamedTuple):
-    """Waves by a leg's length, flat: `out`, gamma (r, l, class, part, k); `into`, t gamma~ (kind, r, l, class, part,
-    k); `final`, gamma~ times the absorber's factor (r, final state's l, class, part, k).
+    """Waves by a leg's length, flat, and what belongs to them.
 
-    r begins at `start` in steps of `step`; `r_count` and `l_count` are the tables' lengths; `final_l`: the
-    absorber's final states; `recurrence`: of the Wigner functions.
+    `out`: gamma (r, l, class, part, k).
+    `into`: t gamma~ (scatterer, r, l, class, part, k).
+    `final`: gamma~ times the absorber's factor (r, final state's l, class, part, k).
+    `r_count`, `l_count`: lengths of those axes; r begins at `start` in steps of `step`, angstrom.
+    `final_l` (final state): l of the absorber's final states.
+    `recurrence`: of the Wigner functions.
     """
 
     out: np.ndarray
@@ -79,13 +82,13 @@ class Travelling(NamedTuple):
 
 
 @numba.njit(cache=True, nogil=True)
-def shells_around(vectors, limit, closest, shells):
+def shells_around(vectors, limit, r_min, shells):
     """Fill `shells` with the neighbours within `limit`; returns how many. Atoms too close are infinitely far apart."""
     order, lengths, between = shells
     count = 0
     for a in range(vectors.shape[0]):
         length = np.sqrt(dot(vectors[a], vectors[a]))
-        if closest <= length <= limit:
+        if r_min <= length <= limit:
             lengths[count], order[count] = length, a
             count += 1
     sort = np.argsort(lengths[:count])
@@ -95,7 +98,7 @@ def shells_around(vectors, limit, closest, shells):
         for b in range(a):
             x = vectors[order[a]] - vectors[order[b]]
             between[a, b] = between[b, a] = np.sqrt(dot(x, x))
-            if between[a, b] < closest:
+            if between[a, b] < r_min:
                 between[a, b] = between[b, a] = np.inf
     return count
 
@@ -120,13 +123,13 @@ def ways_to(middle, count, shells, longest, ways, length_of):
 
 
 @numba.njit(cache=True, nogil=True, fastmath=FAST)
-def accumulate_four(vectors, kinds, starts, absorbers, groups, domain, bins, legs, histogram):
-    """Add every path through three neighbours of the absorbers to the histograms of half path length.
+def accumulate_four(vectors, scatterers, starts, absorbers, groups, domain, bins, legs, histogram):
+    """Add every four-body path of the absorbers to the histograms of half path length.
 
-    `vectors`, `kinds`, `starts`, `absorbers`, `groups`, `domain`, `bins`: as for `accumulate`; `legs`: Legs;
+    `vectors`, `scatterers`, `starts`, `absorbers`, `groups`, `domain`, `bins`: as for `accumulate`; `legs`: Legs;
     `histogram` (group, bin, part * k).
     """
-    closest, reach = domain
+    r_min, half_path_max = domain
     states = 0
     for l_final in legs.final_l:
         states += 2 * l_final + 1
@@ -146,17 +149,19 @@ def accumulate_four(vectors, kinds, starts, absorbers, groups, domain, bins, leg
     waves = Travelling(np.empty((most, 4, 3, 3)), leaving, coming, columns, rows)
     for index in range(absorbers.shape[0]):
         begin, end = starts[absorbers[index]], starts[absorbers[index] + 1]
-        around, sorts = vectors[begin:end], kinds[begin:end]
-        count = shells_around(around, 2 * reach - 3 * closest, closest, shells)
+        around, scatterers_around = vectors[begin:end], scatterers[begin:end]
+        count = shells_around(around, 2 * half_path_max - 3 * r_min, r_min, shells)
         for i in range(count):
             begin_and_end(i, around[shells.order[i]], shells.lengths[i], legs, waves, scratch)
         for j in range(count):
-            found = ways_to(j, count, shells, 2 * reach, ways, way_lengths)
+            found = ways_to(j, count, shells, 2 * half_path_max, ways, way_lengths)
             for a in range(found):
-                waves_by_way_of(a, ways[a], j, around, sorts, shells, legs, states, waves, scratch)
+                waves_by_way_of(
+                    a, ways[a], j, around, scatterers_around, shells, legs, states, waves, scratch
+                )
             add_paths(
-                j, found, ways, way_lengths, 2 * reach, sorts, shells, legs, states, waves, scratch, bins,
-                histogram[groups[index]],
+                j, found, ways, way_lengths, 2 * half_path_max, scatterers_around, shells, legs, states, waves, scratch,
+                bins, histogram[groups[index]],
             )  # fmt: skip
 
 
@@ -185,7 +190,7 @@ def begin_and_end(i, vector, length, legs, waves, scratch):
 
 
 @numba.njit(cache=True, nogil=True, fastmath=FAST)
-def waves_by_way_of(a, i, j, around, sorts, shells, legs, states, waves, scratch):
+def waves_by_way_of(a, i, j, around, scatterers_around, shells, legs, states, waves, scratch):
     """Column and row of the way 0-i-j, and the frames of its leg i-j, at place `a`."""
     d, turned, sums, frames = scratch.d, scratch.turned, scratch.sums, waves.frames
     i_to_j = (around[shells.order[j]] - around[shells.order[i]]) / shells.between[i, j]
@@ -193,7 +198,7 @@ def waves_by_way_of(a, i, j, around, sorts, shells, legs, states, waves, scratch
     frame_of(-i_to_j, frames[a, 3])
     row = np.uint64(legs.l_count * CLASSES) * N_PARTS
     near, across = place_of(shells.lengths[i], legs) * row, place_of(shells.between[i, j], legs) * row
-    scatterer = np.uint64(sorts[shells.order[i]] * legs.r_count) * row
+    scatterer = np.uint64(scatterers_around[shells.order[i]] * legs.r_count) * row
     wigner(turn(frames[a, 2], frames[i, 0], turned), legs.recurrence, d)
     sums_over_l(legs.out, across, legs.into, scatterer + near, legs.l_count, d, sums)
     apply(sums, turned, False, states, waves.leaving[i], scratch.work[0], waves.columns[a])
@@ -204,11 +209,23 @@ def waves_by_way_of(a, i, j, around, sorts, shells, legs, states, waves, scratch
 
 @numba.njit(cache=True, nogil=True, fastmath=FAST)
 def add_paths(
-    j, found, ways, way_lengths, longest, sorts, shells, legs, states, waves, scratch, bins, histogram
+    j,
+    found,
+    ways,
+    way_lengths,
+    longest,
+    scatterers_around,
+    shells,
+    legs,
+    states,
+    waves,
+    scratch,
+    bins,
+    histogram,
 ):
     """Add every path 0-i-j-k-0 of one j: by two of the ways to it, there and back."""
     row = np.uint64(legs.l_count * CLASSES) * N_PARTS
-    scatterer = np.uint64(sorts[shells.order[j]] * legs.r_count) * row
+    scatterer = np.uint64(scatterers_around[shells.order[j]] * legs.r_count) * row
     for a in range(found):
         i = ways[a]
         into = scatterer + place_of(shells.between[i, j], legs) * row

@@ -6,7 +6,7 @@ from ase.data import atomic_numbers
 
 from nnexafs.errors import UserError
 from nnexafs.exafs.nbody import splines
-from nnexafs.exafs.nbody.classes import Neighbours
+from nnexafs.exafs.nbody.classes import NeighbourList
 from nnexafs.exafs.nbody.four_body import BIN_ANGSTROM
 from nnexafs.exafs.nbody.histograms_kernel import accumulate
 from nnexafs.exafs.nbody.splines import COMPONENTS
@@ -14,18 +14,18 @@ from nnexafs.exafs.nbody.tables import Table, Tables
 from nnexafs.structures.neighbours import neighbours_within
 
 
-def neighbours_of(atoms: Atoms, tables: Tables) -> Neighbours:
-    """Neighbours within the tables' reach, periodic images included; UserError for a species without tables."""
+def neighbours_of(atoms: Atoms, tables: Tables) -> NeighbourList:
+    """Neighbours as far as the tables' paths go, periodic images included; UserError for a species without tables."""
     scatterers = {atomic_numbers[symbol]: index for index, symbol in enumerate(tables.species[1:])}
     unknown = sorted({atoms.symbols[i] for i, z in enumerate(atoms.numbers) if z not in scatterers})
     if unknown:
         raise UserError(
             f"amplitude tables: made for {'-'.join(tables.species)}, the snapshot holds {unknown[0]}"
         )
-    first, second, vectors = neighbours_within(atoms, tables.domain.reach_angstrom)
-    kind = np.array([scatterers[number] for number in atoms.numbers])
+    first, second, vectors = neighbours_within(atoms, tables.domain.half_path_max_angstrom)
+    species = np.array([scatterers[number] for number in atoms.numbers])
     starts = np.searchsorted(first, np.arange(len(atoms) + 1))
-    return Neighbours(vectors, kind[second], starts)
+    return NeighbourList(vectors, species[second], starts)
 
 
 class PathHistograms:
@@ -38,9 +38,9 @@ class PathHistograms:
     def __init__(self, tables: Tables, groups: int = 1) -> None:
         """Empty histograms of `groups` groups."""
         self.tables = tables
-        reach, closest = tables.domain.reach_angstrom, tables.domain.closest_angstrom
-        self.start = closest - 2 * BIN_ANGSTROM
-        bins = int(np.ceil((reach - self.start) / BIN_ANGSTROM)) + splines.WIDTH
+        half_path_max, r_min = tables.domain.half_path_max_angstrom, tables.domain.r_min_angstrom
+        self.start = r_min - 2 * BIN_ANGSTROM
+        bins = int(np.ceil((half_path_max - self.start) / BIN_ANGSTROM)) + splines.WIDTH
         count = sum(len(table.coefficients) for table in tables.classes.values())
         self.values = np.zeros((groups, count, bins, COMPONENTS))
         self.absorbers = np.zeros(groups, dtype=int)
@@ -49,10 +49,10 @@ class PathHistograms:
         self.flat = tuple(
             table.coefficients.reshape(len(table.coefficients), -1) for table in tables.classes.values()
         )
-        if "ring" not in tables.classes:  # the compiled sum wants one, and does not look at it
+        if "ring" not in tables.classes:  # the compiled sum wants a table there, and does not look at it
             self.flat += self.flat[-1:]
 
-    def add(self, around: Neighbours, absorbers: np.ndarray, groups: np.ndarray | int = 0) -> None:
+    def add(self, around: NeighbourList, absorbers: np.ndarray, groups: np.ndarray | int = 0) -> None:
         """Add the paths of `absorbers` (atoms) to their `groups` (one for each absorber, or one for all).
 
         Where all atoms absorb, in one group, the three absorbers of a triangle are looked up at once.
@@ -64,13 +64,13 @@ class PathHistograms:
         together = "ring" in self.tables.classes and everyone and len(np.unique(groups)) == 1
         accumulate(
             around.vectors,
-            around.kinds,
+            around.scatterers,
             around.starts,
             np.asarray(absorbers),
             groups,
             len(self.tables.species) - 1,
             together,
-            (self.tables.domain.closest_angstrom, self.tables.domain.reach_angstrom),
+            (self.tables.domain.r_min_angstrom, self.tables.domain.half_path_max_angstrom),
             (self.start, BIN_ANGSTROM),
             self.flat,
             self.grids,

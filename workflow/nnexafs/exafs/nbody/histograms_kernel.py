@@ -19,7 +19,7 @@ def angle_between(first, second, opposite):
 @numba.njit(cache=True, nogil=True, fastmath=FAST)
 def accumulate(
     vectors,
-    kinds,
+    scatterers,
     starts,
     absorbers,
     groups,
@@ -34,9 +34,9 @@ def accumulate(
 ):
     """Add every path of the absorbers to the histograms of half path length.
 
-    `vectors` (pair, xyz) and `kinds` (pair) of neighbours, those of atom a from `starts[a]` to
+    `vectors` (pair, xyz) and `scatterers` (pair) of neighbours, those of atom a from `starts[a]` to
     `starts[a + 1]`; `groups` (absorber): where each absorber's paths are added; `together`: all atoms absorb, in
-    one group; `domain`: closest distance and longest half path; `bins`: start and step of the histogram;
+    one group; `domain`: shortest distance and longest half path; `bins`: start and step of the histogram;
     `tables`: coefficients of the classes; `grids` (class, 9): start and step of each axis, then their lengths;
     `histogram` (group, table, bin, component); `outside` (group): paths between atoms too close for the tables.
     """
@@ -49,7 +49,7 @@ def accumulate(
     target = np.zeros((histogram.shape[1], histogram.shape[2] * histogram.shape[3]), dtype=np.float32)
     for index in range(absorbers.shape[0]):
         start, end = starts[absorbers[index]], starts[absorbers[index] + 1]
-        around, sorts = vectors[start:end], kinds[start:end]
+        around, scatterers_around = vectors[start:end], scatterers[start:end]
         distance = np.sqrt((around * around).sum(axis=1))
         order = np.argsort(distance)
         for a in range(end - start):
@@ -59,11 +59,13 @@ def accumulate(
             if near < domain[0]:
                 outside[groups[index]] += 1
                 continue
-            add_two_body(near, sorts[order[a]], species, domain, bins, tables, grids, target, work)
+            add_two_body(
+                near, scatterers_around[order[a]], species, domain, bins, tables, grids, target, work
+            )
             outside[groups[index]] += add_three_body(
                 a,
                 around,
-                sorts,
+                scatterers_around,
                 distance,
                 order,
                 species,
@@ -79,17 +81,19 @@ def accumulate(
 
 
 @numba.njit(cache=True, nogil=True, fastmath=FAST)
-def add_two_body(near, kind, species, domain, bins, tables, grids, target, work):
+def add_two_body(near, scatterer, species, domain, bins, tables, grids, target, work):
     """The paths 0-i-0 and 0-i-0-i-0 of a neighbour."""
-    add_line(tables[SINGLE][kind], grids[SINGLE], near, near, 1.0 / near**2, target[kind], bins, work)
+    add_line(
+        tables[SINGLE][scatterer], grids[SINGLE], near, near, 1.0 / near**2, target[scatterer], bins, work
+    )
     if 2.0 * near <= domain[1]:
         add_line(
-            tables[RATTLE][kind],
+            tables[RATTLE][scatterer],
             grids[RATTLE],
             near,
             2.0 * near,
             1.0 / near**4,
-            target[species + kind],
+            target[species + scatterer],
             bins,
             work,
         )
@@ -97,14 +101,26 @@ def add_two_body(near, kind, species, domain, bins, tables, grids, target, work)
 
 @numba.njit(cache=True, nogil=True, fastmath=FAST)
 def add_three_body(
-    a, around, sorts, distance, order, species, together, domain, bins, tables, grids, target, work
+    a,
+    around,
+    scatterers_around,
+    distance,
+    order,
+    species,
+    together,
+    domain,
+    bins,
+    tables,
+    grids,
+    target,
+    work,
 ):
     """The paths through the neighbour at place `a` in `order` and another one behind it; returns those too close.
 
     With `together` a triangle counts for all its atoms, at the one opposite its longest side: `seen` is from how
     many atoms it looks so.
     """
-    closest, reach = domain
+    r_min, half_path_max = domain
     i = order[a]
     near, too_close = distance[i], 0
     triangle = 2 * species
@@ -112,38 +128,39 @@ def add_three_body(
     for b in range(a + 1, order.shape[0]):
         j = order[b]
         far = distance[j]
-        if near + far + max(closest, far - near) > 2.0 * reach:
+        if near + far + max(r_min, far - near) > 2.0 * half_path_max:
             break
         square = 0.0
         for x in range(3):
             square += (around[j, x] - around[i, x]) ** 2
-        limit = 2.0 * reach - near - far
-        if square > limit * limit and near + far > reach:
+        limit = 2.0 * half_path_max - near - far
+        if square > limit * limit and near + far > half_path_max:
             continue
         across = np.sqrt(square)
-        if across < closest:
+        if across < r_min:
             too_close += 1
             continue
-        pair, riap = sorts[i] * species + sorts[j], sorts[j] * species + sorts[i]
+        at_i, at_j = scatterers_around[i], scatterers_around[j]
+        pair, riap = at_i * species + at_j, at_j * species + at_i
         half, at_near = 0.5 * (near + across + far), angle_between(near, across, far)
-        if half <= reach and not together:
+        if half <= half_path_max and not together:
             scale = 2.0 / (near * across * far)
             table, out = tables[TRIANGLE][pair], target[triangle + pair]
             add_volume(table, grids[TRIANGLE], near, across, at_near, half, scale, out, bins, work)
-        if half <= reach and together and across > far - TIE_ANGSTROM:
+        if half <= half_path_max and together and across > far - TIE_ANGSTROM:
             seen = 1 + int(far > across - TIE_ANGSTROM) + int(near > across - TIE_ANGSTROM)
             scale, angle = 2.0 / (near * across * far * seen), angle_between(near, far, across)
             table, out = tables[RING][0], target[through + 1]
             add_volume(table, grids[RING], near, far, angle, half, scale, out, bins, work)
-        if near + across <= reach:
+        if near + across <= half_path_max:
             scale = 1.0 / (near * across) ** 2
             table, out = tables[DOGLEG][pair], target[dogleg + pair]
             add_volume(table, grids[DOGLEG], near, across, at_near, near + across, scale, out, bins, work)
-        if far + across <= reach:
+        if far + across <= half_path_max:
             scale, angle = 1.0 / (far * across) ** 2, angle_between(far, across, near)
             table, out = tables[DOGLEG][riap], target[dogleg + riap]
             add_volume(table, grids[DOGLEG], far, across, angle, far + across, scale, out, bins, work)
-        if near + far <= reach:
+        if near + far <= half_path_max:
             scale, angle = 2.0 / (near * far) ** 2, angle_between(near, far, across)
             table, out = tables[THROUGH][pair], target[through + pair]
             add_volume(table, grids[THROUGH], near, far, angle, near + far, scale, out, bins, work)

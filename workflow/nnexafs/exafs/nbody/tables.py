@@ -15,10 +15,11 @@ from scipy.ndimage import distance_transform_edt
 
 from nnexafs.errors import PhysicsError, UserError
 from nnexafs.exafs.feff.paths import Momentum, amplitudes
-from nnexafs.exafs.feff.reference import FrozenPhases, k_grid
+from nnexafs.exafs.feff.reference import FrozenPotentials, k_grid
 from nnexafs.exafs.nbody import splines
 from nnexafs.exafs.nbody.classes import CLASSES, Domain, PathClass, full_geometry
 from nnexafs.exafs.nbody.four_body import Waves, waves_of
+from nnexafs.k_axis import r_factor
 from nnexafs.structures.neighbours import neighbours_within
 
 LOGGER = logging.getLogger(__name__)
@@ -28,17 +29,17 @@ REFINEMENTS = 2
 CHECKED_K_PER_ANGSTROM = (3.0, 16.0)
 # ASSUME: no two atoms of a usable snapshot come closer than this fraction of the crystal's shortest distance
 # (in the default campaign the liquid reaches 0.78, crystals 0.80); nearer pairs are counted and fail their snapshot.
-CLOSEST_FRACTION = 0.7
+R_MIN_FRACTION = 0.7
 ROOM_ANGSTROM = 0.2  # beyond two shortest distances, the length of the shortest path of multiple scattering
-IMPOSSIBLE = 0.6  # atoms nearer than this fraction of the closest distance are not given to FEFF
+IMPOSSIBLE = 0.6  # atoms nearer than this fraction of the shortest distance are not given to FEFF
 
 
 @dataclass(frozen=True)
 class Table:
     """One class of paths for every choice of its neighbours' species.
 
-    `coefficients` (kinds, *grid, component) of the splines, `basis` (kinds, component, k) complex;
-    `starts` of the grid's axes; `error` (kinds): R of the interpolation on random geometries.
+    `coefficients` (scatterers, *grid, component) of the splines, `basis` (scatterers, component, k) complex;
+    `starts` of the grid's axes; `error` (scatterers): R of the interpolation on random geometries.
     """
 
     path: PathClass
@@ -61,38 +62,40 @@ class Tables:
     waves: Waves = field(repr=False)
 
 
-def domain_for(reference: Atoms, reach_angstrom: float, *, closest_angstrom: float | None = None) -> Domain:
+def domain_for(
+    reference: Atoms, half_path_max_angstrom: float, *, r_min_angstrom: float | None = None
+) -> Domain:
     """The domain for simulations of a reference cell: down to 0.7 of its shortest distance, unless given."""
-    if closest_angstrom is not None:
-        return Domain(closest_angstrom, reach_angstrom)
-    _, _, vectors = neighbours_within(reference, reach_angstrom)
+    if r_min_angstrom is not None:
+        return Domain(r_min_angstrom, half_path_max_angstrom)
+    _, _, vectors = neighbours_within(reference, half_path_max_angstrom)
     nearest = float(np.linalg.norm(vectors, axis=1).min())
-    return Domain(round(CLOSEST_FRACTION * nearest, 2), reach_angstrom)
+    return Domain(round(R_MIN_FRACTION * nearest, 2), half_path_max_angstrom)
 
 
 def check_room(domain: Domain) -> None:
     """Raise UserError where the path length leaves no room for paths of multiple scattering."""
-    least = 2 * domain.closest_angstrom + ROOM_ANGSTROM
-    if domain.reach_angstrom < least - 1e-9:
+    least = 2 * domain.r_min_angstrom + ROOM_ANGSTROM
+    if domain.half_path_max_angstrom < least - 1e-9:
         raise UserError(
-            f"amplitude tables: a path length of {domain.reach_angstrom:g} angstrom is too short for atoms "
-            f"{domain.closest_angstrom:g} apart; use at least {least:.2f}, or the engine feff"
+            f"amplitude tables: a path length of {domain.half_path_max_angstrom:g} angstrom is too short for atoms "
+            f"{domain.r_min_angstrom:g} apart; use at least {least:.2f}, or the engine feff"
         )
 
 
 # --- making them -------------------------------------------------------------------------------
 
 
-def make(phases: FrozenPhases, domain: Domain, *, processes: int = 1) -> Tables:
+def make(phases: FrozenPotentials, domain: Domain, *, processes: int = 1) -> Tables:
     """Tables of every class for the species of the frozen phases; PhysicsError if one is not accurate."""
     check_room(domain)
     k = k_grid(phases.settings)
     species = len(phases.species) - 1
-    total = sum(len(path.kinds(species)) for path in classes_of(species))
+    total = sum(len(path.species_choices(species)) for path in classes_of(species))
     made, momentum, done = {}, None, 0
     for path in classes_of(species):
         made[path.name], momentum = _class_table(path, phases, domain, k, processes)
-        done += len(path.kinds(species))
+        done += len(path.species_choices(species))
         LOGGER.info("%d/%d tables, %s: R %.1e", done, total, path.name, made[path.name].error.max())
     waves = waves_of(phases, domain, momentum)
     LOGGER.info("four-body paths: R %.1e", waves.error)
@@ -105,28 +108,28 @@ def make(phases: FrozenPhases, domain: Domain, *, processes: int = 1) -> Tables:
 
 def classes_of(species: int) -> tuple[PathClass, ...]:
     """The classes that have a table for so many species."""
-    return tuple(path for path in CLASSES if path.kinds(species))
+    return tuple(path for path in CLASSES if path.species_choices(species))
 
 
 def _class_table(
-    path: PathClass, phases: FrozenPhases, domain: Domain, k: np.ndarray, processes: int
+    path: PathClass, phases: FrozenPotentials, domain: Domain, k: np.ndarray, processes: int
 ) -> tuple[Table, Momentum]:
     """The table of a class for all species; the legs' steps are halved until every one is accurate."""
-    kinds = path.kinds(len(phases.species) - 1)
-    names = ["-".join([phases.element, *(phases.species[kind] for kind in each)]) for each in kinds]
+    choices = path.species_choices(len(phases.species) - 1)
     for refinement in range(REFINEMENTS + 1):
         finer = replace(path, r_step_angstrom=path.r_step_angstrom / 2**refinement)
         parts = []
-        for each in kinds:
-            part, momentum = _table_of(finer, each, phases, domain, k, processes)
+        for scatterers in choices:
+            part, momentum = _table_of(finer, scatterers, phases, domain, k, processes)
             parts.append(part)
             if part.error > LARGEST_R:
                 break
         else:
             break
     if part.error > LARGEST_R:
+        name = "-".join([phases.element, *(phases.species[scatterer] for scatterer in scatterers)])
         raise PhysicsError(
-            f"amplitude table {path.name} {names[len(parts) - 1]}: R {part.error:.1e} against FEFF, expected below "
+            f"amplitude table {path.name} {name}: R {part.error:.1e} against FEFF, expected below "
             f"{LARGEST_R:.0e}; the engine feff needs no tables"
         )
     made = Table(
@@ -150,8 +153,8 @@ class _Part:
 
 def _table_of(
     path: PathClass,
-    kinds: tuple[int, ...],
-    phases: FrozenPhases,
+    scatterers: tuple[int, ...],
+    phases: FrozenPotentials,
     domain: Domain,
     k: np.ndarray,
     processes: int,
@@ -161,7 +164,7 @@ def _table_of(
     grid = np.meshgrid(*axes, indexing="ij")
     random = _random_geometries(path, axes, domain)
     asked = tuple(np.concatenate([of[needed], more]) for of, more in zip(grid, random, strict=True))
-    slow, momentum = _slow_amplitudes(path, kinds, asked, phases, k, processes)
+    slow, momentum = _slow_amplitudes(path, scatterers, asked, phases, k, processes)
     count = int(needed.sum())
     weight = _weights(path, asked, momentum, k)
     values = np.hstack([slow.real, slow.imag]) * weight.columns
@@ -169,28 +172,28 @@ def _table_of(
     spline = _coefficients(values[:count] @ basis.T, needed)
     found = _interpolated(spline, random, axes) @ (basis / weight.columns)
     found = found[:, : len(k)] + 1j * found[:, len(k) :]
-    error = _squared_error(path, random, found, slow[count:], momentum, k)
+    error = _error(path, random, found, slow[count:], momentum, k)
     curves = basis / weight.columns
     return _Part(spline, curves[:, : len(k)] + 1j * curves[:, len(k) :], error), momentum
 
 
 def _axes(path: PathClass, domain: Domain) -> tuple[np.ndarray, ...]:
-    """The table's grid: one axis (two-body) or three; legs from one step below the closest distance."""
-    step, closest, reach = path.r_step_angstrom, domain.closest_angstrom, domain.reach_angstrom
+    """The table's grid: one axis (two-body) or three; legs from one step below the shortest distance."""
+    step, r_min, half_path_max = path.r_step_angstrom, domain.r_min_angstrom, domain.half_path_max_angstrom
     if path.neighbours == 1:
-        return (_legs(closest, 2 * reach / (len(path.sites) + 1), step),)
+        return (_legs(r_min, 2 * half_path_max / (len(path.sites) + 1), step),)
     longest = {
-        "triangle": (reach - closest / 2, reach),
-        "through_absorber": (reach / 2, reach - closest),
-        "ring": (2 * reach / 3, reach - closest / 2),
+        "triangle": (half_path_max - r_min / 2, half_path_max),
+        "through_absorber": (half_path_max / 2, half_path_max - r_min),
+        "ring": (2 * half_path_max / 3, half_path_max - r_min / 2),
     }
-    first, second = longest.get(path.name, (reach - closest, reach - closest))
+    first, second = longest.get(path.name, (half_path_max - r_min, half_path_max - r_min))
     angles = np.linspace(0.0, 180.0, round(180 / path.angle_step_degree) + 1)
-    return _legs(closest, first, step), _legs(closest, second, step), angles
+    return _legs(r_min, first, step), _legs(r_min, second, step), angles
 
 
-def _legs(closest: float, longest: float, step: float) -> np.ndarray:
-    return closest + step * np.arange(-1, max(int(np.ceil((longest - closest) / step - 1e-9)), 1) + 2)
+def _legs(r_min: float, longest: float, step: float) -> np.ndarray:
+    return r_min + step * np.arange(-1, max(int(np.ceil((longest - r_min) / step - 1e-9)), 1) + 2)
 
 
 def _needed(path: PathClass, axes: tuple[np.ndarray, ...], domain: Domain) -> np.ndarray:
@@ -206,7 +209,7 @@ def _needed(path: PathClass, axes: tuple[np.ndarray, ...], domain: Domain) -> np
         ]
         needed[tuple(nodes)] = True
     grid = full_geometry(path, tuple(np.meshgrid(*axes, indexing="ij")))
-    return needed & (np.min(path.sides(*grid), axis=0) > IMPOSSIBLE * domain.closest_angstrom)
+    return needed & (np.min(path.sides(*grid), axis=0) > IMPOSSIBLE * domain.r_min_angstrom)
 
 
 def _mirrored(index: np.ndarray, length: int) -> np.ndarray:
@@ -228,22 +231,22 @@ def _random_geometries(
 
 def _slow_amplitudes(
     path: PathClass,
-    kinds: tuple[int, ...],
+    scatterers: tuple[int, ...],
     geometry: tuple[np.ndarray, ...],
-    phases: FrozenPhases,
+    phases: FrozenPotentials,
     k: np.ndarray,
     processes: int,
 ) -> tuple[np.ndarray, Momentum]:
     """FEFF's chi without exp(2 i p s), times the legs' lengths (geometry, k)."""
     full = full_geometry(path, geometry)
-    potentials = np.tile(path.potentials(kinds), (len(full[0]), 1))
+    potentials = np.tile(path.potentials(scatterers), (len(full[0]), 1))
     found = [
         amplitudes(positions, potentials, phases=phases, processes=processes)
         for positions in path.around_each_absorber(*full)
     ]
     legs, momentum = path.leg_lengths(*full), found[0].momentum
     fast = np.exp(2j * np.outer(legs.sum(axis=0) / 2, momentum.on(k)))
-    return sum(each.chi(k) for each in found) / fast * legs.prod(axis=0)[:, None], momentum
+    return sum(paths.chi(k) for paths in found) / fast * legs.prod(axis=0)[:, None], momentum
 
 
 @dataclass(frozen=True)
@@ -292,7 +295,7 @@ def _interpolated(
     return np.array([sampler.at(*point) for point in zip(*at, strict=True)], dtype=float)
 
 
-def _squared_error(
+def _error(
     path: PathClass,
     geometry: tuple[np.ndarray, ...],
     found: np.ndarray,
@@ -300,10 +303,7 @@ def _squared_error(
     momentum: Momentum,
     k: np.ndarray,
 ) -> float:
-    """R of k^2 chi over all geometries together."""
+    """R over all geometries together."""
     legs = path.leg_lengths(*full_geometry(path, geometry))
-    chi = np.exp(-np.outer(legs.sum(axis=0), momentum.on(k).imag)) / legs.prod(axis=0)[:, None] * k**2
-    seen = (k >= CHECKED_K_PER_ANGSTROM[0]) & (k <= CHECKED_K_PER_ANGSTROM[1])
-    return float(
-        (np.abs((found - exact) * chi)[:, seen] ** 2).sum() / (np.abs(exact * chi)[:, seen] ** 2).sum()
-    )
+    weight = np.exp(-np.outer(legs.sum(axis=0), momentum.on(k).imag)) / legs.prod(axis=0)[:, None]
+    return r_factor(found * weight, exact * weight, k, k_range=CHECKED_K_PER_ANGSTROM)

@@ -10,7 +10,7 @@ import xarray as xr
 
 from nnexafs import files
 from nnexafs.errors import UserError
-from nnexafs.exafs.feff.reference import FrozenPhases
+from nnexafs.exafs.feff.reference import FrozenPotentials
 from nnexafs.exafs.nbody import splines
 from nnexafs.exafs.nbody.classes import CLASSES, Domain, PathClass
 from nnexafs.exafs.nbody.four_body import Waves
@@ -19,14 +19,14 @@ from nnexafs.exafs.nbody.tables import Table, Tables, classes_of
 # --- keeping them ------------------------------------------------------------------------------
 
 
-def fingerprint(phases: FrozenPhases, domain: Domain) -> str:
+def fingerprint(phases: FrozenPotentials, domain: Domain) -> str:
     """Hash of everything the tables depend on but the code."""
     grids = [(path.name, path.r_step_angstrom, path.angle_step_degree) for path in CLASSES]
     described = [
         phases.phases_hash,
         phases.settings.k_max_per_angstrom,
-        domain.closest_angstrom,
-        domain.reach_angstrom,
+        domain.r_min_angstrom,
+        domain.half_path_max_angstrom,
         splines.COMPONENTS,
         grids,
     ]
@@ -69,15 +69,15 @@ def write(tables: Tables, path: Path, *, fingerprint: str) -> None:
     variables |= _waves_variables(tables.waves)
     attributes = {
         "species": json.dumps(tables.species),
-        "closest_angstrom": tables.domain.closest_angstrom,
-        "reach_angstrom": tables.domain.reach_angstrom,
+        "closest_angstrom": tables.domain.r_min_angstrom,
+        "reach_angstrom": tables.domain.half_path_max_angstrom,
         "phases_hash": tables.phases_hash,
         "fingerprint": fingerprint,
     }
     files.write_dataset(path, xr.Dataset(variables, attrs=attributes))
 
 
-def read(path: Path, *, phases: FrozenPhases | None = None) -> Tables:
+def read(path: Path, *, phases: FrozenPotentials | None = None) -> Tables:
     """Read tables; UserError where the file is not whole or was made of other phases."""
     stored = files.read_dataset(path, what="amplitude tables")
     try:
