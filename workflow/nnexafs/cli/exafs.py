@@ -14,10 +14,8 @@ from nnexafs.exafs.feff.reference import FrozenPotentials
 from nnexafs.exafs.nbody import tables as nbody_tables
 from nnexafs.exafs.nbody import tables_file
 from nnexafs.exafs.snapshots import spectra_of
-from nnexafs.exafs.trajectory import exafs_of, frames_of, write_columns
 from nnexafs.files import read_dataset, write_dataset
 from nnexafs.jobs.record import checked, job
-from nnexafs.structures.cells import reference_cell
 
 
 @click.command()
@@ -25,6 +23,8 @@ from nnexafs.structures.cells import reference_cell
 @out_option("Folder for the frozen phases.")
 def freeze(configs: tuple[Path, ...], out: Path) -> None:
     """Compute FEFF's potentials and phases of the reference cell, once for all spectra."""
+    from nnexafs.structures.cells import reference_cell  # see `exafs`
+
     config = load(*configs)
     reference = reference_cell(config.phases, element=config.element)
     with job("freeze", out, config=config) as record:
@@ -146,6 +146,9 @@ def exafs(
 
     All atoms of the absorbing element in all chosen frames count.
     """
+    # ASE's readers and builders take 0.3 s to import, which the many short jobs of `snapshots` do without
+    from nnexafs.exafs.trajectory import exafs_of, frames_of, write_columns
+
     try:
         settings = Feff(scf=scf, path_length_angstrom=path_length)
     except ValidationError as error:

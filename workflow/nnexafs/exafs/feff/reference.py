@@ -28,7 +28,7 @@ PHASE_SETTINGS = ("scf", "exchange", "k_max_per_angstrom")
 
 @dataclass(frozen=True)
 class FrozenPotentials:
-    """Potentials and phases of the reference cell, held in memory for every run of a job."""
+    """Potentials and phase shifts of the reference cell (`phases` for short), held in memory for every run of a job."""
 
     element: str
     edge: Edge
@@ -78,7 +78,7 @@ class FrozenPotentials:
 
 
 def freeze(reference: Atoms, *, element: str, edge: Edge, settings: Feff, folder: Path) -> None:
-    """Compute potentials and phases around the first `element` of a periodic cell, write them to `folder`.
+    """Compute potentials and phase shifts around the first `element` of a periodic cell, write them to `folder`.
 
     Writes phase.pad, xsect.json, feff.inp and manifest.json, whole or not at all. The same cell and
     settings give the same bytes. UserError for an edge FEFF cannot do, FeffError where FEFF fails.

@@ -2,7 +2,6 @@
 
 import numba
 import numpy as np
-from scipy.ndimage import spline_filter1d
 
 WIDTH = 4  # nodes under one cubic B-spline
 # Curves of k that an amplitude table keeps: R of what they leave out is below 1.5e-5 of a class of paths. A
@@ -15,6 +14,8 @@ ONE, HALF, TWO_THIRDS, SIXTH = (np.float32(value) for value in (1.0, 0.5, 2 / 3,
 
 def coefficients(values: np.ndarray, axes: int) -> np.ndarray:
     """Coefficients of the interpolating spline along the first `axes` axes, mirrored at their ends."""
+    from scipy.ndimage import spline_filter1d  # 0.1 s that jobs which only use tables do without
+
     found = np.asarray(values, dtype=float)
     for axis in range(axes):
         if found.shape[axis] > 1:

@@ -11,7 +11,6 @@ from dataclasses import dataclass, field, replace
 
 import numpy as np
 from ase import Atoms
-from scipy.ndimage import distance_transform_edt
 
 from nnexafs.errors import PhysicsError, UserError
 from nnexafs.exafs.feff.paths import Momentum, amplitudes
@@ -277,6 +276,8 @@ def _coefficients(values: np.ndarray, needed: np.ndarray) -> np.ndarray:
 
     The angle's axis gets a mirrored node at both ends, so that 0 and 180 degrees need no special case.
     """
+    from scipy.ndimage import distance_transform_edt  # late: see splines.coefficients
+
     grid = np.zeros((*needed.shape, values.shape[1]))
     grid[needed] = values
     nearest = distance_transform_edt(~needed, return_distances=False, return_indices=True)
