@@ -11,11 +11,6 @@ from contextlib import contextmanager
 LOGGER = logging.getLogger("nnexafs")
 
 
-def incident(text: str) -> None:
-    """Say in one line what happened and what was done about it; from any thread."""
-    LOGGER.warning(text)
-
-
 @contextmanager
 def collected() -> Iterator[list[str]]:
     """The warnings of the block, in the order in which they happened."""
