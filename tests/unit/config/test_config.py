@@ -200,3 +200,10 @@ def test_what_an_overlay_drops_stays_dropped_in_the_written_config(tmp_path: Pat
     assert again == config
     assert again.measurements == {}
     assert "sutton_chen" not in again.potentials
+
+
+def test_a_config_of_version_0_1_without_subsets_is_read():
+    exafs = load().exafs.model_dump(mode="json") | {"subsets_per_snapshot": 0, "subset_absorbers": 30}
+    assert validate({"exafs": exafs}).exafs == load().exafs
+    with pytest.raises(UserError, match=r"exafs: subsets_per_snapshot: .* are gone; remove the key"):
+        validate({"exafs": {"subsets_per_snapshot": 4}})

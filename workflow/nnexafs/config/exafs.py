@@ -36,6 +36,16 @@ class Feff(Model):
 class Exafs(Model):
     """Spectra and structure of the snapshots, over the same absorbers."""
 
+    @model_validator(mode="before")
+    @classmethod
+    def without_subsets(cls, content: object) -> object:
+        """Configs of campaigns of version 0.1 have the keys of the random subsets, which are gone."""
+        if not isinstance(content, dict) or "subsets_per_snapshot" not in content:
+            return content
+        if content["subsets_per_snapshot"]:
+            raise ValueError("subsets_per_snapshot: random subsets of absorbers are gone; remove the key")
+        return {name: value for name, value in content.items() if not name.startswith("subset")}
+
     engine: Literal["nbody", "feff"] = key(
         "nbody",
         "nbody: every absorber of every snapshot from FEFF's path amplitudes, checked by FEFF on a few; feff: FEFF "
