@@ -34,7 +34,10 @@ VERIFIED = f"{RESULTS}/verified.json"
 LOGS = f"{RESULTS}/logs"
 BENCHMARKS = f"{RESULTS}/benchmarks"
 FOLDS = range(campaign.dataset.folds)
-IN_DATASET = points_of.of_campaign(campaign)
+
+batches_of = partial(points_of.batches_of, size=campaign.state_points_per_job)
+batches = batches_of(state_points)
+IN_DATASET = batches_of(points_of.of_campaign(campaign))
 # Parameter of each rule: the part of the config that its job depends on.
 settings_of = partial(stages.settings_text, campaign)
 
@@ -48,7 +51,7 @@ shell.prefix(f"set -euo pipefail; {PREFIX}")
 
 
 wildcard_constraints:
-    state_point=r"[\w.-]+",
+    batch=r"[\w.-]+",
     fold=r"\d+",
     measurement="|".join(campaign.measurements) or "none",
     series="|".join(campaign.series) or "none",

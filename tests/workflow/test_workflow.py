@@ -75,7 +75,7 @@ def test_another_content_of_a_potentials_file_reruns_the_dynamics_and_another_ti
     overlay.write_text(OWN_POTENTIAL)
     file.write_bytes(resolve("Ni_u3.eam").read_bytes())
     made = folder / "results/nickel/md/fcc_T0300_x1.0000_r0/trajectory.nc"
-    options = ("--configfile", str(overlay), "--", str(made.relative_to(folder)))
+    options = ("--configfile", str(overlay), "--", "results/nickel/md/fcc_T0300.json")
     done = run("snakemake", "--cores", "1", "--directory", str(folder), *options)
     assert done.returncode == 0, done.stderr[-3000:]
     inputs = record.read(record.path_of(made))["inputs"]
@@ -126,3 +126,50 @@ def test_no_file_names_a_registry():
     for name in filter(None, listed):
         text = (CHECKOUT / name).read_bytes().decode("utf-8", errors="replace")
         assert not address.search(text) or name.startswith("tests/"), name
+
+
+GRID = """
+phases:
+  fcc: {temperatures_kelvin: [300], lattice_scales: [0.99, 1.0], potential: eam, cells: [2, 2, 2]}
+  hcp: null
+  bcc: null
+  liquid: null
+dynamics: {equilibration_ps: 0.01, production_ps: 0.02, snapshots: 2}
+exafs: {snapshots: 2}
+measurements: {ni_foil: null}
+"""
+
+
+def test_what_is_added_to_the_grid_redoes_no_trajectory(folder: Path):
+    """A new temperature makes a batch; a new lattice scale repeats one, which keeps what is there; so does a lost file."""
+    overlay, results = folder / "grid.yaml", folder / "results/nickel/md"
+
+    def simulated(text: str, *batches: str) -> tuple[int, dict[str, int]]:
+        """How many batches ran, and when each trajectory was written."""
+        overlay.write_text(text)
+        targets = [f"results/nickel/md/{batch}.json" for batch in batches]
+        done = run(
+            "snakemake",
+            "--cores",
+            "1",
+            "--directory",
+            str(folder),
+            "--configfile",
+            str(overlay),
+            "--",
+            *targets,
+        )
+        assert done.returncode == 0, done.stderr[-3000:]
+        count = job_counts(done.stdout + done.stderr).get("md", 0)
+        return count, {path.parent.name: path.stat().st_ino for path in results.glob("*/trajectory.nc")}
+
+    count, first = simulated(GRID, "fcc_T0300")
+    assert count == 1 and len(first) == 2
+    count, warmer = simulated(GRID.replace("[300]", "[300, 400]"), "fcc_T0300", "fcc_T0400")
+    assert count == 1 and len(warmer) == 4 and first.items() <= warmer.items()
+    count, wider = simulated(GRID.replace("[0.99, 1.0]", "[0.99, 1.0, 1.01]"), "fcc_T0300")
+    assert count == 1 and len(wider) == 5 and warmer.items() <= wider.items()
+    (results / "fcc_T0300_x1.0000_r0" / "trajectory.nc").unlink()
+    count, again = simulated(GRID.replace("[0.99, 1.0]", "[0.99, 1.0, 1.01]"), "fcc_T0300")
+    kept = {name: inode for name, inode in wider.items() if name != "fcc_T0300_x1.0000_r0"}
+    assert count == 1 and len(again) == 5 and kept.items() <= again.items()

@@ -11,14 +11,12 @@ rule verify:
         rules.report.input,  # without a name, because there is a function among them
         report=rules.report.output,
         # functions: Snakemake would hash a named list once for each file in it
-        trajectories=lambda wildcards: expand(rules.md.output, state_point=state_points),
+        trajectories=lambda wildcards: expand(rules.md.output, batch=batches),
         scattering=[
             *rules.freeze.output,
             *(rules.tables.output if campaign.exafs.engine == "nbody" else []),
         ],
-        spectra=lambda wildcards: expand(
-            rules.snapshots.output, state_point=state_points
-        ),
+        spectra=lambda wildcards: expand(rules.snapshots.output, batch=batches),
         networks=expand(rules.train.output, fold=FOLDS),
         ensemble=rules.ensemble.output,
         series=expand(rules.series.output, series=campaign.series),

@@ -1,4 +1,4 @@
-# in:  exafs/<state point>/spectra.nc of every state point
+# in:  exafs/<batch>.json of every batch
 # out: dataset/dataset.nc
 
 
@@ -10,7 +10,7 @@ rule dataset:
     """
     input:
         # a function, here and in later rules: other jobs, which read this file too, need not make the list
-        spectra=lambda wildcards: expand(rules.snapshots.output, state_point=IN_DATASET),
+        spectra=lambda wildcards: expand(rules.snapshots.output, batch=IN_DATASET),
     output:
         f"{RESULTS}/dataset/dataset.nc",
     log:

@@ -1,5 +1,6 @@
-# in:  config, md/<state point>/trajectory.nc
-# out: scattering/ (frozen phases, amplitude tables), exafs/<state point>/spectra.nc
+# in:  config, md/<batch>.json
+# out: scattering/ (frozen phases, amplitude tables), exafs/<state point>/spectra.nc, listed by
+#      batch in exafs/<batch>.json
 
 FROZEN = f"{RESULTS}/scattering/manifest.json"
 TABLES = f"{RESULTS}/scattering/tables.nc"
@@ -62,29 +63,36 @@ rule tables:
 
 
 rule snapshots:
-    """EXAFS, pair distribution and bond angles of a trajectory's snapshots, over the same absorbers.
+    """EXAFS, pair distribution and bond angles of snapshots, over the same absorbers; for each trajectory of a batch.
 
     Engine nbody: every absorber by the n-body expansion, corrected by FEFF on a few. Engine feff: FEFF8.5L
     on chosen absorbers. More than `exafs.failure_fraction` failed absorbers fail the state point.
     """
     input:
-        trajectory=f"{RESULTS}/md/{{state_point}}/trajectory.nc",
+        trajectories=f"{RESULTS}/md/{{batch}}.json",
         phases=FROZEN,
         tables=TABLES if campaign.exafs.engine == "nbody" else [],
     output:
-        f"{RESULTS}/exafs/{{state_point}}/spectra.nc",
+        f"{RESULTS}/exafs/{{batch}}.json",
     log:
-        f"{LOGS}/exafs/{{state_point}}.log",
+        f"{LOGS}/exafs/{{batch}}.log",
     benchmark:
-        f"{BENCHMARKS}/exafs/{{state_point}}.tsv"
+        f"{BENCHMARKS}/exafs/{{batch}}.tsv"
     conda:
         "../../envs/exafs.yaml"
     threads: campaign.exafs.processes
     params:
         config=CONFIG,
-        settings=lambda wildcards: settings_of("snapshots", **wildcards),
+        settings=lambda wildcards: [
+            settings_of(
+                "snapshots",
+                state_point=name,
+                controls=points_of.control_absorbers(campaign, state_points[name]),
+            )
+            for name in batches[wildcards.batch]
+        ],
         code=stages.code_of("snapshots"),
         folder=lambda wildcards, input: Path(input.phases).parent,
     shell:
-        "python -m nnexafs snapshots {input.trajectory} --config {params.config}"
+        "python -m nnexafs snapshots {input.trajectories} --config {params.config}"
         " --phases {params.folder} --processes {threads} --out {output} > {log} 2>&1"

@@ -60,7 +60,7 @@ rule series:
     input:
         spectra=lambda wildcards: expand(
             rules.snapshots.output,
-            state_point=points_of.of_series(campaign, wildcards.series),
+            batch=batches_of(points_of.of_series(campaign, wildcards.series)),
         ),
         dataset=rules.dataset.output,
         ensemble=rules.ensemble.output.manifest,

@@ -7,7 +7,7 @@ rule report:
     input:
         dataset=rules.dataset.output,
         # a function: Snakemake would hash a list once for each file in it
-        trajectories=lambda wildcards: expand(rules.md.output, state_point=IN_DATASET),
+        trajectories=lambda wildcards: expand(rules.md.output, batch=IN_DATASET),
         folds=expand(rules.train.output.metrics, fold=FOLDS),
         run=rules.track.output,
         ensemble=rules.ensemble.output.manifest,

@@ -1,9 +1,9 @@
 # in:  config
-# out: md/<state point>/trajectory.nc
+# out: md/<state point>/trajectory.nc, listed by batch in md/<batch>.json
 
 
 rule md:
-    """Molecular dynamics of one state point (LAMMPS, NVT).
+    """Molecular dynamics of the state points of a batch, one after the other (LAMMPS, NVT).
 
     Crystals start with velocities of twice the temperature, half of which equipartition turns into potential
     energy; liquids are melted far above melting and cooled to their temperature. The phase that the run ended
@@ -11,20 +11,23 @@ rule md:
     is another potential (`potential`: its sha256).
     """
     output:
-        f"{RESULTS}/md/{{state_point}}/trajectory.nc",
+        f"{RESULTS}/md/{{batch}}.json",
     log:
-        f"{LOGS}/md/{{state_point}}.log",
+        f"{LOGS}/md/{{batch}}.log",
     benchmark:
-        f"{BENCHMARKS}/md/{{state_point}}.tsv"
+        f"{BENCHMARKS}/md/{{batch}}.tsv"
     conda:
         "../../envs/md.yaml"
     params:
         config=CONFIG,
-        settings=lambda wildcards: settings_of(
-            "md", point=state_points[wildcards.state_point]
-        ),
-        potential=lambda wildcards: potentials[wildcards.state_point],
+        settings=lambda wildcards: [
+            settings_of("md", point=state_points[name])
+            for name in batches[wildcards.batch]
+        ],
+        potential=lambda wildcards: [
+            potentials[name] for name in batches[wildcards.batch]
+        ],
         code=stages.code_of("md"),
     shell:
-        "python -m nnexafs md --config {params.config} --state-point {wildcards.state_point}"
+        "python -m nnexafs md --config {params.config} --batch {wildcards.batch}"
         " --out {output} > {log} 2>&1"

@@ -84,6 +84,7 @@ def reduced(config: CampaignConfig) -> CampaignConfig:
             point = content["series"][name]["phases"][phase]
             point |= _one_of(grid, kelvin=series.mixtures.temperature_kelvin if series.mixtures else None)
     content["dataset"]["folds"] = FOLDS
+    content["state_points_per_job"] = 1
     content["training"] |= shortened
     content["tracking"]["uri"] = None
     content["measurements"] = {

@@ -4,7 +4,7 @@ from dataclasses import dataclass
 from itertools import pairwise
 
 from nnexafs.config import CampaignConfig, Grid, Liquid
-from nnexafs.config.state_points import StatePoint, of_all
+from nnexafs.config.state_points import StatePoint, batches_of, control_absorbers, of_all
 
 # Rough sizes: together they give 91 MB for the nickel campaign (81 used) and 12 MB for the small one (12 used).
 BYTES_PER_COORDINATE = 7.5
@@ -70,12 +70,13 @@ def samples_of(config: CampaignConfig, trajectories: int) -> int:
 
 def jobs_of(config: CampaignConfig) -> dict[str, int]:
     """Jobs of every rule of the workflow."""
-    points, measurements = len(of_all(config)), len(config.measurements)
+    batches = len(batches_of(of_all(config), config.state_points_per_job))
+    measurements = len(config.measurements)
     return {
         "freeze": 1,
         "tables": int(config.exafs.engine == "nbody"),
-        "md": points,
-        "snapshots": points,
+        "md": batches,
+        "snapshots": batches,
         "dataset": 1,
         "track": 1,
         "train": config.dataset.folds,
@@ -108,7 +109,7 @@ def plan(config: CampaignConfig) -> Plan:
     }
     fast = config.exafs.engine == "nbody"
     runs = (
-        config.exafs.control_absorbers * len(points)
+        sum(control_absorbers(config, point) for point in points.values())
         if fast
         else config.exafs.absorbers_per_snapshot * samples
     )
@@ -124,6 +125,6 @@ def summary(config: CampaignConfig) -> str:
     jobs = ", ".join(f"{count} {stage}" for stage, count in together.items() if count)
     return (
         f"campaign {config.campaign}: {sum(numbers.jobs.values())} jobs in all ({jobs})\n"
-        f"  {numbers.jobs['md']} trajectories, {numbers.feff_runs} FEFF runs, {config.dataset.folds} networks\n"
+        f"  {len(of_all(config))} trajectories, {numbers.feff_runs} FEFF runs, {config.dataset.folds} networks\n"
         f"  about {numbers.disk_bytes / 1e6:.0f} MB in results/{config.campaign} and results/mlflow"
     )

@@ -17,7 +17,7 @@ from filelock import FileLock, Timeout
 
 from nnexafs.errors import UserError
 from nnexafs.files import read_json, write_json
-from nnexafs.jobs import orphans, record
+from nnexafs.jobs import batches, orphans, record
 
 LOGGER = logging.getLogger(__name__)
 LOCK_FILE, HOLDER_FILE, VERIFIED_FILE = "running.lock", "running.json", "verified.json"
@@ -48,6 +48,10 @@ def prepare(results: Path, *, dry_run: bool) -> None:
         else:
             LOGGER.warning("%s: does not match its record; renamed to %s, will be recomputed", file, new)
             record.set_aside(file)
+            (results / VERIFIED_FILE).unlink(missing_ok=True)
+    if not dry_run:
+        for path in batches.incomplete(results):
+            path.unlink()
             (results / VERIFIED_FILE).unlink(missing_ok=True)
 
 

@@ -7,6 +7,7 @@ import click
 from nnexafs.cli.common import InFile, config_option, out_option
 from nnexafs.config import load
 from nnexafs.dataset.file import write
+from nnexafs.jobs import batches
 from nnexafs.jobs.record import job
 
 
@@ -15,10 +16,9 @@ from nnexafs.jobs.record import job
 @config_option
 @out_option("Dataset file to write (NetCDF).")
 def dataset(spectra: tuple[Path, ...], configs: tuple[Path, ...], out: Path) -> None:
-    """Gather SPECTRA files into one dataset, split by trajectory."""
+    """Gather SPECTRA (files, or the files of batches: .json) into one dataset, split by trajectory."""
     config = load(*configs)
-    with job("dataset", out, inputs=spectra, config=config) as record:
-        written = write(
-            out, list(spectra), settings=config.dataset, campaign=config.campaign, seed=record.seed
-        )
+    files = batches.spelled_out(spectra)
+    with job("dataset", out, inputs=files, config=config) as record:
+        written = write(out, files, settings=config.dataset, campaign=config.campaign, seed=record.seed)
         record.describe(hash=written["hash"])

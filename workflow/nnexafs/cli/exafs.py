@@ -5,8 +5,8 @@ from pathlib import Path
 import click
 from pydantic import ValidationError
 
-from nnexafs.cli.common import Folder, InFile, config_option, frozen_files, out_option
-from nnexafs.config import Feff, load
+from nnexafs.cli.common import LOGGER, Folder, InFile, config_option, frozen_files, out_option
+from nnexafs.config import CampaignConfig, Feff, load, state_points
 from nnexafs.errors import UserError
 from nnexafs.exafs.engines import TABLES_FILE
 from nnexafs.exafs.feff import reference as feff
@@ -15,7 +15,8 @@ from nnexafs.exafs.nbody import tables as nbody_tables
 from nnexafs.exafs.nbody import tables_file
 from nnexafs.exafs.snapshots import spectra_of
 from nnexafs.files import read_dataset, write_dataset
-from nnexafs.jobs.record import checked, job
+from nnexafs.jobs import batches
+from nnexafs.jobs.record import checked, is_done, job
 
 
 @click.command()
@@ -61,22 +62,49 @@ def tables(configs: tuple[Path, ...], phases: Path, processes: int, out: Path) -
 @config_option
 @click.option("--phases", type=Folder, required=True, help="Folder of frozen phases (nnexafs freeze).")
 @click.option("--processes", type=click.IntRange(min=1), help="FEFF processes at once; default from config.")
-@out_option("Spectra file to write (NetCDF).")
+@out_option("Spectra file to write (NetCDF); for a batch the file that lists its spectra (JSON).")
 def snapshots(
     trajectory: Path, configs: tuple[Path, ...], phases: Path, processes: int | None, out: Path
 ) -> None:
-    """Compute chi(k), n(r) and bond angles of snapshots of a TRAJECTORY written by `nnexafs md`."""
+    """Compute chi(k), n(r) and bond angles of snapshots of a TRAJECTORY written by `nnexafs md`.
+
+    TRAJECTORY may be the file of a batch (.json). Then the spectra of each of its trajectories are written to
+    <folder of OUT>/<state point>/spectra.nc; those that are there already, made from the same, are kept.
+    """
     config = load(*configs)
-    chosen = config.exafs.model_copy(update={"processes": processes or config.exafs.processes})
-    amplitudes = [phases / TABLES_FILE] if chosen.engine == "nbody" else []
+    config = config.model_copy(
+        update={"exafs": config.exafs.model_copy(update={"processes": processes or config.exafs.processes})}
+    )
+    if trajectory.suffix != ".json":
+        spectra_file(config, trajectory, phases, out)
+        return
+    trajectories = {file.parent.name: file for file in batches.files_in(trajectory)}
+
+    def one(name: str, file: Path) -> None:
+        spectra_file(config, trajectories[name], phases, file, keep=True)
+
+    batches.compute(out, trajectories, "spectra.nc", one)
+
+
+def spectra_file(
+    config: CampaignConfig, trajectory: Path, phases: Path, out: Path, *, keep: bool = False
+) -> None:
+    """Write the spectra of a trajectory with their record; `keep`: not if they are there already."""
+    amplitudes = [phases / TABLES_FILE] if config.exafs.engine == "nbody" else []
     inputs = checked(trajectory, *frozen_files(phases), *amplitudes)
     simulated = read_dataset(trajectory, what="trajectory")
     name = simulated.attrs.get("state_point", trajectory.stem)
-    with job("snapshots", out, inputs=inputs, config=config, state_point=name) as record:
+    controls = state_points.control_absorbers(config, state_points.of_all(config).get(name))
+    which = {"state_point": name, "controls": controls}
+    if keep and is_done("snapshots", out, inputs=inputs, config=config, **which):
+        LOGGER.info("%s: is there already", name)
+        return
+    LOGGER.info("%s", name)
+    with job("snapshots", out, inputs=inputs, config=config, **which) as record:
         spectra = spectra_of(
             simulated,
             phases_folder=phases,
-            exafs=chosen,
+            exafs=config.exafs.model_copy(update={"control_absorbers": controls}),
             distributions=config.distributions,
             seed=record.seed,
         )

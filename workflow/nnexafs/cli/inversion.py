@@ -17,6 +17,7 @@ from nnexafs.files import json_value, read_dataset, write_dataset, write_json
 from nnexafs.inversion.cumulant_fit import fit_of
 from nnexafs.inversion.invert import Options, invert
 from nnexafs.inversion.shell_fit import first_shell_fit, own_crystal_phases
+from nnexafs.jobs import batches
 from nnexafs.jobs.record import checked, job
 from nnexafs.learning.ensemble import Ensemble
 from nnexafs.learning.held_out import read_series
@@ -240,13 +241,14 @@ def series(
     """Invert the SPECTRA of a held-out series with the ensemble and compare with the truth."""
     config = load(*configs)
     chosen = entry_of(config.series, name, "series")
+    files = batches.spelled_out(spectra)
     inputs = checked(
-        *spectra, dataset_file, ensemble_folder, *(frozen_files(phases) if chosen.cumulant_fit else [])
+        *files, dataset_file, ensemble_folder, *(frozen_files(phases) if chosen.cumulant_fit else [])
     )
     samples, networks = read_samples(dataset_file, dtype=float), Ensemble.load(ensemble_folder)
     with job("series", out, inputs=inputs, config=config, series=name):
         table, metrics = read_series(
-            list(spectra),
+            files,
             series=chosen,
             dataset=samples,
             ensemble=networks,

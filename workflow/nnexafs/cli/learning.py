@@ -67,8 +67,8 @@ def train(dataset_file: Path, configs: tuple[Path, ...], fold: int, run: Path | 
     config = load(*configs)
     inputs = checked(dataset_file, *([run] if run else []))
     samples = read(dataset_file)
-    tracker = _tracker(run, config.model_dump(mode="json"))
     with job("train", out, inputs=inputs, config=config, fold=fold) as record:
+        tracker = _tracker(run, config.model_dump(mode="json"))
         metrics = train_fold(
             samples,
             fold=fold,
@@ -95,8 +95,8 @@ def study(dataset_file: Path, configs: tuple[Path, ...], name: str, run: Path | 
     chosen = entry_of(config.studies, name, "study")
     inputs = checked(dataset_file, *([run] if run else []))
     samples = read(dataset_file, dtype=float)
-    tracker = _tracker(run, as_trained(config, chosen), study=name, question=chosen.question)
     with job("study", out, inputs=inputs, config=config, study=name) as record:
+        tracker = _tracker(run, as_trained(config, chosen), study=name, question=chosen.question)
         result = run_study(
             samples,
             name=name,

@@ -5,26 +5,56 @@ from pathlib import Path
 
 import click
 
-from nnexafs.cli.common import config_option, out_option
-from nnexafs.config import load, potential_files, state_points
+from nnexafs.cli.common import LOGGER, config_option, out_option
+from nnexafs.config import CampaignConfig, load, potential_files, state_points
+from nnexafs.config.state_points import StatePoint
 from nnexafs.files import write_dataset
-from nnexafs.jobs.record import job
+from nnexafs.jobs import batches
+from nnexafs.jobs.record import checked, is_done, job
 from nnexafs.structures.dynamics.simulation import simulate
 
 
 @click.command()
 @config_option
-@click.option("--state-point", required=True, help="Id, such as fcc_T0300_x1.0000_r0.")
-@out_option("Trajectory file to write (NetCDF).")
-def md(configs: tuple[Path, ...], state_point: str, out: Path) -> None:
-    """Run the molecular dynamics of one state point with LAMMPS."""
+@click.option("--state-point", help="Id, such as fcc_T0300_x1.0000_r0.")
+@click.option(
+    "--batch", help="In place of a state point: all of a batch, such as fcc_T0300, one after the other."
+)
+@out_option(
+    "Trajectory file to write (NetCDF); with --batch the file that lists the batch's trajectories (JSON)."
+)
+def md(configs: tuple[Path, ...], state_point: str | None, batch: str | None, out: Path) -> None:
+    """Run the molecular dynamics of a state point with LAMMPS.
+
+    With --batch each trajectory is written to <folder of OUT>/<state point>/trajectory.nc; those that are there
+    already, made with the same settings, are kept.
+    """
+    if (state_point is None) == (batch is None):
+        raise click.UsageError("give either --state-point or --batch")
     config = load(*configs)
-    point = state_points.find(config, state_point)
+    if state_point is not None:
+        trajectory(config, state_points.find(config, state_point), out)
+        return
+    members = state_points.batch(config, batch)
+
+    def one(name: str, file: Path) -> None:
+        trajectory(config, members[name], file, keep=True)
+
+    batches.compute(out, members, "trajectory.nc", one)
+
+
+def trajectory(config: CampaignConfig, point: StatePoint, out: Path, *, keep: bool = False) -> None:
+    """Simulate a state point and write its trajectory with the record; `keep`: not if it is there already."""
     grid = config.grid(point.phase, point.series)
     potential = config.potentials[grid.potential]
-    with job("md", out, inputs=potential_files.files_of(potential), config=config, point=point) as record:
+    inputs = checked(*potential_files.files_of(potential))
+    if keep and is_done("md", out, inputs=inputs, config=config, point=point):
+        LOGGER.info("%s: is there already", point.id)
+        return
+    LOGGER.info("%s", point.id)
+    with job("md", out, inputs=inputs, config=config, point=point) as record:
         restart = record.restart_folder(point.id)
-        trajectory = simulate(
+        simulated = simulate(
             point,
             grid=grid,
             potential_name=grid.potential,
@@ -35,8 +65,8 @@ def md(configs: tuple[Path, ...], state_point: str, out: Path) -> None:
             restart=restart,
         )
         record.describe(
-            **{name: trajectory.attrs[name] for name in ("lammps_version", "phase_end")},
-            potential={grid.potential: json.loads(trajectory.attrs["potential"])},
+            **{name: simulated.attrs[name] for name in ("lammps_version", "phase_end")},
+            potential={grid.potential: json.loads(simulated.attrs["potential"])},
         )
-        write_dataset(out, trajectory)
+        write_dataset(out, simulated)
         restart.remove()

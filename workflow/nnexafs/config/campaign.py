@@ -5,7 +5,7 @@ from typing import Annotated, Literal, NamedTuple
 
 from pydantic import Field, ValidationError, field_validator, model_validator
 
-from nnexafs.config.base import NAME, Model, Name, PhaseName, chemical_symbol, key, without_null
+from nnexafs.config.base import NAME, Count, Model, Name, PhaseName, chemical_symbol, key, without_null
 from nnexafs.config.exafs import Distributions, Exafs
 from nnexafs.config.learning import (
     SECTIONS,
@@ -59,6 +59,11 @@ class CampaignConfig(Model):
     potentials: dict[Name, Potential] = key(
         {"meam": MeamPotential(), "eam": EamPotential(), "sutton_chen": SuttonChenPotential()},
         "interatomic potentials, by a name of your choice",
+    )
+    state_points_per_job: Count = key(
+        4,
+        "state points of one phase and temperature that one job computes, one after the other: the start of a job "
+        "costs seconds; 1 where a single run takes minutes",
     )
     dynamics: Dynamics = key(Dynamics(), "molecular dynamics")
     exafs: Exafs = key(Exafs(), "spectra of the snapshots")

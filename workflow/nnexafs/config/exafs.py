@@ -67,6 +67,11 @@ class Exafs(Model):
         "large difference stops the job. Of two or more the mean difference is added to the spectra. 0: none",
         ge=0,
     )
+    control_every_trajectory: bool = key(
+        False,
+        "whether a single control absorber, a check alone, is computed in every trajectory; false: at each temperature "
+        "of each phase in the one with the lattice scale nearest 1",
+    )
     closest_angstrom: Positive | None = key(
         None,
         "engine nbody: smallest distance between two atoms that the amplitude tables cover, angstrom; null: 0.7 of the "

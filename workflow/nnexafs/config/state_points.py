@@ -53,6 +53,24 @@ def of_all(config: CampaignConfig) -> dict[str, StatePoint]:
     return points
 
 
+def batches_of(points: dict[str, StatePoint], size: int) -> dict[str, list[str]]:
+    """The ids of the state points of each batch, by its name: at most `size` of one phase and temperature.
+
+    Batches are called `fcc_T0300`, further ones of that temperature `fcc_T0300-2` and so on; with `size` 1 as their
+    state point. A new temperature makes new batches and leaves the others as they are.
+    """
+    if size == 1:
+        return {name: [name] for name in points}
+    together: dict[str, list[str]] = {}
+    for name in points:
+        together.setdefault(name.rpartition("_x")[0], []).append(name)
+    return {
+        f"{name}-{first // size + 1}" if first else name: members[first : first + size]
+        for name, members in together.items()
+        for first in range(0, len(members), size)
+    }
+
+
 def _by_id(phases: Phases, *, place: str, series: str | None = None) -> dict[str, StatePoint]:
     points = [
         point for phase, grid in phases.present().items() for point in of_phase(phase, grid, series=series)
@@ -72,6 +90,26 @@ def _check_comparisons(config: CampaignConfig, by_id: dict[str, StatePoint]) -> 
                 f"measurements.{name}.compare_with: '{measured.compare_with}' is not a state point of this "
                 f"campaign; give one such as {next(iter(by_id))}, or null"
             )
+
+
+def control_absorbers(config: CampaignConfig, point: StatePoint | None) -> int:
+    """Absorbers of a state point's trajectory that FEFF checks (None: of a trajectory that is not the campaign's)."""
+    exafs = config.exafs
+    if exafs.control_absorbers != 1 or exafs.control_every_trajectory or point is None:
+        return exafs.control_absorbers
+    scales = config.grid(point.phase, point.series).lattice_scales
+    nearest = min(scales, key=lambda scale: abs(scale - 1))
+    return int(point.replica == 0 and point.lattice_scale == nearest)
+
+
+def batch(config: CampaignConfig, name: str) -> dict[str, StatePoint]:
+    """The state points of the batch of that name, by id; UserError names some batches there are."""
+    points = of_all(config)
+    batches = batches_of(points, config.state_points_per_job)
+    if name not in batches:
+        some = ", ".join(list(batches)[:3])
+        raise UserError(f"no batch '{name}' in this campaign (it has {some}, ...)")
+    return {member: points[member] for member in batches[name]}
 
 
 def find(config: CampaignConfig, state_point_id: str) -> StatePoint:

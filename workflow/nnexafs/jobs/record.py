@@ -155,6 +155,22 @@ class Record:
         write_json(self.path, self.content)
 
 
+def is_done(
+    stage: str, out: Path, *, inputs: dict[Path, str], config: CampaignConfig, **which: object
+) -> bool:
+    """Whether the result is there, unchanged, and made with these settings, this code and these inputs (see `job`)."""
+    path = path_of(out)
+    if not path.is_file():
+        return False
+    known = read(path)
+    given = {relative(file, path.parent): checksum for file, checksum in inputs.items()}
+    same = known["settings"] == settings_of(stage, config, **which) and known["inputs"] == given
+    if not (known["status"] == DONE and same and known["code"]["hash"] == code_of(stage)):
+        return False
+    files = {path.parent / name: checksum for name, checksum in known["files"].items()}
+    return all(file.is_file() and sha256(file) == checksum for file, checksum in files.items())
+
+
 @contextmanager
 def job(
     stage: str,

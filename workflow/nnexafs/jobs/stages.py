@@ -23,7 +23,7 @@ class Stage:
     """The modules that a stage calls, the part of the config it depends on beside its inputs, and its seed.
 
     `settings` and `seed` are functions of the config and of what tells the stage's jobs apart: `point` (md), the id
-    `state_point` (snapshots), `fold`, `study`, `series` or `measurement`.
+    `state_point` and `controls` (snapshots), `fold`, `study`, `series` or `measurement`.
     """
 
     code: tuple[str, ...]
@@ -94,10 +94,17 @@ def _tables(config: CampaignConfig) -> dict:
     return {"feff": config.exafs.feff, "closest_angstrom": config.exafs.closest_angstrom}
 
 
-def _snapshots(config: CampaignConfig, state_point: str) -> dict:
-    """Without `processes`, which only changes how fast the spectra come."""
-    exafs = config.exafs.model_dump(mode="json", exclude={"processes", "closest_angstrom"})
+def _snapshots(config: CampaignConfig, state_point: str, controls: int | None = None) -> dict:
+    """Without `processes`, which only changes how fast the spectra come; `controls` as of `control_absorbers`."""
+    left_out = {"processes", "closest_angstrom", "control_every_trajectory"}
+    exafs = config.exafs.model_dump(mode="json", exclude=left_out)
+    if controls is not None:
+        exafs["control_absorbers"] = controls
     return {"exafs": exafs, "distributions": config.distributions}
+
+
+def _exafs_seed(config: CampaignConfig, state_point: str, controls: int | None = None) -> int:
+    return seeds.exafs_seed(config, state_point)
 
 
 def _dataset(config: CampaignConfig) -> dict:
@@ -166,7 +173,7 @@ STAGES = {
     "md": Stage(("structures.dynamics.simulation",), _md, seeds.dynamics_seed),
     "freeze": Stage(("exafs.feff.reference", "structures.cells"), _freeze),
     "tables": Stage(("exafs.nbody.tables", "exafs.nbody.tables_file"), _tables),
-    "snapshots": Stage(("exafs.snapshots",), _snapshots, seeds.exafs_seed),
+    "snapshots": Stage(("exafs.snapshots",), _snapshots, _exafs_seed),
     "dataset": Stage(("dataset.file",), _dataset, seeds.dataset_seed),
     "track": Stage(
         (),  # a new run of MLflow would be the input of every training

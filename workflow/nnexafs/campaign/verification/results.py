@@ -4,7 +4,7 @@ from pathlib import Path
 
 from nnexafs.campaign.verification.findings import Findings
 from nnexafs.config import CampaignConfig
-from nnexafs.config.state_points import of_all
+from nnexafs.config.state_points import control_absorbers, of_all
 from nnexafs.jobs import record
 from nnexafs.jobs.stages import settings_of
 
@@ -23,7 +23,10 @@ def expected(config: CampaignConfig, folder: Path) -> dict[Path, tuple[str, dict
         results["scattering/tables.nc"] = ("tables", {})
     for name, point in of_all(config).items():
         results[f"md/{name}/trajectory.nc"] = ("md", {"point": point})
-        results[f"exafs/{name}/spectra.nc"] = ("snapshots", {"state_point": name})
+        results[f"exafs/{name}/spectra.nc"] = (
+            "snapshots",
+            {"state_point": name, "controls": control_absorbers(config, point)},
+        )
     for fold in range(config.dataset.folds):
         results[f"training/fold{fold}"] = ("train", {"fold": fold})
     for name in config.measurements:
