@@ -2,6 +2,7 @@
 
 import json
 import os
+import re
 import shutil
 import signal
 import subprocess
@@ -40,8 +41,12 @@ class Campaign:
         self._started: list[subprocess.Popen[str]] = []
 
     def command(self, *targets: str, options: tuple[str, ...] = ()) -> list[str]:
-        """The command that a user repeats: everything, or these files below results/<campaign>."""
-        files = [f"results/{self.results.name}/{target}" for target in targets]
+        """The command that a user repeats: everything, or these files below results/<campaign>.
+
+        For a state point's file Snakemake is asked for the batch's, which is called as the state point here.
+        """
+        known = [re.sub(r"^(md|exafs)/([^/]+)/\w+\.nc$", r"\1/\2.json", target) for target in targets]
+        files = [f"results/{self.results.name}/{target}" for target in known]
         return snakemake_command(
             self.folder, "--configfile", *self.overlays, *self.options, *options, *(["--", *files] if files else []),
             profile=self.profile,

@@ -143,7 +143,7 @@ def test_file_truncated_while_the_campaign_runs(finished_campaign: Campaign, cam
     records = partial(campaign.results.glob, "exafs/*/*.record.json")
     wait_for(lambda: len(list(records())) >= CORES, what="spectra under way on every core")
     under_way = {path.parent.name for path in records()}
-    waiting = next(path for path in campaign.results.glob("md/*") if path.name not in under_way)
+    waiting = next(path for path in campaign.results.glob("md/*/") if path.name not in under_way)
     name = f"md/{waiting.name}/trajectory.nc"
     truncated(campaign.results / name)
     assert main.wait() != 0

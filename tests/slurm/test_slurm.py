@@ -90,7 +90,7 @@ def submissions(printed: str) -> int:
 
 def attempts(printed: str, state_point: str) -> list[tuple[int, int]]:
     """Memory (MB) and time (minutes) that each attempt at a state point asked for; logs of failed jobs repeat them."""
-    pattern = rf"wildcards: state_point={state_point}\n    resources: .*mem_mb=(\d+).*runtime=(\d+)"
+    pattern = rf"wildcards: batch={state_point}\n    resources: .*mem_mb=(\d+).*runtime=(\d+)"
     return list(
         dict.fromkeys((int(memory), int(minutes)) for memory, minutes in re.findall(pattern, printed))
     )
@@ -190,7 +190,7 @@ def disturb(campaign: Campaign, numbers: dict[str, str]) -> str | None:
 @pytest.fixture(scope="module")
 def retried(disturbed: Campaign) -> dict[str, str]:
     """One run in which a job is too large, one too long, one put back into the queue: its output and their numbers."""
-    memory = f"md:mem_mb=(300 if wildcards.state_point == '{TOO_LARGE}' else 800) * attempt"
+    memory = f"md:mem_mb=(300 if wildcards.batch == '{TOO_LARGE}' else 800) * attempt"
     targets = trajectories(UNDISTURBED, TOO_LARGE, TOO_LONG, REQUEUED)
     numbers: dict[str, str] = {}
     with started(disturbed, *targets, options=("--set-resources", memory)) as end:

@@ -141,7 +141,7 @@ measurements: {ni_foil: null}
 
 
 def test_what_is_added_to_the_grid_redoes_no_trajectory(folder: Path):
-    """A new temperature makes a batch; a new lattice scale repeats one, which keeps what is there; so does a lost file."""
+    """A new temperature makes a batch; a new lattice scale or a lost file repeats one, which keeps what is there."""
     overlay, results = folder / "grid.yaml", folder / "results/nickel/md"
 
     def simulated(text: str, *batches: str) -> tuple[int, dict[str, int]]:

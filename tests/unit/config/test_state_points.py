@@ -6,7 +6,15 @@ from checkout import CAMPAIGNS
 from nnexafs.config import CampaignConfig, load, validate
 from nnexafs.config import seeds as config_seeds
 from nnexafs.config.seeds import seed_of
-from nnexafs.config.state_points import find, of_all, of_campaign, of_series
+from nnexafs.config.state_points import (
+    batch,
+    batches_of,
+    control_absorbers,
+    find,
+    of_all,
+    of_campaign,
+    of_series,
+)
 from nnexafs.errors import UserError
 
 
@@ -80,3 +88,29 @@ def test_series_have_ids_and_seeds_of_their_own():
     assert point.id not in of_campaign(config)
     twin = find(config, "fcc_T0300_x1.0000_r0")
     assert config_seeds.dynamics_seed(config, point) != config_seeds.dynamics_seed(config, twin)
+
+
+def test_a_batch_is_of_one_phase_and_temperature() -> None:
+    config = load()
+    points = of_all(config)
+    made = batches_of(points, 3)
+    assert [name for members in made.values() for name in members] == list(points)
+    assert made["fcc_T0300"] == [name for name in points if name.startswith("fcc_T0300")][:3]
+    assert len(made["fcc_T0300-2"]) == 1
+    assert batches_of(points, 1) == {name: [name] for name in points}
+    assert list(batch(config, "liquid_T1600")) == [name for name in points if name.startswith("liquid_T1600")]
+    with pytest.raises(UserError, match="no batch 'fcc'"):
+        batch(config, "fcc")
+
+
+def test_feff_checks_one_trajectory_of_each_phase_and_temperature() -> None:
+    config = load()
+    points = of_all(config)
+    checked = [name for name, point in points.items() if control_absorbers(config, point)]
+    assert {name.rpartition("_x")[0] for name in checked} == set(batches_of(points, 4))
+    assert len(checked) == 18 and all("_x1.0000_r0" in name for name in checked)
+    every = validate({"exafs": {"control_every_trajectory": True}})
+    two = validate({"exafs": {"control_absorbers": 2}})
+    for other, count in ((every, 1), (two, 2)):
+        assert {control_absorbers(other, point) for point in points.values()} == {count}
+    assert control_absorbers(config, None) == 1
