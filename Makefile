@@ -55,6 +55,7 @@ $(VENV)/.installed: pyproject.toml envs/constraints.txt
 	$(BIN)/python -m pip install --quiet --disable-pip-version-check pip==$(PIP)
 	$(BIN)/python -m pip install --quiet --disable-pip-version-check \
 	  --constraint envs/constraints.txt --editable '.[campaign,test]'
+	$(BIN)/python -m nnexafs.exafs.nbody.compilation
 	touch $@
 
 # After a change of the ranges: resolves them in a fresh environment and writes the whole set of pins.

@@ -18,7 +18,7 @@ def main() -> None:
         exafs_of(
             [bulk("Ni", cubic=True)],
             absorber="Ni",
-            settings=Feff(scf=False, path_length_angstrom=2.6),
+            settings=Feff(scf=False, path_length_angstrom=4.8),
             four_body=1,
             control=0,
             cache_folder=Path(folder),
