@@ -67,6 +67,7 @@ def campaign(points: int) -> dict:
     return {
         "campaign": f"scale{points}",
         "phases": dict.fromkeys(PHASES, grid),
+        "state_points_per_job": 1,
         "exafs": {"snapshots": SNAPSHOTS},
         "measurements": {"ni_foil": {"compare_with": None}},
     }
@@ -123,7 +124,7 @@ def _watch(process_id: int, found: list[float]) -> None:
 def starts(folder: Path, points: int) -> dict[str, dict]:
     """What starting Snakemake costs: the whole campaign, one batch, one job."""
     snakemake = configured(folder, points)
-    target = f"md:state_point=fcc_T0100_x{SCALES[0]:.4f}_r0"
+    target = f"md:batch=fcc_T0100_x{SCALES[0]:.4f}_r0"
     commands = {
         "whole": ["-n", "-q"],
         "batch": ["-n", "-q", "--batch", "dataset=1/10", "dataset"],
