@@ -9,7 +9,6 @@ import json
 import sys
 from pathlib import Path
 
-
 # of one state point each, in the benchmark's campaign
 BATCHED = {"md": "trajectory.nc", "snapshots": "spectra.nc"}
 

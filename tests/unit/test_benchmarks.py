@@ -18,6 +18,7 @@ from nnexafs.errors import PhysicsError
 from nnexafs.exafs.feff.absorber import chi_of_cluster
 from nnexafs.exafs.feff.input import clusters
 from nnexafs.exafs.feff.reference import FrozenPotentials, freeze, k_grid
+from nnexafs.jobs import batches
 
 sys.path.insert(0, str(Path(__file__).parents[2] / "benchmarks"))
 ensemble, measuring, programs, scale, snapshots, stub, stub_spectra = map(
@@ -121,10 +122,11 @@ def test_the_stub_gives_spectra_that_make_a_dataset(tmp_path: Path, monkeypatch:
     monkeypatch.chdir(tmp_path)
     Path("prepared").mkdir()
     stub_spectra.prepare(Path("prepared"), points, snapshots=3)
-    files = [Path("exafs", name, "spectra.nc") for name in points]
-    for file in files:
-        stub.main(["snapshots", "trajectory.nc", "--out", str(file)])
-        assert file.with_name("spectra.nc.record.json").is_file()
+    lists = [Path("exafs", f"{name}.json") for name in points]
+    for path in lists:
+        stub.main(["snapshots", "md.json", "--out", str(path)])
+    files = batches.spelled_out(lists)
+    assert all(file.with_name("spectra.nc.record.json").is_file() for file in files)
     dataset_file.write(Path("dataset.nc"), files, settings=DatasetSettings(), campaign="scale", seed=1)
     found = dataset_file.read(Path("dataset.nc"))
     assert set(found["state_point"].values) == set(points)
@@ -152,7 +154,7 @@ def test_what_is_left_is_counted_by_folder(tmp_path: Path) -> None:
 
 def test_the_workflow_of_the_benchmark_calls_the_stub(tmp_path: Path) -> None:
     folder = scale.workspace(tmp_path)
-    out = tmp_path / "md" / "a" / "trajectory.nc"
-    command = [sys.executable, "-m", "nnexafs", "md", "--state-point", "a", "--out", str(out)]
+    out = tmp_path / "md" / "a.json"
+    command = [sys.executable, "-m", "nnexafs", "md", "--batch", "a", "--out", str(out)]
     subprocess.run(command, env={"PYTHONPATH": str(folder / "workflow")}, check=True)
-    assert out.read_bytes() == b"stub\n"
+    assert (out.parent / "a" / "trajectory.nc").read_bytes() == b"stub\n"
