@@ -40,6 +40,7 @@ test-all: environment
 lint: environment
 	$(BIN)/ruff check workflow tests benchmarks
 	$(BIN)/ruff format --check workflow tests benchmarks
+	$(BIN)/mypy workflow/nnexafs
 	$(BIN)/snakefmt --check Snakefile workflow/rules
 	$(BIN)/snakemake --lint
 

@@ -6,6 +6,7 @@ The names are imported when they are first used: none of the many short jobs of 
 """
 
 from importlib import import_module
+from typing import Any
 
 __version__ = "0.2.0"
 
@@ -17,7 +18,7 @@ _PUBLIC = {
 __all__ = ["Ensemble", "__version__", "exafs_of", "invert"]
 
 
-def __getattr__(name: str) -> object:
+def __getattr__(name: str) -> Any:
     if name not in _PUBLIC:
         raise AttributeError(f"module 'nnexafs' has no attribute '{name}'")
     return getattr(import_module(_PUBLIC[name]), name)

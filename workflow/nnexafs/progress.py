@@ -40,5 +40,5 @@ class Steps(tqdm):
         if self._on_terminal:
             super().display(msg, pos)
         elif self.n > self._told:
-            self._told = self.n
+            self._told = self.n  # type: ignore[assignment]
             LOGGER.info(str(self))

@@ -3,7 +3,7 @@
 from dataclasses import dataclass
 from itertools import pairwise
 
-from nnexafs.config import CampaignConfig, Grid, Liquid
+from nnexafs.config import CampaignConfig, Crystal, Liquid
 from nnexafs.config.state_points import StatePoint, batches_of, control_absorbers, of_all
 
 # Rough sizes: together they give 91 MB for the nickel campaign (81 used) and 12 MB for the small one (12 used).
@@ -32,7 +32,7 @@ class Plan:
         return sum(self.disk.values()) + sum(self.jobs.values()) * BYTES_PER_JOB
 
 
-def atoms_of(phase: str, grid: Grid) -> int:
+def atoms_of(phase: str, grid: Crystal | Liquid) -> int:
     """Number of atoms of a phase's cell."""
     if isinstance(grid, Liquid):
         return grid.atoms

@@ -9,7 +9,7 @@ from collections.abc import Iterator, Mapping
 from contextlib import contextmanager, suppress
 from importlib import import_module
 from pathlib import Path
-from typing import TypeVar
+from typing import Any, TypeVar
 
 import click
 
@@ -35,7 +35,7 @@ config_option = click.option(
 )
 
 
-def out_option(help_text: str) -> object:
+def out_option(help_text: str) -> Any:
     """The --out option of a stage."""
     return click.option("--out", type=click.Path(path_type=Path), required=True, help=help_text)
 
@@ -51,7 +51,7 @@ class Commands(click.Group):
     `modules`: by the command's name, its module in `nnexafs.cli` and its line in the list of commands.
     """
 
-    def __init__(self, *args: object, modules: Mapping[str, tuple[str, str]] | None = None, **kwargs: object):
+    def __init__(self, *args: Any, modules: Mapping[str, tuple[str, str]] | None = None, **kwargs: Any):
         super().__init__(*args, **kwargs)
         self.modules = modules or {}
 
@@ -128,7 +128,8 @@ def full_disk(error: BaseException | None) -> str:
         if getattr(error, "errno", None) in NO_SPACE or any(
             words in str(error).lower() for words in NO_SPACE_WORDS
         ):
-            place = f"{error.filename}: " if getattr(error, "filename", None) else ""
+            file = getattr(error, "filename", None)
+            place = f"{file}: " if file else ""
             return f"{place}no space left to write; free some and run the same command again"
         error = error.__cause__ or error.__context__
     return ""

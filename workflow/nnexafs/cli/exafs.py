@@ -1,6 +1,7 @@
 """Commands of the package exafs: freeze, tables, snapshots, exafs."""
 
 from pathlib import Path
+from typing import Literal
 
 import click
 from pydantic import ValidationError
@@ -156,8 +157,8 @@ def spectra_file(
 def exafs(
     trajectory: Path,
     absorber: str,
-    edge: str,
-    engine: str,
+    edge: Literal["K", "L3"],
+    engine: Literal["nbody", "feff"],
     four_body: int,
     control: int,
     angle_cutoff: float | None,

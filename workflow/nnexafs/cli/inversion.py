@@ -87,7 +87,7 @@ def _of_the_campaign(chosen: Measurement | None) -> bool:
 
 def _fit_phases(folder: Path, chosen: Measurement | None, config: CampaignConfig) -> FrozenPotentials:
     """The campaign's phases, or those of the own crystal of the element that the measurement names."""
-    if _of_the_campaign(chosen):
+    if chosen is None or chosen.element is None:
         return FrozenPotentials.load(folder)
     return own_crystal_phases(chosen.element, edge=config.edge)
 

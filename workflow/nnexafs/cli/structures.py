@@ -32,8 +32,8 @@ def md(configs: tuple[Path, ...], state_point: str | None, batch: str | None, ou
     if (state_point is None) == (batch is None):
         raise click.UsageError("give either --state-point or --batch")
     config = load(*configs)
-    if state_point is not None:
-        trajectory(config, state_points.find(config, state_point), out)
+    if batch is None:
+        trajectory(config, state_points.find(config, str(state_point)), out)
         return
     members = state_points.batch(config, batch)
 

@@ -1,7 +1,7 @@
 """What every config model is made of: described keys, ranges, refusal of what is unknown."""
 
 from collections.abc import Mapping
-from typing import Annotated, Literal
+from typing import Annotated, Any, Literal
 
 import numpy as np
 from ase.data import atomic_numbers
@@ -17,7 +17,7 @@ Name = Annotated[str, Field(pattern=NAME)]
 LONGEST_SPAN = 100_000
 
 
-def key(default: object, description: str, **limits) -> object:
+def key(default: object, description: str, **limits: Any) -> Any:
     """A config key: its default, its meaning with the unit, its limits."""
     if isinstance(default, (dict, list, BaseModel)):
         copy = default.model_copy if isinstance(default, BaseModel) else default.copy
@@ -80,9 +80,9 @@ class Span(Model):
         if self.first >= self.last:
             raise ValueError(f"a span's first ({self.first:g}) must be below its last ({self.last:g})")
         intervals = (self.last - self.first) / self.step if self.step else self.count
-        if not intervals < LONGEST_SPAN:
+        if not (intervals or 0) < LONGEST_SPAN:
             raise ValueError(f"a span of {intervals:.3g} values; expected fewer than {LONGEST_SPAN:,}")
-        count = self.count or round((self.last - self.first) / self.step) + 1
+        count = self.count or round(intervals or 0) + 1
         if self.step is not None and abs(self.first + (count - 1) * self.step - self.last) > 1e-6 * self.step:
             raise ValueError(f"a step of {self.step:g} does not lead from {self.first:g} to {self.last:g}")
         return np.linspace(self.first, self.last, count).round(6).tolist()

@@ -20,10 +20,11 @@ from nnexafs.config.learning import (
 )
 from nnexafs.config.measured import Measurement, Report
 from nnexafs.config.structures import (
+    Crystal,
     Dynamics,
     EamPotential,
-    Grid,
     HeldOutSeries,
+    Liquid,
     MeamPotential,
     Phases,
     Potential,
@@ -40,7 +41,7 @@ class GridAt(NamedTuple):
 
     phase: PhaseName
     series: str | None
-    grid: Grid
+    grid: Crystal | Liquid
 
     @property
     def place(self) -> str:
@@ -118,7 +119,7 @@ class CampaignConfig(Model):
             for phase, grid in phases.present().items()
         ]
 
-    def grid(self, phase: PhaseName, series: str | None = None) -> Grid:
+    def grid(self, phase: PhaseName, series: str | None = None) -> Crystal | Liquid:
         """The grid of a phase of the campaign, or of one of its series."""
         return (self.series[series] if series else self).phases.present()[phase]
 

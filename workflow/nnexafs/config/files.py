@@ -97,7 +97,7 @@ def type_name(annotation: object) -> str:
     if parts:
         return " or ".join(f"`{part}`" for part in parts)
     return {"float": "number", "int": "integer", "str": "text", "bool": "true/false"}.get(
-        annotation.__name__, annotation.__name__
+        getattr(annotation, "__name__", ""), getattr(annotation, "__name__", "")
     )
 
 

@@ -124,9 +124,9 @@ class Phases(Model):
         "melt",
     )
 
-    def present(self) -> dict[PhaseName, Grid]:
+    def present(self) -> dict[PhaseName, Crystal | Liquid]:
         """The phases that are not null, by name."""
-        return {name: getattr(self, name) for name in type(self).model_fields if getattr(self, name)}
+        return {name: grid for name, grid in self if grid}  # type: ignore[misc]
 
 
 class SeriesPhases(Phases):
@@ -168,11 +168,12 @@ class HeldOutSeries(Model):
     def mixtures_of_its_own(self) -> "HeldOutSeries":
         if not self.phases.present():
             raise ValueError("phases: every phase is null; give at least one")
-        for phase in self.mixtures.phases if self.mixtures else ():
+        mixtures = self.mixtures
+        for phase in mixtures.phases if mixtures else ():
             grid = self.phases.present().get(phase)
-            if grid is None or self.mixtures.temperature_kelvin not in grid.temperatures_kelvin:
+            if grid is None or mixtures.temperature_kelvin not in grid.temperatures_kelvin:  # type: ignore[union-attr]
                 raise ValueError(
-                    f"mixtures: the series has no run of {phase} at {self.mixtures.temperature_kelvin:g} K"
+                    f"mixtures: the series has no run of {phase} at {mixtures.temperature_kelvin:g} K"  # type: ignore[union-attr]
                 )
         return self
 

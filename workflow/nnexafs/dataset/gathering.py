@@ -188,7 +188,7 @@ def samples(spectra: xr.Dataset, one: Trajectory) -> dict[str, np.ndarray]:
 def _sample_coordinates(trajectories: list[Trajectory], splits: dict[str, int]) -> dict[str, tuple]:
     """The coordinates of the contract on `sample`."""
     snapshots = [np.flatnonzero(one.good) for one in trajectories]
-    constant = {
+    constant: dict[str, list] = {
         "state_point": [one.state_point for one in trajectories],
         "phase": [one.phase for one in trajectories],
         "temperature_kelvin": [one.temperature_kelvin for one in trajectories],
@@ -225,5 +225,5 @@ def content_hash(dataset: xr.Dataset) -> str:
             continue
         kind = "<f8" if variable.dtype.kind == "f" else "<i8"
         for start in range(0, len(variable), PIECE):
-            digest.update(np.ascontiguousarray(variable[start : start + PIECE].values, dtype=kind))
+            digest.update(np.ascontiguousarray(variable[start : start + PIECE].values, dtype=kind))  # type: ignore[arg-type]
     return digest.hexdigest()

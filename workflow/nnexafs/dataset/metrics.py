@@ -149,7 +149,7 @@ class Coverage(Part):
         return cls(
             within_1_std=finite_mean(error <= deviation),
             within_2_std=finite_mean(error <= 2 * deviation),
-            spread_over_error=rms_deviation / rms_error if rms_error else None,
+            spread_over_error=rms_deviation / rms_error if rms_error and rms_deviation is not None else None,
         )
 
 
@@ -239,10 +239,11 @@ class OverFolds(Part):
     @classmethod
     def over(cls, values: list[float | None]) -> Self:
         """Mean, standard deviation and the folds' own values, to compare fold by fold."""
-        if not values or None in values:
+        known = [value for value in values if value is not None]
+        if not values or len(known) < len(values):
             return cls()
-        deviation = float(np.std(values, ddof=1)) if len(values) > 1 else None
-        return cls(mean=float(np.mean(values)), std=deviation, values=values)
+        deviation = float(np.std(known, ddof=1)) if len(known) > 1 else None
+        return cls(mean=float(np.mean(known)), std=deviation, values=known)
 
 
 class Validation(Part):

@@ -106,9 +106,9 @@ def expansion_of(
 
 def four_body_of(chosen: Sequence[Frame], engine: Engine) -> np.ndarray:
     """chi of the four-body paths (absorber, k) of single absorbers."""
-    if not chosen:
-        return np.empty((0, len(engine.k)))
     tables = engine.tables
+    if not chosen or tables is None:
+        return np.empty((0, len(engine.k)))
     sums = FourBodySum(by_distance(tables.waves, tables.domain), len(chosen))
     together: dict[str, list[int]] = {}  # absorbers of one frame share its neighbours
     for group, frame in enumerate(chosen):

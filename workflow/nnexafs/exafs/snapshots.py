@@ -149,7 +149,8 @@ def contents(
     bad = failed.any(axis=1)
     n_r, angles = structure.pair_distribution[:, 0], structure.angle_distribution  # there is one species
     chi, n_r, angles = (
-        np.where(bad[:, None], np.nan, values) for values in (found.chi + found.correction.mean, n_r, angles)
+        np.where(np.asarray(bad)[:, None], np.nan, values)
+        for values in (found.chi + found.correction.mean, n_r, angles)
     )
     correction = spectra_file.correction_variables(found)
     if exafs.engine == "feff":  # it is what these spectra are defined by: nothing is left out

@@ -62,7 +62,7 @@ def exafs_of(
     domain = cache.domain_for(structure.shortest_angstrom, settings) if engine == "nbody" else None
     folder = cache.folder_of(frames[0], absorber, edge, settings, cache_folder)
     phases = cache.phases_in(folder, frames[0], absorber, edge, settings)
-    tables = domain and cache.tables_in(folder, phases, domain, processes=processes)
+    tables = cache.tables_in(folder, phases, domain, processes=processes) if domain else None
     found = averages(
         chosen,
         Engine(phases, settings, tables, processes),

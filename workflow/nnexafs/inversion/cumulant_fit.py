@@ -1,6 +1,7 @@
 """The classical analysis of a disordered first shell: larch's fit of one FEFF path with cumulants."""
 
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 
@@ -87,7 +88,7 @@ def _start(shell: list, *, s02: float, fourth: bool) -> dict:
     }
 
 
-def _summary(result: object, shell: list, *, s02: float) -> dict:
+def _summary(result: Any, shell: list, *, s02: float) -> dict:
     value = {name: float(one.value) for name, one in result.params.items()}
     error = {name: float(one.stderr or 0.0) for name, one in result.params.items()}
     per_amplitude = sum(path.degen for path in shell) / s02

@@ -144,8 +144,9 @@ def _other_element(spectrum: xr.Dataset, manifest: dict) -> list[str]:
     own, trained = ([attrs.get(name) for name in names] for attrs in (spectrum.attrs, manifest))
     if None in own or None in trained or own == trained:
         return []
+    own_edge, learned = (" ".join(map(str, words)) for words in (own, trained))
     return [
-        f"the spectrum is of the {' '.join(own)} edge, the networks were trained on {' '.join(trained)}: other phase "
+        f"the spectrum is of the {own_edge} edge, the networks were trained on {learned}: other phase "
         "shifts and amplitudes"
     ]
 

@@ -2,6 +2,7 @@
 
 import tempfile
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 from ase.build import bulk
@@ -114,7 +115,7 @@ def feffit_of(
     k_range: tuple[float, float],
     r_range: tuple[float, float],
     k_weight: int,
-) -> object:
+) -> Any:
     """Larch's feffit, in R, of paths whose parameters name those of `start`; UserError unless it converges."""
     from larch import Group
     from larch.fitting import param_group

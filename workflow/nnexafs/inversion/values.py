@@ -1,5 +1,7 @@
 """Numbers of an inversion: means and errors over networks and repeats, first shells, warnings."""
 
+from typing import Any
+
 import numpy as np
 import pandas as pd
 
@@ -39,7 +41,7 @@ def first_shells(prediction: Prediction) -> tuple[dict, list[dict]]:
     """
     values = shells_of(prediction.r_angstrom, prediction.pair_members)
     per_network = [dict(zip(KEYS, map(json_value, fold), strict=True)) for fold in values.mean(axis=1)]
-    shells = {}
+    shells: dict[str, Any] = {}
     for key, value, error in zip(KEYS, *mean_and_std(values), strict=True):
         shells |= {key: json_value(value), f"{key}_std": json_value(error)}
     return shells, per_network

@@ -16,7 +16,7 @@ def collected() -> Iterator[list[str]]:
     """The warnings of the block, in the order in which they happened."""
     lines: list[str] = []
     handler = logging.Handler(logging.WARNING)
-    handler.emit = lambda entry: lines.append(entry.getMessage())
+    handler.emit = lambda record: lines.append(record.getMessage())  # type: ignore[method-assign]
     LOGGER.addHandler(handler)
     try:
         yield lines

@@ -1,6 +1,7 @@
 """Where a result came from: its record, and those of everything it was made from."""
 
 import json
+from collections.abc import Iterable
 from pathlib import Path
 
 from nnexafs.errors import UserError
@@ -152,7 +153,7 @@ def _details(several: list[dict]) -> dict[str, str]:
     return rows
 
 
-def _distinct(texts: object) -> str:
+def _distinct(texts: Iterable[str]) -> str:
     found = list(dict.fromkeys(texts))
     return found[0] if len(found) == 1 else " | ".join(found)
 

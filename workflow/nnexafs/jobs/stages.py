@@ -9,7 +9,7 @@ import json
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 
-from nnexafs.config import CampaignConfig, Crystal, Grid, Learning, seeds
+from nnexafs.config import CampaignConfig, Crystal, Learning, Liquid, seeds
 from nnexafs.config.base import Model
 from nnexafs.config.state_points import StatePoint
 from nnexafs.jobs.code import code_hash
@@ -60,7 +60,7 @@ def identity_of(stage: str, *, settings: dict | None, inputs: Iterable[str] = ()
     return hashlib.sha256(json.dumps(whole, sort_keys=True).encode()).hexdigest()
 
 
-def size_of(grid: Grid, temperature_kelvin: float) -> dict[str, float]:
+def size_of(grid: Crystal | Liquid, temperature_kelvin: float) -> dict[str, float]:
     """Lattice constant of a crystal, or density of a liquid, at that temperature and scale 1."""
     if isinstance(grid, Crystal):
         return {"lattice_angstrom": grid.lattice_at(temperature_kelvin)}

@@ -1,5 +1,7 @@
 """Random changes of training spectra, like those of measurements: E0, amplitude, noise, mixtures."""
 
+from typing import Any
+
 import numpy as np
 import torch
 from torch import Tensor
@@ -51,7 +53,7 @@ class Augmenter:
             -t * (t - 1) * (t - 3) / 2,
             t * (t - 1) * (t - 2) / 6,
         )
-        return sum(weight * chi.gather(1, first + i) for i, weight in enumerate(weights))
+        return sum(weight * chi.gather(1, first + i) for i, weight in enumerate(weights))  # type: ignore[return-value]
 
     def measured(self, chi: Tensor, *, generator: torch.Generator, shift_ev: Tensor | None = None) -> Tensor:
         """Spectra (B, W) with random E0 (unless `shift_ev` (B,) is given), amplitude S0^2 and noise."""
@@ -80,7 +82,8 @@ class Augmenter:
         self, samples: int, count: int, generator: torch.Generator, device: Device
     ) -> tuple[Tensor, Tensor]:
         """Members (count, M) and weights (count, M) of `count` mixtures (pure: one weight is 1)."""
-        most, options = self.settings.mixture_samples, {"generator": generator, "device": device}
+        most = self.settings.mixture_samples
+        options: dict[str, Any] = {"generator": generator, "device": device}
         members = torch.randint(2, most + 1, (count,), **options)
         pure = torch.rand(count, **options) >= self.settings.mixture_fraction
         members = torch.where(pure, 1, members)

@@ -1,6 +1,7 @@
 """How good an ensemble is on trajectories it never saw, compared with two baselines that need no network."""
 
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 import torch
@@ -67,8 +68,8 @@ def evaluate(
         name: case_errors(case.truth, predictions[name], _baselines(case, train, ensemble, augmentation))
         for name, case in cases.items()
     }
-    found |= {"dataset_hash": str(dataset.attrs["hash"]), "folds": len(ensemble.networks)}
-    return _table(cases, predictions, ensemble), metrics.Evaluation(**found).as_json()
+    about: dict[str, Any] = {"dataset_hash": str(dataset.attrs["hash"]), "folds": len(ensemble.networks)}
+    return _table(cases, predictions, ensemble), metrics.Evaluation(**found, **about).as_json()  # type: ignore[arg-type]
 
 
 def _check(dataset: xr.Dataset, ensemble: Ensemble) -> None:
@@ -203,8 +204,8 @@ def _table(cases: dict[str, Case], predictions: dict[str, Prediction], ensemble:
         prefix="trajectory_",
     )
     table = table.assign(shells)
-    for name, variable in table.data_vars.items():
-        variable.attrs["long_name"] = str(name).replace("_", " ").replace("pair", "n(r)")
+    for name in table.data_vars:
+        table[name].attrs["long_name"] = str(name).replace("_", " ").replace("pair", "n(r)")
     table.attrs = {
         "campaign": ensemble.manifest["campaign"],
         "dataset_hash": ensemble.manifest["dataset_hash"],

@@ -29,7 +29,7 @@ Samples = tuple[Tensor, Tensor, Tensor]
 
 def samples_of(dataset: xr.Dataset, device: torch.device | str = "cpu") -> Samples:
     """chi, n(r) and angles of a dataset as tensors (samples, ...)."""
-    return tuple(
+    return tuple(  # type: ignore[return-value]
         torch.as_tensor(dataset[name].values, dtype=torch.float32, device=device) for name in VARIABLES
     )
 

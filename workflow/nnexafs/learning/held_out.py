@@ -74,7 +74,7 @@ def read_series(
     prediction = ensemble.predict(cases["k"].values, cases["chi"].values)
     table = with_prediction(cases, prediction)
     table["neighbour_distance"] = ("case", ensemble.distance(cases["k"].values, cases["chi"].values))
-    if references:
+    if references and series.mixtures:
         table = with_fractions(table, prediction, references, series.mixtures)
     if fit:
         table = with_fits(table, fit)
@@ -200,4 +200,4 @@ def metrics_of(table: xr.Dataset) -> dict:
             error = (table[f"share_{part}"] - table["share_known"]).values
             found[f"share_{part}_error_rms"] = finite_rms(error)
     found["phases_lost"] = int((table["phase"].values != table["phase_end"].values).sum())
-    return metrics.Series(**found).as_json()
+    return metrics.Series(**found).as_json()  # type: ignore[arg-type]

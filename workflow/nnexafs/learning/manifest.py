@@ -5,7 +5,7 @@ import zipfile
 from collections.abc import Iterable
 from itertools import pairwise
 from pathlib import Path
-from typing import Annotated, Literal
+from typing import Annotated, Any, Literal
 
 import torch
 from pydantic import ConfigDict, Field, ValidationError, field_validator, model_validator
@@ -156,7 +156,7 @@ def tensors_in(path: Path, *, what: str) -> dict[str, torch.Tensor]:
     Nothing in the file is executed. UserError, saying that it does not hold `what`, for anything else.
     """
     try:
-        tensors = _load_torch(path) if path.suffix == ".pt" else load_file(path)
+        tensors: Any = _load_torch(path) if path.suffix == ".pt" else load_file(path)
         sound = isinstance(tensors, dict) and all(map(_is_plain, tensors.values()))
     except Exception as error:  # the readers raise whatever they stumble over
         reason = str(error).partition("\n")[0] or type(error).__name__

@@ -25,6 +25,13 @@ class StructureNetwork(nn.Module):
     smoothing keeps the networks from drawing them, and biases nothing that is broader.
     """
 
+    input_mean: Tensor
+    input_scale: Tensor
+    pair_mean: Tensor
+    pair_scale: Tensor
+    angle_mean: Tensor
+    angle_scale: Tensor
+
     def __init__(
         self,
         *,

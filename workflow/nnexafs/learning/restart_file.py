@@ -87,19 +87,21 @@ class RestartFile(Checkpoint):
         if position is None:
             fit(ckpt_path=None)
         elif position["finished"]:
-            self._restore(position, [*trainer.callbacks])
+            self._restore(position, [*trainer.callbacks])  # type: ignore[attr-defined]
             LOGGER.warning(
-                "%s: trained before, for %d epochs; not trained again", self.folder.name, position["epochs"]
+                "%s: trained before, for %d epochs; not trained again",
+                self.folder.name,  # type: ignore[union-attr]
+                position["epochs"],
             )
             return
         else:
-            LOGGER.warning("%s: resumed after %d epochs", self.folder.name, position["epochs"])
-            fit(ckpt_path=self.folder.path(position["file"]), weights_only=True)
+            LOGGER.warning("%s: resumed after %d epochs", self.folder.name, position["epochs"])  # type: ignore[union-attr]
+            fit(ckpt_path=self.folder.path(position["file"]), weights_only=True)  # type: ignore[union-attr]
         self.finish(trainer)
 
     def _restore(self, position: dict, callbacks: list[Callback]) -> None:
         """Give the callbacks the states of a training that had ended."""
-        stored = torch.load(self.folder.path(position["file"]), weights_only=True, map_location="cpu")
+        stored = torch.load(self.folder.path(position["file"]), weights_only=True, map_location="cpu")  # type: ignore[union-attr]
         for callback in callbacks:
             if state := stored["callbacks"].get(callback.state_key):
                 callback.load_state_dict(state)

@@ -7,7 +7,7 @@ import warnings
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
-from typing import Protocol
+from typing import Any, Protocol
 
 import lightning.pytorch as pl
 import pandas as pd
@@ -169,7 +169,7 @@ class History(Callback):
     def load_state_dict(self, state_dict: dict) -> None:
         self.rows, self.best = state_dict["rows"], state_dict["best"]
 
-    def on_validation_epoch_end(self, trainer: pl.Trainer, pl_module: Regression) -> None:
+    def on_validation_epoch_end(self, trainer: pl.Trainer, pl_module: Any) -> None:
         train = float(torch.stack(pl_module.train_losses).mean())
         pl_module.train_losses.clear()
         loss = float(trainer.callback_metrics["validation_loss"])

@@ -48,7 +48,8 @@ def _of_json(text: str) -> list[AthenaGroup]:
 
 
 def _of_perl(text: str) -> list[AthenaGroup]:
-    groups, entry = [], {}
+    groups: list[AthenaGroup] = []
+    entry: dict[str, Any] = {}
     for line in text.splitlines():
         assigned = ASSIGNMENT.match(line)
         key, value = assigned.groups() if assigned else ("", None)
@@ -96,6 +97,6 @@ def _group(name: object, entry: dict, args: dict) -> AthenaGroup:
 def _number(text: object) -> float:
     """A setting as a number; Athena writes an empty text, and sometimes a word, for none."""
     try:
-        return float(text)
+        return float(text)  # type: ignore[arg-type]
     except (TypeError, ValueError):
         return 0.0

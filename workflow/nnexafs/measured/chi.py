@@ -4,6 +4,7 @@ import json
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import xarray as xr
@@ -183,7 +184,7 @@ def steepest_rise_ev(energy: np.ndarray, mu: np.ndarray, *, path: Path) -> float
     return e0_ev
 
 
-def extract(energy: np.ndarray, mu: np.ndarray, background: Background, *, path: Path) -> object:
+def extract(energy: np.ndarray, mu: np.ndarray, background: Background, *, path: Path) -> Any:
     """Larch's pre-edge, normalisation and autobk of one mu(E); returns its group.
 
     The group has `e0, edge_step, norm, bkg, k, chi` (k step 0.05 per angstrom). Without

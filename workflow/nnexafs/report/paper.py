@@ -73,8 +73,8 @@ def drawings(campaign: gather.Campaign) -> dict[str, Figure]:
         "cases": figures.test_cases(campaign),
         "worst": worst.figure(campaign.evaluation),
     }
-    for one in campaign.measured:
-        drawn[f"measured-{one.name}"] = measured_figures.spectrum(one)
+    for spectrum in campaign.measured:
+        drawn[f"measured-{spectrum.name}"] = measured_figures.spectrum(spectrum)
     for one in campaign.series:
         drawn[f"series-{one.name}-pairs"] = series_figures.pair_distributions(one)
         drawn[f"series-{one.name}-shells"] = series_figures.first_shells(one)

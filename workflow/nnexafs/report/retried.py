@@ -21,7 +21,8 @@ def records(folder: Path) -> list[tuple[str, dict]]:
 def contents(found: list[tuple[str, dict]]) -> dict[str, object]:
     """Rows of the results with lost attempts or warnings, and a sentence with their numbers."""
     rows: Rows = [("result", "attempts lost", "warnings")]
-    lost_attempts, incidents = Counter(), 0
+    lost_attempts: Counter[str] = Counter()
+    incidents = 0
     for name, content in found:
         lost = [attempt.get("ended", "killed") for attempt in content["attempts"][:-1]]
         lines = [line for attempt in content["attempts"] for line in attempt.get("incidents", [])]

@@ -1,5 +1,7 @@
 """Figures of a held-out series, as the papers draw them."""
 
+from typing import Any
+
 import numpy as np
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
@@ -21,15 +23,15 @@ from nnexafs.report.style import (
 )
 from nnexafs.structures.first_shell import FIELDS, KEYS
 
-RING = {
+RING: dict[str, Any] = {
     "linestyle": "none",
     "marker": "o",
     "markersize": 7,
     "markerfacecolor": "none",
     "markeredgewidth": 0.9,
 }
-DOT = {"fmt": "o", "markersize": 3.2, "elinewidth": 1.0, "capsize": 2, "linewidth": 0}
-CROSS = {"linestyle": "none", "marker": "x", "markersize": 4.5, "alpha": 0.75}
+DOT: dict[str, Any] = {"fmt": "o", "markersize": 3.2, "elinewidth": 1.0, "capsize": 2, "linewidth": 0}
+CROSS: dict[str, Any] = {"linestyle": "none", "marker": "x", "markersize": 4.5, "alpha": 0.75}
 
 
 def along_temperature(one: Series, chosen: np.ndarray, at_most: int) -> np.ndarray:

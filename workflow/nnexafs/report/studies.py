@@ -49,7 +49,7 @@ def own(folds: list[dict], evaluation: metrics.Evaluation, manifest: dict) -> Tr
         for name in ("pair_relative_l2", "angle_relative_l2")
     }
     trajectories = evaluation.trajectories
-    found = metrics.Study(
+    found = metrics.Study(  # type: ignore[call-arg]
         folds=[fold["fold"] for fold in folds],
         features=folds[0].get("features") or manifest.get("architecture", {}).get("features"),
         weights=folds[0].get("weights"),

@@ -3,6 +3,7 @@
 import io
 import re
 from collections.abc import Iterable, Iterator
+from typing import Any
 
 import matplotlib as mpl
 import numpy as np
@@ -25,7 +26,7 @@ PHASES = {
 }
 R_LABEL, N_LABEL = "r (Å)", "n(r) (neighbours / Å)"
 ANGLE_LABEL, PAIRS_LABEL = "angle (degree)", "pairs / degree"
-SETTINGS = {
+SETTINGS: dict[Any, Any] = {
     "font.size": 9,
     "axes.spines.top": False,
     "axes.spines.right": False,

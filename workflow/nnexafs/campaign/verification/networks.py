@@ -49,7 +49,8 @@ def check_training(config: CampaignConfig, folder: Path, dataset_hash: str, find
             history["epoch"].tolist() == list(range(metrics["epochs"])), f"fold {fold}: epochs are missing"
         )
         findings.expect(
-            int(losses.idxmin()) == metrics["best_epoch"], f"fold {fold}: the best epoch is not the best"
+            int(losses.idxmin()) == metrics["best_epoch"],  # type: ignore[call-overload]
+            f"fold {fold}: the best epoch is not the best",
         )
         findings.expect(metrics["dataset_hash"] == dataset_hash, f"fold {fold}: trained on another dataset")
         findings.count("networks")

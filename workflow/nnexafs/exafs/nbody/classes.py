@@ -57,7 +57,7 @@ class PathClass:
         near, between, far = self.sides(first, second, angle_degree)
         lengths = {(0, 1): near, (1, 2): between, (0, 2): far}
         visited = (0, *self.sites, 0)
-        steps = [tuple(sorted(step)) for step in pairwise(visited)]
+        steps = [(min(step), max(step)) for step in pairwise(visited)]
         return np.array([lengths[step] for step in steps])
 
     def positions(self, first: np.ndarray, second: np.ndarray, angle_degree: np.ndarray) -> np.ndarray:

@@ -32,7 +32,10 @@ def _wigner_of(row: int, column: int) -> tuple[int, float]:
 
 def _terms() -> tuple[np.ndarray, ...]:
     """The sums over l that a matrix is made of: for each pair of classes one, or two where both mu are not 0."""
-    first, second, wigner, sign = [], [], [], []
+    first: list[int] = []
+    second: list[int] = []
+    wigner: list[int] = []
+    sign: list[float] = []
     place = np.zeros((2, CLASSES, CLASSES), dtype=int)
     for a in range(CLASSES):
         for b in range(CLASSES):

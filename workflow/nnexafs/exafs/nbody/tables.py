@@ -91,7 +91,8 @@ def make(phases: FrozenPotentials, domain: Domain, *, processes: int = 1) -> Tab
     k = k_grid(phases.settings)
     species = len(phases.species) - 1
     total = sum(len(path.species_choices(species)) for path in classes_of(species))
-    made, momentum, done = {}, None, 0
+    made: dict[str, Table] = {}
+    done = 0
     for path in classes_of(species):
         made[path.name], momentum = _class_table(path, phases, domain, k, processes)
         done += len(path.species_choices(species))

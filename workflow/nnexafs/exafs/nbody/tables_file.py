@@ -103,7 +103,7 @@ def _stored_table(of: PathClass, stored: xr.Dataset) -> Table:
     coefficients, basis = stored[f"{of.name}_coefficients"], stored[f"{of.name}_basis"].values
     steps = {name: float(coefficients.attrs[name]) for name in ("r_step_angstrom", "angle_step_degree")}
     return Table(
-        replace(of, **steps),
+        replace(of, **steps),  # type: ignore[arg-type]
         tuple(np.atleast_1d(coefficients.attrs["starts"]).astype(float)),
         coefficients.values.astype(np.float32),
         basis[0] + 1j * basis[1],

@@ -25,7 +25,7 @@ SIGNATURE = ModelSignature(
         ]
     ),
     outputs=Schema(
-        [ColSpec(DataType.string, name) for name in ("spectrum", "quantity")]
+        [ColSpec(DataType.string, name) for name in ("spectrum", "quantity")]  # type: ignore[arg-type]
         + [ColSpec(DataType.double, name) for name in ("x", "mean", "std")]
     ),
 )

@@ -72,7 +72,7 @@ def patiently(action: Callable[[], Result], *, seconds: float = PATIENCE_SECONDS
 
     def tell(attempt: RetryCallState) -> None:
         if 1 < attempt.upcoming_sleep <= 2:  # pauses double: once, after 1.5 s
-            reason = _first_line(attempt.outcome.exception())[:200]
+            reason = _first_line(attempt.outcome and attempt.outcome.exception())[:200]  # type: ignore[arg-type]
             LOGGER.warning("MLflow: %s; tried again for up to %g s", reason, seconds)
 
     retrying = Retrying(
@@ -284,5 +284,5 @@ def flattened(mapping: Mapping, prefix: str = "") -> dict[str, object]:
     return flat
 
 
-def _first_line(error: Exception) -> str:
+def _first_line(error: BaseException | None) -> str:
     return (str(error).strip() or type(error).__name__).splitlines()[0]

@@ -35,8 +35,8 @@ class Restarts:
             return False
         step, self._sample_files = position["step"], position["sample_files"]
         for name in self._sample_files:
-            samples.load(self.folder.path(name))
+            samples.load(self.folder.path(name))  # type: ignore[union-attr]
         self._saved = len(samples)
-        shutil.copyfile(self.folder.path(f"restart-{step}.lammps"), lammps.restart_file)
+        shutil.copyfile(self.folder.path(f"restart-{step}.lammps"), lammps.restart_file)  # type: ignore[union-attr]
         lammps.read_restart()
         return True

@@ -120,7 +120,7 @@ class Run:
     def _after_reading(self) -> None:
         """Potential, springs and thermostat, in the order of before: LAMMPS finds their states by name."""
         self._set_up()
-        self.lammps.commands(_thermostat(self._hold, self.schedule))
+        self.lammps.commands(_thermostat(self._hold, self.schedule))  # type: ignore[arg-type]
         self._passed_at = self.lammps.step
 
     def _set_up(self) -> None:

@@ -28,7 +28,7 @@ def pair_commands(potential: Potential, *, element: str, folder: Path) -> list[s
 
 def provenance(potential: Potential, *, element: str, folder: Path) -> dict:
     """The potential's settings and the sha256 of every file behind it, fit for JSON."""
-    paths = files_of(potential) or [_table(potential, element, Path(folder))]
+    paths = files_of(potential) or [_table(potential, element, Path(folder))]  # type: ignore[arg-type]
     hashes = {path.name: sha256(path) for path in paths}
     return {**potential.model_dump(mode="json"), "element": element, "sha256": hashes}
 
