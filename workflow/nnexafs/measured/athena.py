@@ -7,6 +7,7 @@ fetches addresses that the project names.
 import json
 import re
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 
