@@ -112,7 +112,7 @@ class Phases(Model):
     fcc: Crystal | None = key(Crystal(), "face-centred cubic")
     hcp: Crystal | None = key(Crystal(lattice_angstrom=2.489, cells=(4, 3, 3)), "hexagonal close-packed")
     bcc: Crystal | None = key(
-        Crystal(lattice_angstrom=2.794, cells=(4, 4, 4), tether_ev_per_angstrom2=1.0), "body-centred cubic"
+        Crystal(lattice_angstrom=2.794, cells=(4, 4, 4), tether_ev_per_angstrom2=3.0), "body-centred cubic"
     )
     diamond: Crystal | None = key(None, "diamond (few potentials keep it)")
     liquid: Liquid | None = key(
