@@ -1,4 +1,4 @@
-"""Errors that a user can mend: one line with the place, what was expected, and what to do."""
+"""Errors that a user can correct: one line with the place, what was expected, and what to do."""
 
 
 class UserError(Exception):

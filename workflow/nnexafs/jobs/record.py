@@ -78,7 +78,7 @@ def checked(*inputs: Path) -> dict[Path, str]:
     """The files of a job's inputs (files and folders) with their sha256; UserError for one that is missing.
 
     One that is not what its record says is set aside (`.damaged`) with a UserError: whoever runs the campaign again
-    then finds it missing and makes it anew.
+    then finds it missing and computes it again.
     """
     for path in map(Path, inputs):
         if not path.exists():
@@ -93,7 +93,7 @@ def _checked_sha256(path: Path) -> str:
     set_aside(path)
     raise UserError(
         f"{path}: not what was written (its checksum differs from {known.name}); set aside as "
-        f"{path.name}{DAMAGED}; run the same command again, which makes it anew"
+        f"{path.name}{DAMAGED}; run the same command again, which recomputes it"
     )
 
 

@@ -64,7 +64,7 @@ def frames_of(path: Path, index: str = ":") -> list[Atoms]:
         check_frame(
             atoms,
             place=f"{path}: frame {number} of '{index}'",
-            remedy="expected positions and cell in angstrom of separate atoms; leave the frame out or mend it",
+            remedy="expected positions and cell in angstrom of separate atoms; leave the frame out or correct it",
         )
     return frames
 

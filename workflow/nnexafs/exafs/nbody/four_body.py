@@ -123,7 +123,7 @@ class FourBodySum:
         """Add the paths of `absorbers` (atoms) to their `groups` (one for each absorber, or one for all)."""
         groups = np.array(
             np.broadcast_to(groups, len(absorbers))
-        )  # a copy: compiled code is made anew for views
+        )  # a copy: views would be compiled once more
         tables = self.tables
         accumulate_four(
             around.vectors,

@@ -59,7 +59,7 @@ class PathHistograms:
         """
         groups = np.array(
             np.broadcast_to(groups, len(absorbers))
-        )  # a copy: compiled code is made anew for views
+        )  # a copy: views would be compiled once more
         everyone = np.array_equal(np.sort(absorbers), np.arange(len(around.starts) - 1))
         together = "ring" in self.tables.classes and everyone and len(np.unique(groups)) == 1
         accumulate(

@@ -24,7 +24,7 @@ class Run:
     """A run in LAMMPS, whose restart files are part of it.
 
     LAMMPS goes on from a restart file bit for bit only as another run that read the same file: neighbour lists are
-    built and forces summed anew. So the run itself passes through each of its restart files, and one that was
+    built and forces summed again. So the run itself passes through each of its restart files, and one that was
     killed and resumed is the same run.
     """
 
