@@ -9,7 +9,7 @@ from nnexafs.cli.common import Commands
 COMMANDS = {
     "config": ("config", "Write the config files that are made from the models."),
     "plan": ("campaign", "Check a campaign and print the jobs, FEFF runs and disk it will take."),
-    "md": ("structures", "Run the molecular dynamics of one state point with LAMMPS."),
+    "md": ("structures", "Run the molecular dynamics of a state point with LAMMPS."),
     "freeze": ("exafs", "Compute FEFF's potentials and phases of the reference cell, once for all spectra."),
     "tables": ("exafs", "Tabulate FEFF's path amplitudes for the engine nbody, once for all spectra."),
     "snapshots": (
