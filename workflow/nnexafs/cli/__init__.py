@@ -17,7 +17,7 @@ COMMANDS = {
         "Compute chi(k), n(r) and bond angles of snapshots of a TRAJECTORY written by `nnexafs md`.",
     ),
     "exafs": ("exafs", "Mean chi(k) of a TRAJECTORY that ASE reads."),
-    "dataset": ("dataset", "Gather SPECTRA files into one dataset, split by trajectory."),
+    "dataset": ("dataset", "Gather SPECTRA into one dataset, split by trajectory."),
     "track": ("learning", "Open the campaign's parent run in MLflow."),
     "train": ("learning", "Train the network of one fold of DATASET."),
     "study": ("learning", "Train otherwise on the same folds of DATASET."),

@@ -16,7 +16,10 @@ from nnexafs.jobs.record import job
 @config_option
 @out_option("Dataset file to write (NetCDF).")
 def dataset(spectra: tuple[Path, ...], configs: tuple[Path, ...], out: Path) -> None:
-    """Gather SPECTRA (files, or the files of batches: .json) into one dataset, split by trajectory."""
+    """Gather SPECTRA into one dataset, split by trajectory.
+
+    SPECTRA are files of `nnexafs snapshots`, or the lists of them (.json) that its --batch writes.
+    """
     config = load(*configs)
     files = batches.spelled_out(spectra)
     with job("dataset", out, inputs=files, config=config) as record:
