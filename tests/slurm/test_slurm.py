@@ -132,7 +132,7 @@ def overlays(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, Path]:
     overlay = tmp_path_factory.mktemp("overlay") / "caught.yaml"
     kelvin = "temperatures_kelvin: [300.0, 500.0, 700.0, 900.0, 1100.0], lattice_scales: [0.99]"
     overlay.write_text(
-        f"campaign: smallest\nphases: {{fcc: {{cells: [3, 3, 3], {kelvin}}}, liquid: null}}\n"
+        f"campaign: smallest\nstate_points_per_job: 1\nphases: {{fcc: {{cells: [3, 3, 3], {kelvin}}}, liquid: null}}\n"
         "dynamics: {equilibration_ps: 1.0, production_ps: 6.0, snapshots: 4}\nmeasurements: {ni_foil: null}\n"
     )
     return CAMPAIGNS / "small.yaml", overlay
