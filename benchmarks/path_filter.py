@@ -1,4 +1,4 @@
-"""Cost and error of FEFF's path settings, side by side on the same absorbers: the table of docs/exafs.md.
+"""Cost and error of FEFF's path settings, side by side on the same absorbers: the table of docs/explanations/exafs.md.
 
     python benchmarks/path_filter.py [--absorbers 5] [--repeats 3]
 

@@ -36,9 +36,9 @@ def write(
 ) -> dict:
     """Gather `spectra.nc` files into the dataset file `out` and return its attributes.
 
-    The file follows the contract of `dataset.nc` (docs/architecture.md): chi(sample, k), pair_distribution(sample, r)
-    and angle_distribution(sample, angle), with `split` -1 for the test set and otherwise the fold in which a sample is
-    validation data.
+    The file follows the contract of `dataset.nc` (docs/reference/files.md): chi(sample, k),
+    pair_distribution(sample, r) and angle_distribution(sample, angle), with `split` -1 for the test set and otherwise
+    the fold in which a sample is validation data.
 
     The spectra files are read twice: for the split, and for the curves, about `PIECE` samples at a time. The same
     files in any order give the same bytes. UserError when files disagree (grids, element, edge, phases), when nothing

@@ -42,7 +42,7 @@ def cumulant_fit(
 
     The expansion holds while its terms fall: (2 k)^3 C3 / 6 well below one. Of an asymmetric shell of sigma2 0.02
     A^2 and skewness 0.6 the fit finds 9.5 of 12 neighbours (11.1 with `fourth`), of a liquid 3 to 5; it also
-    fails for the two nearest shells of bcc. A small `r_factor` does not show this: see docs/inversion.md.
+    fails for the two nearest shells of bcc. A small `r_factor` does not show this: see docs/explanations/inversion.md.
     """
     check_fit_range(k, chi, k_range)
     shells = nearest_shells(phases, 1)

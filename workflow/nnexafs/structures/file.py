@@ -1,4 +1,4 @@
-"""The structures of a trajectory.nc, whatever made them (contract in docs/architecture.md)."""
+"""The structures of a trajectory.nc, whatever made them (contract in docs/reference/files.md)."""
 
 import numpy as np
 from ase import Atoms

@@ -32,7 +32,7 @@ def simulate(
 ) -> xr.Dataset:
     """Run NVT molecular dynamics of a state point and return its trajectory.
 
-    The dataset is the `trajectory.nc` of docs/architecture.md: snapshots of the production (angstrom), its
+    The dataset is the `trajectory.nc` of docs/reference/files.md: snapshots of the production (angstrom), its
     thermodynamics, and as attributes what was asked, what was measured and which checks failed. The same
     arguments give the same trajectory. Raises UserError for settings that cannot work, and PhysicsError naming
     the state point when LAMMPS fails, loses atoms or warns.

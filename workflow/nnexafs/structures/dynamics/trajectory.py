@@ -1,4 +1,4 @@
-"""The trajectory dataset: its variables and attributes (contract in docs/architecture.md)."""
+"""The trajectory dataset: its variables and attributes (contract in docs/reference/files.md)."""
 
 import json
 from dataclasses import dataclass
