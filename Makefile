@@ -2,7 +2,8 @@
 # make test  what a change should pass, in ten minutes on two cores: units, dry runs, a real campaign and its report
 # make test-all  these, and what takes longer: faults, SLURM, both papers in miniature, many more random inputs
 # make paper NAME=iesari2021 (or timoshenko2018): a paper's campaign and its page in docs/papers
-# make lint  style of code and workflow
+# make docs  the documentation as a site: open site/index.html
+# make lint  style of code and workflow, the documentation's links
 # All set up .venv first, from the pins in envs/constraints.txt.
 
 PYTHON ?= $(shell command -v python3.11 || command -v python3)
@@ -15,7 +16,7 @@ BIN := $(VENV)/bin
 PYTEST := $(BIN)/python -m pytest --dist loadfile --no-loadscope-reorder
 export OMP_NUM_THREADS ?= 1
 
-.PHONY: run paper test test-rest test-all lint environment constraints clean-environment
+.PHONY: run paper test test-rest test-all docs lint environment constraints clean-environment
 
 run: environment
 	$(BIN)/nnexafs plan $(CONFIG)
@@ -37,7 +38,11 @@ test-rest: environment
 test-all: environment
 	folder=$$(mktemp -d) && trap 'rm -rf "$$folder"' EXIT && NNEXAFS_TEST_FOLDER="$$folder" $(MAKE) test test-rest
 
-lint: environment
+# Broken links, also to headings, and pages that the menu lacks are errors. (The variable silences an advertisement.)
+docs: environment
+	NO_MKDOCS_2_WARNING=1 $(BIN)/mkdocs build --quiet --strict
+
+lint: environment docs
 	$(BIN)/ruff check workflow tests benchmarks
 	$(BIN)/ruff format --check workflow tests benchmarks
 	$(BIN)/mypy workflow/nnexafs
@@ -55,7 +60,7 @@ $(VENV)/.installed: pyproject.toml envs/constraints.txt
 	$(PYTHON) -m venv --clear $(VENV)
 	$(BIN)/python -m pip install --quiet --disable-pip-version-check pip==$(PIP)
 	$(BIN)/python -m pip install --quiet --disable-pip-version-check \
-	  --constraint envs/constraints.txt --editable '.[campaign,test]'
+	  --constraint envs/constraints.txt --editable '.[campaign,docs,test]'
 	$(BIN)/python -m nnexafs.exafs.nbody.compilation
 	touch $@
 
@@ -64,7 +69,7 @@ constraints:
 	rm -rf $(VENV)
 	$(PYTHON) -m venv $(VENV)
 	$(BIN)/python -m pip install --quiet --disable-pip-version-check pip==$(PIP)
-	$(BIN)/python -m pip install --quiet --disable-pip-version-check --editable '.[campaign,test]'
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check --editable '.[campaign,docs,test]'
 	$(BIN)/python -m pip freeze --exclude-editable | sed 's/+cpu$$//' > envs/constraints.txt
 
 clean-environment:
