@@ -1,7 +1,8 @@
-"""Thin reading of NetCDF (HDF5) files: what xarray reads through h5netcdf, six times faster.
+"""Thin reading of NetCDF (HDF5) files: what xarray reads through h5netcdf, in a fifth of the time.
 
-h5netcdf asks HDF5 for each property of each variable again and again: 0.17 s for one of a campaign's small files, of
-which there are thousands. Here every object is opened once; xarray decodes what is in it, as it does for h5netcdf.
+h5netcdf asks HDF5 for each property of each variable again and again: 57 ms for a spectra file of the default campaign,
+where this module takes 13 ms. A campaign has thousands of such files. Here every object is opened once; xarray decodes
+what is in it, as it does for h5netcdf.
 """
 
 from collections.abc import Callable, Collection

@@ -45,7 +45,7 @@ class GridAt(NamedTuple):
 
     @property
     def place(self) -> str:
-        """Where it stands in the config: `phases.fcc`, `series.heating.phases.bcc`."""
+        """Its place in the config: `phases.fcc`, `series.heating.phases.bcc`."""
         return f"series.{self.series}.phases.{self.phase}" if self.series else f"phases.{self.phase}"
 
 
@@ -53,9 +53,9 @@ class CampaignConfig(Model):
     """A campaign, from the grid of state points to the measured spectra it inverts."""
 
     campaign: str = key("nickel", "name; results go to results/<campaign>", pattern=NAME)
-    element: str = key("Ni", "absorbing element (and only species)")
+    element: str = key("Ni", "absorbing element, and the only species")
     edge: Literal["K", "L3"] = key("K", "absorption edge")
-    seed: int = key(2021, "seeds of every run derive from this and the state point's id", ge=0)
+    seed: int = key(2021, "the seed of every run derives from this and the id of its state point", ge=0)
     phases: Phases = key(Phases(), "structures to simulate")
     potentials: dict[Name, Potential] = key(
         {"meam": MeamPotential(), "eam": EamPotential(), "sutton_chen": SuttonChenPotential()},
@@ -63,8 +63,8 @@ class CampaignConfig(Model):
     )
     state_points_per_job: Count = key(
         4,
-        "state points of one phase and temperature that one job computes, one after the other: the start of a job "
-        "costs seconds; 1 where a single run takes minutes",
+        "how many state points of one phase and temperature one job computes, one after the other (starting a job "
+        "costs seconds); use 1 if a single run takes minutes",
     )
     dynamics: Dynamics = key(Dynamics(), "molecular dynamics")
     exafs: Exafs = key(Exafs(), "spectra of the snapshots")
@@ -86,10 +86,10 @@ class CampaignConfig(Model):
     )
     report: Report = key(Report(), "the report")
     series: dict[SeriesName, HeldOutSeries] = key(
-        {}, "runs that are never in the dataset, which the networks read as they would a measurement"
+        {}, "held-out runs: never in the dataset, inverted by the networks like measurements"
     )
     studies: dict[SeriesName, Study] = key(
-        {}, "ablations: the training with another representation or architecture, or with a harder split"
+        {}, "ablations: the same training with another representation, another architecture or a harder split"
     )
 
     @field_validator("measurements", "potentials", "series", "studies", mode="before")

@@ -16,8 +16,8 @@ class Feff(Model):
     legs: int = key(4, "NLEG: largest number of legs of a path", ge=2, le=8)
     curved_wave_criterion: float = key(
         0.0,
-        "CRITERIA: curved-wave amplitude (percent of the largest) below which a path is left out; it acts after "
-        "the path was computed, so 0 costs nothing",
+        "CRITERIA: curved-wave amplitude (percent of the largest) below which a path is left out; it is applied "
+        "after the path was computed, so 0 costs nothing",
         ge=0,
         lt=100,
     )
@@ -27,10 +27,10 @@ class Feff(Model):
         ge=0,
         lt=100,
     )
-    scf: bool = key(True, "self-consistent potentials (once a campaign, about a minute)")
+    scf: bool = key(True, "self-consistent potentials (computed once per campaign, in seconds to a minute)")
     exchange: Literal[0, 1, 2, 3, 5] = key(0, "EXCHANGE: 0 is Hedin-Lundqvist")
     k_max_per_angstrom: float = key(18.0, "end of the k grid of FEFF's chi, per angstrom", ge=5, le=20)
-    timeout_seconds: Positive = key(900.0, "longest run of one FEFF stage, s")
+    timeout_seconds: Positive = key(900.0, "time limit of one FEFF stage, s")
 
 
 class Exafs(Model):
@@ -48,8 +48,8 @@ class Exafs(Model):
 
     engine: Literal["nbody", "feff"] = key(
         "nbody",
-        "nbody: every absorber of every snapshot from FEFF's path amplitudes, checked by FEFF on a few; feff: FEFF "
-        "on the chosen absorbers alone",
+        "nbody: every absorber of every snapshot, from FEFF's path amplitudes, checked by FEFF on a few; feff: only "
+        "the chosen absorbers, by FEFF itself",
     )
     snapshots: Count = key(12, "snapshots of each trajectory, evenly chosen")
     absorbers_per_snapshot: Count = key(
@@ -57,30 +57,29 @@ class Exafs(Model):
     )
     four_body_absorbers: int = key(
         32,
-        "engine nbody: absorbers of each trajectory whose four-body paths (through three neighbours) are summed; their "
-        "mean is added to its spectra. 0: none",
+        "engine nbody: number of absorbers of each trajectory whose four-body paths (through three neighbours) are "
+        "summed; their mean is added to its spectra. 0: none",
         ge=0,
     )
     control_absorbers: int = key(
         1,
-        "engine nbody: absorbers of each trajectory that also go through FEFF with all paths, to check the engine: a "
-        "large difference stops the job. Of two or more the mean difference is added to the spectra. 0: none",
+        "engine nbody: number of absorbers of a trajectory that are also computed by FEFF with all paths, to check the "
+        "engine; a large difference stops the job. With two or more, the mean difference is added to the spectra. 0: "
+        "none",
         ge=0,
     )
     control_every_trajectory: bool = key(
         False,
-        "whether a single control absorber, a check alone, is computed in every trajectory; false: at each temperature "
-        "of each phase in the one with the lattice scale nearest 1",
+        "if there is one control absorber: true: in every trajectory; false: only in one trajectory of each phase and "
+        "temperature, that with the lattice scale nearest to 1",
     )
     closest_angstrom: Positive | None = key(
         None,
-        "engine nbody: smallest distance between two atoms that the amplitude tables cover, angstrom; null: 0.7 of the "
-        "reference cell's nearest neighbours",
+        "engine nbody: smallest distance between two atoms in the amplitude tables, angstrom; null: 0.7 of the nearest "
+        "distance in the reference cell",
     )
     processes: Count = key(1, "FEFF processes at once inside one job")
-    failure_fraction: float = key(
-        0.1, "largest fraction of absorbers that may fail before the job does", ge=0, lt=1
-    )
+    failure_fraction: float = key(0.1, "a job fails if a larger fraction of its absorbers fails", ge=0, lt=1)
     feff: Feff = key(Feff(), "FEFF's settings")
 
 
@@ -90,7 +89,10 @@ class Distributions(Model):
     r_min_angstrom: float = key(1.6, "start of the r grid, angstrom", ge=0)
     r_max_angstrom: Positive = key(5.5, "end of the r grid, angstrom (at most the path length)")
     r_step_angstrom: Positive = key(0.02, "bin of the r grid, angstrom")
-    angle_cutoff_angstrom: Positive = key(3.05, "neighbours closer than this make bond angles, angstrom")
+    angle_cutoff_angstrom: Positive = key(
+        3.05,
+        "bond angles are those between neighbours closer than this, angstrom (between the first and second shell)",
+    )
     angle_step_degree: Positive = key(2.0, "bin of the angle grid (0 to 180), degree", le=30)
 
     @model_validator(mode="after")

@@ -101,8 +101,17 @@ def type_name(annotation: object) -> str:
     )
 
 
-def table_rows(model: type[BaseModel], default: BaseModel | None, prefix: str = "") -> Iterator[str]:
-    """One table row for each key, sections in the order of the file; `default` holds the values shown."""
+def table_rows(
+    model: type[BaseModel],
+    default: BaseModel | None,
+    prefix: str = "",
+    listed: dict[type[BaseModel], str] | None = None,
+) -> Iterator[str]:
+    """One table row for each key, sections in the order of the file; `default` holds the values shown.
+
+    A section without defaults of its own refers to the first of its kind: `listed` holds where that is.
+    """
+    listed = {} if listed is None else listed
     for name, field in model.model_fields.items():
         inner, place = models_within(field.annotation), f"{prefix}{name}"
         value = getattr(default, name) if default else field.get_default(call_default_factory=True)
@@ -110,10 +119,13 @@ def table_rows(model: type[BaseModel], default: BaseModel | None, prefix: str = 
             shown = f"`{flow(leaf(value))}`"
             yield f"| `{place}` | {type_name(field.annotation)} | {shown} | {field.description or ''} |"
             continue
-        yield f"| **`{place}`** | | {'`null`' if value is None else ''} | **{field.description}** |"
-        for part in inner:
+        known = inner[0] in listed and not isinstance(value, inner[0])
+        more = f"; keys as in `{listed[inner[0]]}`" if known else ""
+        yield f"| **`{place}`** | | {'`null`' if value is None else ''} | **{field.description}**{more} |"
+        for part in () if known else inner:
+            listed.setdefault(part, place)
             same = value if isinstance(value, part) else None
-            yield from table_rows(part, same, f"{place}.{entry_label(field, part, inner)}")
+            yield from table_rows(part, same, f"{place}.{entry_label(field, part, inner)}", listed)
 
 
 def entry_label(field: FieldInfo, part: type[BaseModel], alternatives: list[type[BaseModel]]) -> str:
@@ -141,7 +153,7 @@ def files(folder: Path) -> dict[Path, str]:
     return {
         folder / "config.yaml": default_yaml(),
         folder / "schema.json": json_schema(),
-        readme: f"{prose.rstrip()}\n\n{TABLE_START}\n\n{keys_table()}",
+        readme: f"{prose.rstrip()}\n\n{TABLE_START}\n<!-- --8<-- [start:keys] -->\n\n{keys_table()}",
     }
 
 

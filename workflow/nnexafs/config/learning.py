@@ -30,7 +30,8 @@ class Representation(Model):
     )
     wavelet_oscillations: Positive = key(
         10.0,
-        "wavelet only: kappa sigma of the Morlet wavelet; its width in k is this / (2 R), in R it is R / this",
+        "wavelet only: kappa sigma of the Morlet wavelet, whose width is kappa sigma / (2 R) in k and R / kappa sigma "
+        "in R",
         ge=4,
     )
     wavelet_k_step_per_angstrom: Positive = key(1.0, "wavelet only: grid in k, per angstrom", ge=0.01)
@@ -56,9 +57,10 @@ class Augmentation(Model):
     """Random changes of each training spectrum, drawn again in every epoch."""
 
     e0_shift_ev: Range = key(
-        (-5.0, 10.0), "how far below FEFF's E0 that of the spectrum lies (a true shift of the k axis), eV"
+        (-5.0, 10.0),
+        "range of random E0 shifts: how far the spectrum's E0 lies below FEFF's (a shift of the k axis), eV",
     )
-    s02: Range = key((0.7, 1.0), "amplitude factor S0^2")
+    s02: Range = key((0.7, 1.0), "range of the random amplitude factor S0^2")
     noise: float = key(0.0005, "standard deviation of white noise on chi at k = 10 per angstrom", ge=0)
     noise_power: float = key(1.0, "noise grows as (k / 10)^power before k weighting", ge=0, le=4)
     mixture_fraction: float = key(
@@ -87,17 +89,20 @@ class Network(Model):
     hidden_sizes: list[Count] = key([512, 512, 512], "neurons of each hidden layer", min_length=1)
     r_smoothing_angstrom: float = key(
         0.03,
-        "predicted n(r) is made of Gaussians of this standard deviation, angstrom; 0: free bins",
+        "predicted n(r) is smoothed by a Gaussian of this standard deviation, angstrom; 0: not smoothed",
         ge=0,
         le=0.2,
     )
     angle_smoothing_degree: float = key(
-        3.0, "predicted bond angles are made of Gaussians of this standard deviation, degree", ge=0, le=20
+        3.0,
+        "predicted bond angles are smoothed by a Gaussian of this standard deviation, degree; 0: not smoothed",
+        ge=0,
+        le=20,
     )
     relative_loss: bool = key(
         False,
-        "weigh the squared error of each sample by the inverse square of its target; for campaigns from a few kelvin "
-        "to the melt, whose peaks differ in height by more than ten times",
+        "divide the squared error of each sample by the square of its target; for campaigns from a few kelvin to the "
+        "melt, whose peaks differ in height by more than a factor of ten",
     )
     angle_loss_weight: float = key(
         1.0, "weight of the bond-angle error relative to the pair-distribution error", ge=0
@@ -110,8 +115,8 @@ class Training(Model):
     learning_rate: Positive = key(5e-4, "Adam's learning rate", le=1)
     weight_decay: float = key(1e-6, "L2 penalty", ge=0)
     batch_size: Count = key(64, "samples in a batch")
-    max_epochs: Count = key(200, "epochs at most")
-    patience: Count = key(30, "epochs without a better validation loss before training stops")
+    max_epochs: Count = key(200, "largest number of epochs")
+    patience: Count = key(30, "training stops after this number of epochs without a better validation loss")
     samples_per_epoch: Count = key(1024, "augmented samples drawn in an epoch")
     accelerator: Literal["auto", "cpu", "gpu"] = key("auto", "auto uses a GPU when there is one")
     threads: Count = key(1, "CPU threads of one training")
@@ -159,15 +164,17 @@ class Study(Model):
     """Ablation: the campaign's training with other settings, for comparison; the ensemble itself does not change."""
 
     question: Literal["representation", "architecture", "split"] = key(
-        "architecture", "what the study is compared under in the report"
+        "architecture", "section of the report in which the study is compared"
     )
-    description: str = key("", "one line on what is different")
+    description: str = key("", "one line: what is different")
     representation: dict = key({}, "keys of `representation` that differ")
     augmentation: dict = key({}, "keys of `augmentation` that differ")
     network: dict = key({}, "keys of `network` that differ")
     training: dict = key({}, "keys of `training` that differ")
-    leave_out: LeftOut | None = key(None, "a harder split: what no network of the study sees in training")
-    folds: Count | None = key(None, "train only the first so many folds; null: all")
+    leave_out: LeftOut | None = key(
+        None, "a harder split: these trajectories are left out of the training of the study"
+    )
+    folds: Count | None = key(None, "train only the first folds, this many; null: all")
 
 
 # --- all of a training -------------------------------------------------------------------------
@@ -176,7 +183,7 @@ SECTIONS = ("representation", "augmentation", "network", "training")
 
 
 class Learning(Model):
-    """What a training depends on beside the dataset and the seed: the config's four sections of these names."""
+    """What a training depends on in addition to dataset and seed: the config's four sections of these names."""
 
     representation: Representation = Representation()
     augmentation: Augmentation = Augmentation()

@@ -37,27 +37,30 @@ class Measurement(Model):
     signal_column: int | None = key(None, "number of the mu (or chi) column from 0; null: by label")
     incident_columns: list[Annotated[int, Field(ge=0)]] = key(
         [],
-        "columns whose sum is the intensity before the sample, from 0; with transmitted_columns mu = ln(I0 / I)",
+        "columns, numbered from 0, whose sum is the intensity before the sample; with transmitted_columns "
+        "mu = ln(I0 / I)",
     )
     transmitted_columns: list[Annotated[int, Field(ge=0)]] = key(
-        [], "columns whose sum is the intensity behind the sample, from 0"
+        [], "columns, numbered from 0, whose sum is the intensity behind the sample"
     )
     element: str | None = key(
         None,
-        "absorbing element, where it is another than the campaign's; the first-shell fit then takes FEFF's paths of "
-        "that element's own crystal; null: the campaign's element and reference cell",
+        "absorbing element, if it is not the campaign's; the first-shell fit then uses FEFF's paths of that element's "
+        "own crystal; null: the campaign's element and reference cell",
     )
     distance_scale: Positive = key(
         1.0,
-        "typical distance in this sample over that in the campaign: the networks see chi at k times this, and the "
-        "distances they find are multiplied by it",
+        "typical distance in this sample divided by that in the campaign; the networks see chi at k times this, and "
+        "their distances are multiplied by it",
         ge=0.7,
         le=1.4,
     )
     background: Background = key(Background(), "background removal")
     fit_shells: Count = key(1, "shells of the first-shell fit by larch (bcc: 2)", le=3)
-    known: KnownShell | None = key(None, "first shell known from diffraction, to show beside the prediction")
-    compare_with: str | None = key(None, "id of the state point to show beside the prediction")
+    known: KnownShell | None = key(None, "first shell known from diffraction, shown with the prediction")
+    compare_with: str | None = key(
+        None, "id of the state point whose simulation is shown with the prediction"
+    )
 
     @field_validator("element")
     @classmethod
@@ -74,14 +77,15 @@ class Measurement(Model):
 
 
 class Comparison(Model):
-    """The test errors of another campaign, shown beside this one's."""
+    """The test errors of another campaign, compared with this one's."""
 
     metrics: InputPath = key(
         "",
-        "that campaign's evaluation/metrics.json, relative to the checkout; numbers it does not hold are a dash",
+        "path of that campaign's evaluation/metrics.json, relative to the checkout; missing numbers are shown as a "
+        "dash",
         min_length=1,
     )
-    description: str = key("", "one line on what that campaign did otherwise")
+    description: str = key("", "one line: what that campaign did differently")
 
     @field_validator("description")
     @classmethod
@@ -92,7 +96,7 @@ class Comparison(Model):
 
 
 class Report(Model):
-    """What the report shows beside the campaign's own results."""
+    """What the report shows in addition to the campaign's own results."""
 
     compare_with: dict[Name, Comparison] = key(
         {
@@ -101,7 +105,7 @@ class Report(Model):
                 description="FEFF alone, on 12 absorbers of each trajectory (engine feff)",
             )
         },
-        "campaigns whose test errors stand beside this one's, by a name of your choice; null drops one of the "
+        "campaigns whose test errors are compared with this one's, by a name of your choice; null drops one of the "
         "default campaign",
     )
 

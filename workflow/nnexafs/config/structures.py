@@ -61,7 +61,7 @@ class Crystal(Grid):
         (3, 3, 3), "conventional cells along each axis (hcp: orthorhombic cells of four atoms)"
     )
     tether_ev_per_angstrom2: float = key(
-        0.0, "spring that ties each atom to its site, for phases that are unstable; 0: none", ge=0
+        0.0, "spring that ties each atom to its site, for unstable phases, eV per angstrom^2; 0: none", ge=0
     )
 
     @model_validator(mode="after")
@@ -144,7 +144,7 @@ class Mixtures(Model):
 
     phases: tuple[PhaseName, PhaseName] = key(("bcc", "fcc"), "the two phases")
     temperature_kelvin: Positive = key(1185.0, "temperature of both runs, K")
-    fractions: list[float] = key([0.25, 0.5, 0.75], "shares of the second phase", min_length=1)
+    fractions: list[float] = key([0.25, 0.5, 0.75], "fractions of the second phase", min_length=1)
 
     @field_validator("fractions")
     @classmethod
@@ -157,10 +157,10 @@ class Mixtures(Model):
 class HeldOutSeries(Model):
     """Runs that are never in the dataset: the networks read them as they would a measurement."""
 
-    description: str = key("", "one line on what the series is for")
+    description: str = key("", "one line: what the series is for")
     phases: SeriesPhases = key(SeriesPhases(), "its runs, as in the campaign's `phases`")
     mixtures: Mixtures | None = key(
-        None, "mixtures of two of its phases, whose shares are then inferred too; null: none"
+        None, "mixtures of two of its phases; their fractions are then inferred too; null: none"
     )
     cumulant_fit: bool = key(False, "also fit the first shell of each run with larch, cumulants included")
 
