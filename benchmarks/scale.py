@@ -1,4 +1,4 @@
-"""What a campaign of many state points costs beside its physics: DAG, scheduler, files, dataset.
+"""What a campaign of many state points costs in addition to its physics: DAG, scheduler, files, dataset.
 
     python benchmarks/scale.py [--points 10000] [--no-run] [--cores 2] [--folder /tmp/scale] [--out scale.json]
 
@@ -84,7 +84,7 @@ def workspace(folder: Path) -> Path:
 
 
 def configured(folder: Path, points: int) -> list[str]:
-    """Snakemake with the campaign of so many points."""
+    """Snakemake with the campaign of `points` state points."""
     path = folder / f"scale{points}.yaml"
     path.write_text(yaml.safe_dump(campaign(points)))
     return [sys.executable, "-m", "snakemake", "--configfile", path.name]

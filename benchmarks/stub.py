@@ -1,7 +1,7 @@
 """Takes the place of `python -m nnexafs` in the benchmark of scale: no physics, small files at once.
 
 md, freeze, tables: a line of text where the result would be. snapshots: the file of spectra that was prepared for the
-state point (`stub_spectra`). Each with a record beside it, as the real stages write. Every other stage is the real one.
+state point (`stub_spectra`). Each with a record next to it, as real stages write it. All other stages are real.
 """
 
 import hashlib

@@ -14,8 +14,8 @@ settings.register_profile("quick", max_examples=30)
 
 # Files of tests are dealt to the workers in this order (--dist loadfile --no-loadscope-reorder): what takes longest
 # first, so that no worker is left alone with it at the end; FEFF's after the campaign, which compiles what they use.
-FIRST = ("tests/faults/test_campaign", "tests/campaign/test_finished", "tests/slurm", "tests/campaign", "tests/faults",
-         "tests/workflow", "tests/unit/learning", "tests/unit/exafs")  # fmt: skip
+FIRST = ("tests/faults/test_campaign", "tests/campaign/test_finished", "tests/slurm", "tests/campaign",
+         "tests/tutorials", "tests/faults", "tests/workflow", "tests/unit/learning", "tests/unit/exafs")  # fmt: skip
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:

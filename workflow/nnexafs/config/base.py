@@ -53,7 +53,7 @@ def without_null(entries: object) -> object:
 
 
 def chemical_symbol(symbol: str) -> str:
-    """Refuse what is no chemical symbol."""
+    """Refuse everything but a chemical symbol."""
     if atomic_numbers.get(symbol, 0) < 1:
         raise ValueError(f"'{symbol}' is not a chemical symbol")
     return symbol

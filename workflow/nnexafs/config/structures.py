@@ -261,6 +261,6 @@ class Dynamics(Model):
     snapshots: Count = key(24, "snapshots stored, evenly spaced over the production")
     restart_ps: Positive | None = key(
         10.0,
-        "simulated time between restart files, ps; a killed run goes on from the last one; null: none",
+        "simulated time between restart files, ps; a killed run resumes from the last one; null: none",
     )
     checks: DynamicsChecks = key(DynamicsChecks(), "when a run is flagged")
