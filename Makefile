@@ -38,9 +38,10 @@ test-rest: environment
 test-all: environment
 	folder=$$(mktemp -d) && trap 'rm -rf "$$folder"' EXIT && NNEXAFS_TEST_FOLDER="$$folder" $(MAKE) test test-rest
 
-# Broken links, also to headings, and pages that the menu lacks are errors. (The variable silences an advertisement.)
+# Broken links, also to headings, and pages that the menu lacks are errors (not with --quiet, which hides them from
+# --strict). The variable silences an advertisement.
 docs: environment
-	NO_MKDOCS_2_WARNING=1 $(BIN)/mkdocs build --quiet --strict
+	NO_MKDOCS_2_WARNING=1 $(BIN)/mkdocs build --strict
 
 lint: environment docs
 	$(BIN)/ruff check workflow tests benchmarks

@@ -271,5 +271,6 @@ def notes(config: CampaignConfig, small: CampaignConfig) -> list[str]:
         "core-hours: wall time times the cores that a job reserves; measure on an idle machine",
         f"md, snapshots: {len(of_all(small))} state points stand for {len(of_all(config))}, one for each phase",
         f"train, study: {epochs} epochs stand for up to {most}; early stopping ends most before",
-        f"{', '.join(GATHERING)}: measured with {few} of {all_} trajectories; more take longer (see scale.md in docs)",
+        f"{', '.join(GATHERING)}: measured with {few} of {all_} trajectories; more take longer "
+        "(docs/explanations/scale.md)",
     ]
