@@ -65,7 +65,7 @@ constraints:
 	$(PYTHON) -m venv $(VENV)
 	$(BIN)/python -m pip install --quiet --disable-pip-version-check pip==$(PIP)
 	$(BIN)/python -m pip install --quiet --disable-pip-version-check --editable '.[campaign,test]'
-	$(BIN)/python -m pip freeze --exclude-editable | sed 's/+cpu$$//' > envs/constraints.txt
+	$(BIN)/python -m pip freeze --all --exclude pip --exclude-editable | sed 's/+cpu$$//' > envs/constraints.txt
 
 clean-environment:
 	rm -rf $(VENV)

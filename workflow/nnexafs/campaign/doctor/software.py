@@ -28,7 +28,9 @@ def packages(constraints: Path = CONSTRAINTS) -> Finding:
     """Every package of the pins that is installed has the pinned version, and none that nnexafs asks for lacks."""
     absent = [name for name in required() if installed(name) is None]
     if absent:
-        return missing("packages", f"not installed: {', '.join(absent)}", f"{INSTALL_CAMPAIGN}; {IN_A_CHECKOUT}")
+        return missing(
+            "packages", f"not installed: {', '.join(absent)}", f"{INSTALL_CAMPAIGN}; {IN_A_CHECKOUT}"
+        )
     if not constraints.is_file():
         return not_checked("packages", f"no pins at {constraints}")
     pins = dict(line.split("==") for line in constraints.read_text(encoding="utf-8").split() if "==" in line)
@@ -66,5 +68,7 @@ def executor_plugin(module: str = "snakemake_executor_plugin_slurm") -> Finding:
     try:
         importlib.import_module(module)
     except ImportError as error:
-        return missing("SLURM plugin", f"{package}: {error}", f"{INSTALL_CAMPAIGN}, or: pip install {package}")
+        return missing(
+            "SLURM plugin", f"{package}: {error}", f"{INSTALL_CAMPAIGN}, or: pip install {package}"
+        )
     return ok("SLURM plugin", f"{package} {installed(package)}")
