@@ -3,6 +3,7 @@
 # make test-all  these, and what takes longer: faults, SLURM, both papers in miniature, many more random inputs
 # make paper NAME=iesari2021 (or timoshenko2018): a paper's campaign and its page in docs/papers
 # make lint  style of code and workflow
+# make wheel  the wheel in dist/; make try-wheel ENSEMBLE=folder installs it into an empty environment and uses it there
 # All set up .venv first, from the pins in envs/constraints.txt.
 
 PYTHON ?= $(shell command -v python3.11 || command -v python3)
@@ -15,7 +16,7 @@ BIN := $(VENV)/bin
 PYTEST := $(BIN)/python -m pytest --dist loadfile --no-loadscope-reorder
 export OMP_NUM_THREADS ?= 1
 
-.PHONY: run paper test test-rest test-all lint environment constraints clean-environment
+.PHONY: run paper test test-rest test-all lint wheel try-wheel environment constraints clean-environment
 
 run: environment
 	$(BIN)/nnexafs plan $(CONFIG)
@@ -43,6 +44,17 @@ lint: environment
 	$(BIN)/mypy workflow/nnexafs
 	$(BIN)/snakefmt --check Snakefile workflow/rules
 	$(BIN)/snakemake --lint
+
+# Without leftovers of an earlier build, which setuptools would put into the wheel.
+wheel: environment
+	rm -rf build dist
+	$(BIN)/python -m pip wheel --quiet --no-deps --no-build-isolation --wheel-dir dist .
+	rm -rf build
+	@ls dist
+
+ENSEMBLE ?= results/nickel/ensemble
+try-wheel: wheel
+	PYTHON=$(PYTHON) PIP=$(PIP) envs/try_wheel.sh $(ENSEMBLE)
 
 environment: $(VENV)/.installed
 
