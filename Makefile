@@ -4,6 +4,7 @@
 # make paper NAME=iesari2021 (or timoshenko2018): a paper's campaign and its page in docs/papers
 # make docs  the documentation as a site: open site/index.html
 # make lint  style of code and workflow, the documentation's links
+# make wheel  the wheel in dist/; make try-wheel ENSEMBLE=folder installs it into an empty environment and uses it there
 # All set up .venv first, from the pins in envs/constraints.txt.
 
 PYTHON ?= $(shell command -v python3.11 || command -v python3)
@@ -16,7 +17,7 @@ BIN := $(VENV)/bin
 PYTEST := $(BIN)/python -m pytest --dist loadfile --no-loadscope-reorder
 export OMP_NUM_THREADS ?= 1
 
-.PHONY: run paper test test-rest test-all docs lint environment constraints clean-environment
+.PHONY: run paper test test-rest test-all docs lint wheel try-wheel environment constraints clean-environment
 
 run: environment
 	$(BIN)/nnexafs plan $(CONFIG)
@@ -50,6 +51,17 @@ lint: environment docs
 	$(BIN)/snakefmt --check Snakefile workflow/rules
 	$(BIN)/snakemake --lint
 
+# Without leftovers of an earlier build, which setuptools would put into the wheel.
+wheel: environment
+	rm -rf build dist
+	$(BIN)/python -m pip wheel --quiet --no-deps --no-build-isolation --wheel-dir dist .
+	rm -rf build
+	@ls dist
+
+ENSEMBLE ?= results/nickel/ensemble
+try-wheel: wheel
+	PYTHON=$(PYTHON) PIP=$(PIP) envs/try_wheel.sh $(ENSEMBLE)
+
 environment: $(VENV)/.installed
 
 $(VENV)/.installed: pyproject.toml envs/constraints.txt
@@ -71,7 +83,7 @@ constraints:
 	$(PYTHON) -m venv $(VENV)
 	$(BIN)/python -m pip install --quiet --disable-pip-version-check pip==$(PIP)
 	$(BIN)/python -m pip install --quiet --disable-pip-version-check --editable '.[campaign,docs,test]'
-	$(BIN)/python -m pip freeze --exclude-editable | sed 's/+cpu$$//' > envs/constraints.txt
+	$(BIN)/python -m pip freeze --all --exclude pip --exclude-editable | sed 's/+cpu$$//' > envs/constraints.txt
 
 clean-environment:
 	rm -rf $(VENV)

@@ -5,12 +5,12 @@ import re
 import sys
 import tomllib
 from functools import cache
-from importlib.metadata import PackageNotFoundError, packages_distributions, requires
 from pathlib import Path
 
 import pytest
 import yaml
 from checkout import CHECKOUT
+from distributions import DISTRIBUTIONS, needed
 from packaging.requirements import Requirement
 from packaging.utils import canonicalize_name
 
@@ -19,7 +19,6 @@ from nnexafs.jobs import code
 
 ENVIRONMENTS = sorted((CHECKOUT / "envs").glob("*.yaml"))
 PROJECT = tomllib.loads((CHECKOUT / "pyproject.toml").read_text())["project"]
-DISTRIBUTIONS = packages_distributions()
 
 
 def rules() -> list[tuple[str, str, str]]:
@@ -40,28 +39,6 @@ def listed(path: Path) -> list[Requirement]:
     dependencies = yaml.safe_load(path.read_text())["dependencies"]
     (pip,) = [entry["pip"] for entry in dependencies if isinstance(entry, dict)]
     return [Requirement(text) for text in pip]
-
-
-@cache
-def needed(name: str, extras: frozenset[str] = frozenset()) -> frozenset[str]:
-    """A distribution and all that comes with it, as its metadata say."""
-    together: set[str] = set()
-    waiting = [(name, extras)]
-    while waiting:
-        one, extra = waiting.pop()
-        if canonicalize_name(one) in together:
-            continue
-        together.add(canonicalize_name(one))
-        try:
-            texts = requires(one) or []
-        except PackageNotFoundError:
-            continue
-        for text in texts:
-            requirement = Requirement(text)
-            marker = requirement.marker
-            if marker is None or any(marker.evaluate({"extra": option}) for option in (*extra, "")):
-                waiting.append((requirement.name, frozenset(requirement.extras)))
-    return frozenset(together)
 
 
 def installs(path: Path) -> set[str]:

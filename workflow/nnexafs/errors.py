@@ -7,3 +7,7 @@ class UserError(Exception):
 
 class PhysicsError(Exception):
     """A simulation that cannot be trusted; the message names the state point."""
+
+
+# What to tell those who lack the packages that simulate and train (the extra `campaign` of pyproject.toml).
+INSTALL_CAMPAIGN = "pip install 'nnexafs[campaign]'"

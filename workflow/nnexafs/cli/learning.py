@@ -158,15 +158,15 @@ def evaluate(
     dataset_file: Path, ensemble_folder: Path, configs: tuple[Path, ...], run: Path | None, out: Path
 ) -> None:
     """Errors of an ensemble on the test set of DATASET, beside two baselines."""
+    if run:  # before the work, or it would be lost where there is no MLflow
+        from nnexafs.learning.tracking.registry import register_ensemble
+        from nnexafs.learning.tracking.runs import finish_campaign_run
     config = load(*configs)
     inputs = checked(dataset_file, ensemble_folder, *([run] if run else []))
     samples, ensemble = read(dataset_file, dtype=float), Ensemble.load(ensemble_folder)
     with job("evaluate", out, inputs=inputs, config=config) as record:
         table, metrics = errors_of(samples, ensemble, augmentation=config.augmentation, seed=record.seed)
         if run:
-            from nnexafs.learning.tracking.registry import register_ensemble
-            from nnexafs.learning.tracking.runs import finish_campaign_run
-
             ids = read_json(run, what="MLflow run")
             finish_campaign_run(ids, metrics)
             metrics["model_uri"] = register_ensemble(ensemble_folder, ids=ids)

