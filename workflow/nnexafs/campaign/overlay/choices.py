@@ -64,10 +64,15 @@ def edge_choice(element: ElementData, forced: str | None = None) -> EdgeChoice:
     check_edge(element.symbol, edge)
     energy = xraydb.xray_edge(element.symbol, edge).energy
     width = xraydb.core_width(element.symbol, edge)
-    k_end = CampaignConfig().representation.k_range_per_angstrom[1]
+    k_start, k_end = CampaignConfig().representation.k_range_per_angstrom
     reason = f"{element.symbol} {edge} lies at {energy / 1000:.2f} keV, core-hole width {width:.1f} eV"
     if edge == "L3":
         allowed = _k_before_l2(element.symbol, energy)
+        if allowed < k_start + LEAST_K_RANGE:
+            raise UserError(
+                f"{element.symbol} L3: the L2 edge ends the spectrum at k = {allowed:g}, too early for EXAFS; "
+                "use --edge K"
+            )
         if allowed < k_end:
             k_end = allowed
             reason += f"; the L2 edge ends the spectrum, so the window ends at k = {k_end:g}"

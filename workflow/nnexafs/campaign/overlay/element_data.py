@@ -1,6 +1,7 @@
 """What is known of an element: its crystal, melting point, cohesive energy, shear modulus, density of the melt."""
 
 from dataclasses import dataclass
+from functools import cache
 
 from ase.data import atomic_masses, atomic_numbers, reference_states
 
@@ -65,6 +66,7 @@ def atomic_volume(phase: str, lattice_angstrom: float, c_over_a: float = Crystal
     return {"fcc": cell / 4, "bcc": cell / 2, "hcp": cell * c_over_a * 3**0.5 / 4}[phase]
 
 
+@cache
 def element_data(symbol: str) -> ElementData:
     """What ASE, pymatgen and mendeleev know of the element; UserError with what is missing.
 

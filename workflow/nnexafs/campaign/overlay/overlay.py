@@ -187,8 +187,8 @@ def _why_potential(element: ElementData) -> str:
         measured.append(f"expansion {1e6 * element.expansion_per_kelvin:.1f}e-6 per K")
     return (
         f"Measured: {', '.join(measured)} (ASE, mendeleev, pymatgen). Fit is a potential with that lattice constant "
-        "and cohesive energy whose crystal is stable; of those the one nearest in shear modulus and expansion is taken, "
-        "because stiffness and anharmonicity decide how wide the shells of n(r) are."
+        "and cohesive energy whose crystal is stable; of those the one nearest in shear modulus and expansion is "
+        "taken, because stiffness and anharmonicity decide how wide the shells of n(r) are."
     )
 
 
@@ -196,16 +196,16 @@ def _why_temperatures(element: ElementData) -> str:
     return (
         f"Temperatures: 100 and 300 K, where foils are measured, up to 0.69 of the melting point "
         f"({element.melting_kelvin:.0f} K, pymatgen); the melt from 0.93 to 1.16 of it. Scales: metals expand by some "
-        "2 % up to the melting point. Which tether a phase needs was tried at the two lowest temperatures and the highest, "
-        "at the smallest and the largest scale."
+        "2 % up to the melting point. Which tether a phase needs was tried at the two lowest temperatures and the "
+        "highest, at the smallest and the largest scale."
     )
 
 
 def _why_distances(distances: Distances) -> str:
     return (
         f"Distances: the default campaign's (nickel) times {distances.scale:.3f}, the ratio of the mean atomic "
-        "distances, so that they hold the same shells. The angle cut-off lies between the first and second shell of fcc and hcp, "
-        "and beyond the second of bcc."
+        "distances, so that they hold the same shells. The angle cut-off lies between the first and second shell of "
+        "fcc and hcp, and beyond the second of bcc."
     )
 
 
@@ -403,13 +403,7 @@ def _closest(crystals: dict[str, Part], melt: Melt | None, volume_angstrom3: flo
 def _config(made: Made, *, campaign: str) -> CampaignConfig:
     """The campaign without measurements."""
     default = CampaignConfig().model_dump(mode="json")
-    k_start = default["representation"]["k_range_per_angstrom"][0]
-    k_end = made.edge.k_end_per_angstrom
-    if k_end - k_start < choices.LEAST_K_RANGE:
-        raise UserError(
-            f"{made.element.symbol} {made.edge.edge}: the next edge ends the spectrum at k = {k_end:g}, too early for "
-            "EXAFS; leave out --edge"
-        )
+    k_start = CampaignConfig().representation.k_range_per_angstrom[0]
     parts = {**made.crystals, "liquid": made.liquid}
     changes = {
         "campaign": campaign,
@@ -425,7 +419,7 @@ def _config(made: Made, *, campaign: str) -> CampaignConfig:
             "angle_cutoff_angstrom": made.distances.angle_cutoff,
         },
         "representation": {
-            "k_range_per_angstrom": [k_start, k_end],
+            "k_range_per_angstrom": [k_start, made.edge.k_end_per_angstrom],
             "r_range_angstrom": list(made.distances.r_range),
         },
     }

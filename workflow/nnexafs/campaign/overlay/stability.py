@@ -29,7 +29,7 @@ class Kept:
 
 
 def corners(phase: PhaseName, grid: Crystal) -> list[StatePoint]:
-    """The two lowest temperatures and the highest, at the smallest and the largest scale; what fails most comes first."""
+    """The two lowest temperatures and the highest, at the smallest and largest scale; what fails most first."""
     kelvin, scales = sorted(grid.temperatures_kelvin), sorted(grid.lattice_scales)
     ends = dict.fromkeys(product((kelvin[0], kelvin[-1], *kelvin[1:2]), (scales[-1], scales[0])))
     return [StatePoint(phase, temperature, scale, replica=0) for temperature, scale in ends]
