@@ -5,18 +5,28 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+import yaml
 from ase.build import bulk
 from ase.data import atomic_masses, atomic_numbers
+from checkout import CHECKOUT
 from click.testing import CliRunner
 
-from nnexafs.campaign.overlay import choices, potentials, stability
+from nnexafs.campaign.overlay import choices, overlay, potentials, stability
 from nnexafs.campaign.overlay.assessment import Assessment, assess, ranked
 from nnexafs.campaign.overlay.element_data import MELT_DENSITY, element_data
 from nnexafs.campaign.overlay.foils import FOILS, foils_of
 from nnexafs.campaign.overlay.potentials import Candidate, candidates
 from nnexafs.campaign.overlay.statics import statics
 from nnexafs.cli import main
-from nnexafs.config import CampaignConfig, EamPotential, MeamPotential, SuttonChenPotential, load
+from nnexafs.config import (
+    CampaignConfig,
+    EamPotential,
+    MeamPotential,
+    SuttonChenPotential,
+    load,
+    merge,
+    validate,
+)
 from nnexafs.config.state_points import of_all
 from nnexafs.errors import UserError
 from nnexafs.exafs.feff.input import MOST_ATOMS
@@ -234,7 +244,8 @@ def test_the_weakest_tether_is_found(monkeypatch: pytest.MonkeyPatch):
     )
 
 
-def test_foils_are_there_and_have_the_elements_edge():
+def test_foils_are_there_and_have_the_elements_edge(monkeypatch: pytest.MonkeyPatch):
+    monkeypatch.chdir(CHECKOUT)
     for symbol, foils in FOILS.items():
         for foil in foils:
             assert all(Path(file).is_file() for file in foil.measurement.files), foil.name
@@ -250,13 +261,57 @@ def test_a_file_is_never_overwritten_by_accident(tmp_path: Path):
     assert out.read_text() == "mine"
 
 
+def test_a_file_that_cannot_name_a_campaign_is_refused_at_once(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+):
+    with pytest.raises(UserError, match="which names the campaign: campaign: String should match"):
+        overlay.write("Cu", tmp_path / "my copper.yaml")
+    monkeypatch.chdir(tmp_path)
+    result = CliRunner().invoke(main, ["init", "Cu"])
+    assert result.exit_code == 2
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_what_is_left_out_or_tied_is_said_in_the_file():
+    copper = element_data("Cu")
+    grid = CampaignConfig().phases.fcc
+    fit = Assessment(candidates("Cu")[-1], None, 16e-6, (), 0.1)
+    made = overlay.Made(
+        element=copper,
+        edge=choices.edge_choice(copper),
+        temperatures=choices.temperatures(copper.melting_kelvin),
+        distances=choices.distances(copper.volume_angstrom3),
+        ranking=[fit],
+        unfit=[replace(fit, objections=("it shrinks on heating",))],
+        used={"crystals": overlay.Use(fit, "crystals")},
+        crystals={
+            "fcc": overlay.Part(grid.model_copy(update={"potential": "crystals"}), "kept without a tether"),
+            "hcp": overlay.Part(None, "lost even with 5 eV/A^2"),
+            "bcc": overlay.Part(None, "the potential has no energy minimum of it"),
+        },
+        liquid=overlay.Part(None, "no potential has a sound one"),
+        closest_angstrom=1.8,
+        closest_why="0.7 of the nearest neighbours' distance in fcc",
+    )
+    text = overlay.rendered(made, campaign="mine", out=Path("mine.yaml"))
+    assert "  # hcp is left out: lost even with 5 eV/A^2\n  hcp: null\n" in text
+    assert "# the melt is left out: no potential has a sound one" in text
+    assert "not fit, it shrinks on heating" in text
+    assert all(len(line) <= 120 for line in text.splitlines() if line.lstrip().startswith("#"))
+    merged = merge(CampaignConfig().model_dump(mode="json"), yaml.safe_load(text))
+    config = validate(merged)
+    assert list(config.phases.present()) == ["fcc"]
+    assert list(config.potentials) == ["crystals"]
+
+
 def test_an_unknown_element_leaves_no_file(tmp_path: Path):
     out = tmp_path / "xx.yaml"
     assert CliRunner().invoke(main, ["init", "Xx", "--out", str(out)]).exit_code == 2
     assert list(tmp_path.iterdir()) == []
 
 
-def test_an_overlay_made_for_real_is_a_campaign_that_runs(tmp_path: Path):
+def test_an_overlay_made_for_real_is_a_campaign_that_runs(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
+    monkeypatch.chdir(CHECKOUT)
     out = tmp_path / "cu.yaml"
     own = potentials.potentials_folder() / "Cu_u3.eam"
     result = CliRunner().invoke(main, ["init", "Cu", "--out", str(out), "--potential", str(own)])

@@ -1,5 +1,6 @@
 """What is known of an element: its crystal, melting point, cohesive energy, shear modulus, density of the melt."""
 
+import math
 from dataclasses import dataclass
 from functools import cache
 
@@ -107,12 +108,19 @@ def element_data(symbol: str) -> ElementData:
 
 def _from_libraries(symbol: str) -> tuple[float | None, float | None, float | None, float | None]:
     """Melting point (K), shear modulus (GPa), linear expansion (per K) and cohesive energy (eV)."""
-    from mendeleev import element
     from pymatgen.core import Element
 
     solid = Element(symbol).data
-    formation = element(symbol).heat_of_formation
     names = ("Melting point", "Rigidity modulus", "Coefficient of linear thermal expansion")
     melting, shear, expansion = (float(solid[name]) if solid.get(name) else None for name in names)
-    cohesive = float(formation) / KJ_PER_MOL_PER_EV if formation else None
-    return melting, shear, expansion, cohesive
+    cohesive = _cohesive_ev().get(symbol, math.nan)
+    return melting, shear, expansion, None if math.isnan(cohesive) else cohesive
+
+
+@cache
+def _cohesive_ev() -> dict[str, float]:
+    """Heat of formation of the gas by symbol, eV; NaN where none is known."""
+    from mendeleev.fetch import fetch_table
+
+    table = fetch_table("elements")
+    return dict(zip(table["symbol"], table["heat_of_formation"] / KJ_PER_MOL_PER_EV, strict=True))

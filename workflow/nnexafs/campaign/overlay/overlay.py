@@ -68,8 +68,13 @@ class Made:
 
 
 def default_path(symbol: str) -> Path:
-    """Where the overlay of an element goes, relative to the checkout."""
-    return Path("config/campaigns") / f"{symbol.lower()}.yaml"
+    """Where the overlay of an element goes; UserError outside the checkout."""
+    folder = Path("config/campaigns")
+    if not folder.is_dir():
+        raise UserError(
+            f"no folder {folder} here; run init in the checkout, or say with --out where to write"
+        )
+    return folder / f"{symbol.lower()}.yaml"
 
 
 def write(
@@ -87,6 +92,7 @@ def write(
     """
     if out.exists() and not force:
         raise UserError(f"{out}: there already; --force overwrites it, --out writes to another file")
+    validate({"campaign": out.stem}, source=f"--out {out}, which names the campaign")
     with _quiet_dynamics():
         made = choose(symbol, edge=edge, own_potentials=own_potentials)
     text = rendered(made, campaign=out.stem, out=out)
