@@ -104,8 +104,7 @@ def test_every_campaign_of_the_project_has_a_pilot(path: Path):
     phases = len(config.phases.present())
     assert 4 <= sum(point.series is None for point in of_all(small).values()) < 4 + phases
     assert all(of_series(small, name) for name in config.series)
-    jobs, minutes = pilot._size(small, cores=2)
-    assert jobs == sum(plan(small).jobs.values()) and 1 < minutes < 60
+    assert 1 < pilot.rough_minutes(small, cores=2) < 60
 
 
 def test_short_epochs_are_more():
@@ -119,7 +118,7 @@ def test_short_epochs_are_more():
 def test_the_pilot_of_the_published_campaign_is_said_to_take_longer():
     campaigns = CHECKOUT / "config" / "campaigns"
     desk, full = (pilot.reduced(load(campaigns / f"iesari2021-{size}.yaml")) for size in ("desk", "full"))
-    assert pilot._size(full, cores=2)[1] > 5 * pilot._size(desk, cores=2)[1]
+    assert pilot.rough_minutes(full, cores=2) > 5 * pilot.rough_minutes(desk, cores=2)
 
 
 def test_without_a_checkout_there_is_nothing_to_run(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):

@@ -1,8 +1,8 @@
-"""The campaign as a whole: planned, started, checked on this machine, verified at the end.
+"""The campaign as a whole: set up for another element, planned, started, checked on this machine, verified at the end.
 
-Takes    config; results/<campaign>
-Gives    a plan, findings, verified.json
-Entry    campaign.plan.plan, campaign.verification.campaign.verify
+Takes    a chemical symbol; config; results/<campaign>
+Gives    an overlay, a plan, findings, verified.json
+Entry    campaign.overlay.overlay.write, campaign.plan.plan, campaign.verification.campaign.verify
 Rules    verify (workflow/rules/campaign.smk)
 Results  verified.json
 """

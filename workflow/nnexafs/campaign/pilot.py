@@ -40,7 +40,7 @@ PROGRESS = re.compile(r"(\d+) of (\d+) steps")
 SECONDS_PER_ATOM_STEP = {"meam": 1e-5}
 SECONDS_PER_ATOM_STEP_OTHERWISE = 3e-6
 SECONDS_PER_ABSORBER, SECONDS_PER_FEFF_RUN = 5e-3, 2.0
-SECONDS_PER_JOB, SECONDS_OF_TABLES = 6.0, 120.0
+SECONDS_PER_JOB, SECONDS_OF_TABLES, SECONDS_PER_TRAINED_SAMPLE = 6.0, 120.0, 2.5e-4
 
 
 def costs(config: CampaignConfig) -> Costs:
@@ -49,7 +49,8 @@ def costs(config: CampaignConfig) -> Costs:
     UserError where there is no checkout to run, or a job fails (with that job's own line).
     """
     small, cores = reduced(config), len(os.sched_getaffinity(0))
-    LOGGER.info("pilot of %d jobs: some %.0f minutes on an idle machine", *_size(small, cores))
+    jobs, minutes = sum(plan(small).jobs.values()), rough_minutes(small, cores)
+    LOGGER.info("pilot of %d jobs: some %.0f minutes on an idle machine", jobs, minutes)
     with tempfile.TemporaryDirectory(prefix="nnexafs-pilot-") as name:
         run(small, Path(name), cores)
         results = Path(name) / "results" / config.campaign
@@ -115,21 +116,23 @@ def _trains_otherwise(study: Study) -> bool:
     return any(getattr(study, section) for section in SECTIONS)
 
 
-def _size(small: CampaignConfig, cores: int) -> tuple[int, float]:
-    """Jobs of the pilot and a rough estimate of its minutes."""
-    schedule, seconds = Schedule.of(small.dynamics), 0.0
-    for point in of_all(small).values():
-        grid, atoms = small.grid(point.phase, point.series), atoms_in(small, point)
+def rough_minutes(config: CampaignConfig, cores: int) -> float:
+    """Wall time of a campaign on so many idle cores from its config alone, good to a factor of three; at least 1."""
+    schedule, seconds = Schedule.of(config.dynamics), 0.0
+    for point in of_all(config).values():
+        grid, atoms = config.grid(point.phase, point.series), atoms_in(config, point)
         steps = schedule.equilibration_steps + schedule.production_steps
         if isinstance(grid, Liquid):
             steps += schedule.steps(grid.melt_ps) + schedule.steps(grid.quench_ps)
-        style = small.potentials[grid.potential].style
+        style = config.potentials[grid.potential].style
         seconds += steps * atoms * SECONDS_PER_ATOM_STEP.get(style, SECONDS_PER_ATOM_STEP_OTHERWISE)
-        seconds += small.exafs.snapshots * atoms * SECONDS_PER_ABSORBER * (small.exafs.engine == "nbody")
-    counts = plan(small)
+        seconds += config.exafs.snapshots * atoms * SECONDS_PER_ABSORBER * (config.exafs.engine == "nbody")
+    counts = plan(config)
     seconds += counts.feff_runs * SECONDS_PER_FEFF_RUN + counts.jobs["tables"] * SECONDS_OF_TABLES
-    jobs = sum(counts.jobs.values())
-    return jobs, max(1.0, (seconds + jobs * SECONDS_PER_JOB) / cores / 60)
+    seconds += sum(counts.jobs.values()) * SECONDS_PER_JOB
+    trained = config.training.max_epochs * config.training.samples_per_epoch
+    seconds += counts.jobs["train"] * trained * SECONDS_PER_TRAINED_SAMPLE
+    return max(1.0, seconds / cores / 60)
 
 
 def run(small: CampaignConfig, folder: Path, cores: int) -> None:

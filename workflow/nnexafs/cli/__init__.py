@@ -8,6 +8,7 @@ from nnexafs.cli.common import Commands
 # In the order of the flow: the module of `nnexafs.cli` that has the command, and what the list of commands says of it.
 COMMANDS = {
     "config": ("config", "Write the config files that are made from the models."),
+    "init": ("campaign", "Write the config of another ELEMENT (a symbol such as Cu), ready to run."),
     "plan": ("campaign", "Check a campaign and print the jobs, FEFF runs and disk it will take."),
     "md": ("structures", "Run the molecular dynamics of a state point with LAMMPS."),
     "freeze": ("exafs", "Compute FEFF's potentials and phases of the reference cell, once for all spectra."),

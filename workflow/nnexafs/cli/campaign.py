@@ -1,6 +1,7 @@
-"""Commands of the package campaign: plan, doctor, provenance (verify: verification.py)."""
+"""Commands of the package campaign: init, plan, doctor, provenance (verify: verification.py)."""
 
 import json
+import os
 from pathlib import Path
 
 import click
@@ -37,6 +38,35 @@ def doctor(context: click.Context, configs: tuple[Path, ...], slurm: bool | None
     click.echo(table(findings))
     click.echo(summary(findings))
     context.exit(int(any(finding.status == "MISSING" for finding in findings)))
+
+
+@click.command()
+@click.argument("element")
+@click.option("--out", type=InFile, help="Overlay to write.  [default: config/campaigns/<element>.yaml]")
+@click.option("--force", is_flag=True, help="Overwrite the file if it is there.")
+@click.option("--edge", type=click.Choice(["K", "L3"]), help="Absorption edge.  [default: K up to 40 keV]")
+@click.option(
+    "--potential",
+    "potentials",
+    type=InFile,
+    multiple=True,
+    help="EAM file to use in place of those that LAMMPS ships (.eam, .eam.alloy, .eam.fs); repeat for several.",
+)
+def init(element: str, out: Path | None, force: bool, edge: str | None, potentials: tuple[Path, ...]) -> None:
+    """Write the config of another ELEMENT (a symbol such as Cu), ready to run.
+
+    Every potential that LAMMPS ships for the element is tried and the best is taken; lattice constants are minimised
+    with it, and short runs show which of fcc, hcp, bcc and the melt it keeps. Comments in the file give the numbers. It
+    takes one to three minutes. Run it in the checkout.
+    """
+    from nnexafs.campaign.overlay import overlay
+
+    path = out or overlay.default_path(element)
+    config = overlay.write(element, path, force=force, edge=edge, own_potentials=potentials)
+    cores = len(os.sched_getaffinity(0))
+    click.echo(planning.summary(config))
+    click.echo(f"  roughly {pilot.rough_minutes(config, cores):.0f} minutes on the {cores} cores here")
+    click.echo(f"wrote {path}. Next: make run CONFIG={path}")
 
 
 @click.command()
