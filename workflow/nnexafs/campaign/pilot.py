@@ -18,15 +18,15 @@ import pandas as pd
 
 from nnexafs.campaign.costs import Costs, Stage
 from nnexafs.campaign.doctor.software import CHECKOUT
-from nnexafs.campaign.plan import atoms_in, plan
-from nnexafs.config import CampaignConfig, Grid, Liquid, Study, validate
+from nnexafs.campaign.forecast import Forecast
+from nnexafs.campaign.plan import plan
+from nnexafs.config import CampaignConfig, Grid, Study, validate
 from nnexafs.config.files import default_yaml
 from nnexafs.config.state_points import StatePoint, of_all, of_campaign
 from nnexafs.errors import UserError
 from nnexafs.files import read_json, write_text
 from nnexafs.progress import Steps
 from nnexafs.report.gather import times
-from nnexafs.structures.dynamics.schedule import Schedule
 
 LOGGER = logging.getLogger(__name__)
 FOLDS = 2
@@ -36,11 +36,7 @@ GATHERING = ("dataset", "ensemble", "evaluate", "series", "report", "verify")
 
 SECTIONS = ("representation", "augmentation", "network", "training")
 PROGRESS = re.compile(r"(\d+) of (\d+) steps")
-# For the estimate of the pilot's own time: the default campaign on one core of a desktop, good to a factor of three.
-SECONDS_PER_ATOM_STEP = {"meam": 1e-5}
-SECONDS_PER_ATOM_STEP_OTHERWISE = 3e-6
-SECONDS_PER_ABSORBER, SECONDS_PER_FEFF_RUN = 5e-3, 2.0
-SECONDS_PER_JOB, SECONDS_OF_TABLES = 6.0, 120.0
+SECONDS_BETWEEN_JOBS = 1.0
 
 
 def costs(config: CampaignConfig) -> Costs:
@@ -117,19 +113,9 @@ def _trains_otherwise(study: Study) -> bool:
 
 def _size(small: CampaignConfig, cores: int) -> tuple[int, float]:
     """Jobs of the pilot and a rough estimate of its minutes."""
-    schedule, seconds = Schedule.of(small.dynamics), 0.0
-    for point in of_all(small).values():
-        grid, atoms = small.grid(point.phase, point.series), atoms_in(small, point)
-        steps = schedule.equilibration_steps + schedule.production_steps
-        if isinstance(grid, Liquid):
-            steps += schedule.steps(grid.melt_ps) + schedule.steps(grid.quench_ps)
-        style = small.potentials[grid.potential].style
-        seconds += steps * atoms * SECONDS_PER_ATOM_STEP.get(style, SECONDS_PER_ATOM_STEP_OTHERWISE)
-        seconds += small.exafs.snapshots * atoms * SECONDS_PER_ABSORBER * (small.exafs.engine == "nbody")
-    counts = plan(small)
-    seconds += counts.feff_runs * SECONDS_PER_FEFF_RUN + counts.jobs["tables"] * SECONDS_OF_TABLES
-    jobs = sum(counts.jobs.values())
-    return jobs, max(1.0, (seconds + jobs * SECONDS_PER_JOB) / cores / 60)
+    jobs = sum(plan(small).jobs.values())
+    seconds = Forecast(small).all_seconds() + jobs * SECONDS_BETWEEN_JOBS
+    return jobs, max(1.0, seconds / cores / 60)
 
 
 def run(small: CampaignConfig, folder: Path, cores: int) -> None:
@@ -144,7 +130,7 @@ def run(small: CampaignConfig, folder: Path, cores: int) -> None:
     write_text(folder / "pilot.yaml", default_yaml(small))
     command = [
         sys.executable, "-m", "snakemake", "--snakefile", CHECKOUT / "Snakefile", "--directory", folder,
-        "--configfile", folder / "pilot.yaml", "--cores", str(cores),
+        "--configfile", folder / "pilot.yaml", "--cores", str(cores), "--logger-nnexafs-full",
     ]  # fmt: skip
     said: list[str] = []
     with _running(command) as process, Steps("pilot", sum(plan(small).jobs.values())) as steps:

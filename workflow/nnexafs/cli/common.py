@@ -106,6 +106,8 @@ def logged() -> Iterator[None]:
             screen = os.fdopen(os.dup(int(descriptor)), "w", encoding="utf-8")
             handlers.append(logging.StreamHandler(screen))
             handlers[-1].setLevel(logging.ERROR)
+            if screen.isatty():  # in place of the line that tells the progress, which is drawn again below
+                handlers[-1].setFormatter(logging.Formatter("\r\033[K%(message)s"))
     LOGGER.setLevel(logging.INFO)
     # Larch gives the root logger a handler of its own, which would print every line once more.
     LOGGER.propagate = False
