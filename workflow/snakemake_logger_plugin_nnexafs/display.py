@@ -1,5 +1,6 @@
 """What a run shows: one line that changes on a terminal, short plain lines elsewhere, and what has failed."""
 
+import os
 import re
 import sys
 import time
@@ -23,7 +24,7 @@ GRACE_SECONDS = 1.5
 """A job that fails is told of after so long: Ctrl-C ends the jobs too, and none of them has failed then."""
 
 LAST_LINES = 3
-AGAIN = "run the same command again: what is finished is kept"
+AGAIN = "run the same command again (finished jobs are not repeated)"
 SAID_OTHERWISE = (
     "Exiting because a job execution failed",
     "At least one job did not complete successfully",
@@ -106,7 +107,7 @@ class Display:
             self._began = self._clock()
             where = f"{run.capacity} {'jobs at once' if run.on_cluster else 'cores'}"
             left = duration(self._run.seconds_left(self._began))
-            self._say(f"this run: {len(known)} jobs, about {left} with {where}")
+            self._say(f"this run: {_jobs(len(known))}, about {left} with {where}")
             self._start_ticking()
 
     def _take_message(self, level: int, message: str) -> None:
@@ -235,17 +236,21 @@ class Display:
         if self._stopped:
             self._say(f"stopped after {took}; {AGAIN}", always=True)
         elif failed or self._broken or left:
-            waiting = f", {left} that need them were not run" if left else ""
+            waiting = f", {_jobs(left)} that need its results did not run" if left else ""
             self._say(
-                f"ended after {took}: {failed} jobs failed{waiting}\n"
-                f"  correct the cause (see above, and the logs), then {AGAIN}\n"
-                f"  Snakemake's own log: {self._log}",
+                f"ended after {took}: {_jobs(failed)} failed{waiting}\n"
+                f"  correct the cause (above, and in the logs), then {AGAIN}\n"
+                f"  Snakemake's own log: {os.path.relpath(self._log) if self._log else 'none'}",
                 always=True,
             )
         else:
             where = self._report if self._report and Path(self._report).is_file() else ""
             self._say(f"done in {took}{': ' if where else ''}{where}")
             self._say(self._remark)
+
+
+def _jobs(count: int) -> str:
+    return f"{count} job{'' if count == 1 else 's'}"
 
 
 def reason_in(logs: list[str], *, known: bool) -> list[str]:

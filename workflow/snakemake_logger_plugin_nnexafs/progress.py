@@ -79,10 +79,11 @@ class Run:
         return sum(job.failed if failed else job.left for job in self.jobs.values())
 
     def stages(self) -> list[tuple[str, int, int, bool]]:
-        """Of each stage, in the order of the jobs' steps: its name, items done, items in all, whether all has ended."""
+        """Of each stage, in the order in which they end: its name, items done, items in all, whether all has ended."""
         together: dict[str, list[Job]] = {}
-        for job in sorted(self.jobs.values(), key=lambda job: job.step):
+        for job in self.jobs.values():
             together.setdefault(job.stage, []).append(job)
+        ordered = sorted(together.items(), key=lambda stage: max(job.step for job in stage[1]))
         return [
             (
                 name,
@@ -90,7 +91,7 @@ class Run:
                 sum(job.items for job in jobs),
                 all(job.took is not None for job in jobs),
             )
-            for name, jobs in together.items()
+            for name, jobs in ordered
         ]
 
     def at_work(self) -> str:

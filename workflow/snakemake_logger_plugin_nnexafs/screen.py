@@ -25,11 +25,6 @@ class State:
     left: str
     ended: list[str] = field(default_factory=list)
 
-    @property
-    def times(self) -> str:
-        """Elapsed and left."""
-        return f"{duration(self.seconds)}, {self.left}"
-
 
 def duration(seconds: float) -> str:
     """`40 s`, `12 min`, `3 h 20 min`, `2 d 5 h`."""
@@ -82,7 +77,8 @@ class Line(Screen):
 
     def show(self, state: State) -> None:
         """Draw the line."""
-        shape = f"{state.work} |{{bar}}| {100 * state.fraction:.0f}%, {state.times}"
+        so_far = tqdm.format_interval(state.seconds)
+        shape = f"{state.work} |{{bar}}| {100 * state.fraction:.0f}% {so_far}, {state.left}"
         if self._bar is None:
             self._bar = tqdm(
                 total=1.0, file=self._stream, dynamic_ncols=True, leave=False, bar_format=shape, mininterval=0
@@ -114,7 +110,7 @@ class Plain(Screen):
         more, waited = state.fraction - self._last.fraction, state.seconds - self._last.seconds
         if ended or (more >= PLAIN_PART and waited >= PLAIN_SECONDS) or waited >= PLAIN_LONGEST_SECONDS:
             work = ", ".join([*ended, *([state.work] if state.work else [])])
-            self.say(f"{100 * state.fraction:3.0f}%  {work}  ({state.times})")
+            self.say(f"{100 * state.fraction:3.0f}%  {work}  (after {duration(state.seconds)}, {state.left})")
             self._last = state
 
     def close(self) -> None:

@@ -1,6 +1,6 @@
 """How long each job of a campaign takes, roughly, before anything was measured.
 
-A run's display (`snakemake_logger_plugin_nnexafs`) starts from these times and corrects them by the jobs that have ended.
+The display of a run (`snakemake_logger_plugin_nnexafs`) starts from these times and corrects them as jobs end.
 """
 
 import json
@@ -68,10 +68,14 @@ class Forecast:
         self.batches = batches_of(self.points, config.state_points_per_job)
 
     def jobs(self, wanted: Iterable[tuple[int, str, Mapping[str, str], int]]) -> dict[int, dict]:
-        """The jobs of a run by number, as dictionaries of `Job`; each is given by its number, rule, wildcards, threads."""
+        """The jobs of a run by number, as dictionaries of `Job`, in the order of the flow.
+
+        Each is given by its number, rule, wildcards and threads.
+        """
+        order = {rule: place for place, rule in enumerate(SECONDS_AT_LEAST)}
         return {
             number: asdict(self.job(rule, "".join(wildcards.values()), threads))
-            for number, rule, wildcards, threads in wanted
+            for number, rule, wildcards, threads in sorted(wanted, key=lambda job: order.get(job[1], -1))
         }
 
     def job(self, rule: str, name: str = "", threads: int = 1) -> Job:
