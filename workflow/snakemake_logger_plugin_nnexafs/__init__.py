@@ -35,7 +35,7 @@ class LogHandler(LogHandlerBase):
         asked = common.dryrun or common.verbose or common.printshellcmds or common.debug_dag
         self._display: Display | None = None
         self._own = self._snakemakes_own()
-        if not (asked or (self.settings and self.settings.full)):
+        if not (asked or getattr(self.settings, "full", False)):
             silent = {Quietness.ALL, Quietness.PROGRESS} & set(common.quiet or ())
             self._display = Display(sys.stderr, silent=bool(silent))
 

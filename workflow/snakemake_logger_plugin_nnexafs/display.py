@@ -24,7 +24,7 @@ GRACE_SECONDS = 1.5
 """A job that fails is told of after so long: Ctrl-C ends the jobs too, and none of them has failed then."""
 
 LAST_LINES = 3
-AGAIN = "run the same command again (finished jobs are not repeated)"
+AGAIN = "run the same command again (finished jobs are kept)"
 SAID_OTHERWISE = (
     "Exiting because a job execution failed",
     "At least one job did not complete successfully",
@@ -70,29 +70,29 @@ class Display:
         self._began: float | None = None
         self._summary = self._report = self._remark = self._log = ""
         self._failures: list[Failure] = []
-        self._stopped = self._broken = False
-        self._logs: dict[int, list[str]] = {}
+        self._stopped = self._interrupted = self._broken = False
 
     # --- records --------------------------------------------------------------------------------
 
     def take(self, record: LogRecord) -> None:
         """Show a record of Snakemake's log, or keep what it says."""
-        event, message = getattr(record, "event", None), record.getMessage()
+        content, message = record.__dict__, record.getMessage()
+        event = content.get("event")
         with self._lock:
-            if (own := getattr(record, "nnexafs", None)) is not None:
+            if own := content.get("nnexafs"):
                 self._take_own(own)
             elif event is None:
                 self._take_message(record.levelno, message)
             elif event == LogEvent.RESOURCES_INFO:
-                self._take_resources(record)
+                self._take_resources(content)
             elif event == LogEvent.JOB_INFO:
                 self._began = self._began or self._clock()
-                self._run.start(record.jobid, self._clock(), record.rule_name)  # type: ignore[attr-defined]
+                self._run.start(content["jobid"], self._clock(), content["rule_name"])
                 self._start_ticking()
             elif event == LogEvent.JOB_FINISHED:
-                self._run.finish(record.job_id, self._clock())  # type: ignore[attr-defined]
+                self._run.finish(content["job_id"], self._clock())
             elif event == LogEvent.JOB_ERROR:
-                self._take_failure(record)
+                self._take_failure(content)
             elif event in (LogEvent.ERROR, LogEvent.GROUP_ERROR):
                 self._take_error(message)
 
@@ -103,7 +103,8 @@ class Display:
         self._remark = own.get("remark", self._remark)
         if "jobs" in own:
             known, run = {number: Job(**job) for number, job in own["jobs"].items()}, self._run
-            self._run = Run(known, capacity=run.capacity, on_cluster=run.on_cluster)
+            slowness = 1.0 if run.on_cluster else crowding(run.capacity)
+            self._run = Run(known, capacity=run.capacity, on_cluster=run.on_cluster, slowness=slowness)
             self._began = self._clock()
             where = f"{run.capacity} {'jobs at once' if run.on_cluster else 'cores'}"
             left = duration(self._run.seconds_left(self._began))
@@ -121,27 +122,27 @@ class Display:
         elif found := LOG_HINT.match(message):
             self._log = found[1]
         elif message.startswith(STOPPED):
-            self._stopped = True
+            self._stopped = self._interrupted = True
             self._failures.clear()
-            self._say("stopping the jobs that run ...")
+            self._screen.close()
+            self._say("stopping the running jobs ...")
         elif message.startswith(STOPPING):
             self._stopped = True
-            self._say("stopping: the jobs that run are finished first ...")
+            self._say("stopping when the running jobs have ended ...")
         elif level >= ERROR:
             self._take_error(message)
         elif level >= WARNING or message.startswith(SHOWN_INFO):
             self._say(message)
 
-    def _take_resources(self, record: LogRecord) -> None:
+    def _take_resources(self, content: dict) -> None:
         for name in ("cores", "nodes"):
-            if isinstance(number := getattr(record, name, None), int):
+            if isinstance(number := content.get(name), int):
                 self._run.capacity, self._run.on_cluster = max(1, number), name == "nodes"
 
-    def _take_failure(self, record: LogRecord) -> None:
-        content = record.__dict__
+    def _take_failure(self, content: dict) -> None:
         logs, aux = list(content.get("log") or []), content.get("aux") or {}
         self._run.fail(content["jobid"])
-        if not self._stopped:
+        if not self._interrupted:
             said = content.get("rule_msg") or ""
             self._failures.append(Failure(content["jobid"], self._clock(), logs, said, bool(aux)))
         self._start_ticking()
@@ -204,7 +205,7 @@ class Display:
         with self._lock:
             now = self._clock()
             self._tell_failures(now)
-            if self._silent or self._stopped or not self._run.jobs or self._began is None:
+            if self._silent or self._interrupted or not self._run.jobs or self._began is None:
                 return
             ended = [name for name, _, total, ended in self._run.stages() if ended and total]
             seconds, left = now - self._began, self._left(now)
@@ -239,7 +240,7 @@ class Display:
             waiting = f", {_jobs(left)} that need its results did not run" if left else ""
             self._say(
                 f"ended after {took}: {_jobs(failed)} failed{waiting}\n"
-                f"  correct the cause (above, and in the logs), then {AGAIN}\n"
+                f"  correct the cause, then {AGAIN}\n"
                 f"  Snakemake's own log: {os.path.relpath(self._log) if self._log else 'none'}",
                 always=True,
             )
@@ -247,6 +248,11 @@ class Display:
             where = self._report if self._report and Path(self._report).is_file() else ""
             self._say(f"done in {took}{': ' if where else ''}{where}")
             self._say(self._remark)
+
+
+def crowding(cores: int) -> float:
+    """How much longer jobs take on so many cores because other processes are at work on this machine, at least 1."""
+    return max(1.0, (os.getloadavg()[0] + cores) / (os.cpu_count() or cores))
 
 
 def _jobs(count: int) -> str:

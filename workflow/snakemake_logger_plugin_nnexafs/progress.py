@@ -40,12 +40,14 @@ class Job:
 class Run:
     """The jobs of a run by their numbers, and how many cores (or jobs at once, on a cluster) there are for them.
 
-    Times are seconds of any clock.
+    Times are seconds of any clock. `slowness`: how much longer than on an idle machine jobs are expected to take.
     """
 
-    def __init__(self, jobs: dict[int, Job], *, capacity: int = 1, on_cluster: bool = False) -> None:
+    def __init__(
+        self, jobs: dict[int, Job], *, capacity: int = 1, on_cluster: bool = False, slowness: float = 1.0
+    ) -> None:
         self.jobs = jobs
-        self.capacity, self.on_cluster = capacity, on_cluster
+        self.capacity, self.on_cluster, self.slowness = capacity, on_cluster, slowness
         self._fraction = 0.0
 
     def start(self, number: int, now: float, rule: str = "") -> None:
@@ -134,7 +136,7 @@ class Run:
         """How much longer the jobs of each rule take than was expected.
 
         A rule's own jobs tell it, and what all rules have in common (the machine, its load), which counts as one job
-        more: the geometric mean over the rules seen so far and one that takes what was expected.
+        more: the geometric mean over the rules seen so far and the `slowness` expected.
         """
         took, expected, seen = defaultdict[str, float](float), defaultdict[str, float](float), Counter[str]()
         for job in self.jobs.values():
@@ -145,7 +147,8 @@ class Run:
                 took[job.rule] += max(seconds, 1e-3)
                 expected[job.rule] += job.seconds
                 seen[job.rule] += 1
-        common = math.exp(sum(math.log(took[rule] / expected[rule]) for rule in seen) / (len(seen) + 1))
+        ratios = [self.slowness, *(took[rule] / expected[rule] for rule in seen)]
+        common = math.exp(sum(map(math.log, ratios)) / len(ratios))
         speeds = {job.rule: common for job in self.jobs.values()}
         for rule, number in seen.items():
             one_more = expected[rule] / number

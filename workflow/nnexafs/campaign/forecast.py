@@ -66,6 +66,8 @@ class Forecast:
         self.config = config
         self.points = of_all(config)
         self.batches = batches_of(self.points, config.state_points_per_job)
+        self._gathered = len(of_campaign(config))
+        self._schedule = Schedule.of(config.dynamics)
 
     def jobs(self, wanted: Iterable[tuple[int, str, Mapping[str, str], int]]) -> dict[int, dict]:
         """The jobs of a run by number, as dictionaries of `Job`, in the order of the flow.
@@ -96,9 +98,9 @@ class Forecast:
 
     def seconds(self, rule: str, name: str = "") -> float:
         """Seconds of a job on one idle core."""
-        config, gathered = self.config, len(of_campaign(self.config))
+        config = self.config
         points = [self.points[point] for point in self.batches.get(name, [])]
-        more = SECONDS_PER_TRAJECTORY_GATHERED.get(rule, 0) * gathered
+        more = SECONDS_PER_TRAJECTORY_GATHERED.get(rule, 0) * self._gathered
         if rule == "md":
             more = sum(self._dynamics(point) for point in points)
         elif rule == "snapshots":
@@ -115,7 +117,7 @@ class Forecast:
 
     def _dynamics(self, point: StatePoint) -> float:
         config, grid = self.config, self.config.grid(point.phase, point.series)
-        schedule = Schedule.of(config.dynamics)
+        schedule = self._schedule
         steps = schedule.equilibration_steps + schedule.production_steps
         if isinstance(grid, Liquid):
             steps += schedule.steps(grid.melt_ps) + schedule.steps(grid.quench_ps)

@@ -45,7 +45,7 @@ def costs(config: CampaignConfig) -> Costs:
     UserError where there is no checkout to run, or a job fails (with that job's own line).
     """
     small, cores = reduced(config), len(os.sched_getaffinity(0))
-    LOGGER.info("pilot of %d jobs: some %.0f minutes on an idle machine", *_size(small, cores))
+    LOGGER.info("running a pilot of %d jobs: about %.0f minutes on an idle machine", *_size(small, cores))
     with tempfile.TemporaryDirectory(prefix="nnexafs-pilot-") as name:
         run(small, Path(name), cores)
         results = Path(name) / "results" / config.campaign
@@ -115,7 +115,7 @@ def _size(small: CampaignConfig, cores: int) -> tuple[int, float]:
     """Jobs of the pilot and a rough estimate of its minutes."""
     jobs = sum(plan(small).jobs.values())
     seconds = Forecast(small).all_seconds() + jobs * SECONDS_BETWEEN_JOBS
-    return jobs, max(1.0, seconds / cores / 60)
+    return jobs, seconds / cores / 60
 
 
 def run(small: CampaignConfig, folder: Path, cores: int) -> None:

@@ -108,7 +108,7 @@ def spectra_file(
     controls = state_points.control_absorbers(config, state_points.of_all(config).get(name))
     which = {"state_point": name, "controls": controls}
     if keep and is_done("snapshots", out, inputs=inputs, config=config, **which):
-        LOGGER.info("%s: is there already", name)
+        LOGGER.info("%s: kept, made before from the same inputs", name)
         return
     LOGGER.info("%s", name)
     with job("snapshots", out, inputs=inputs, config=config, **which) as record:

@@ -79,7 +79,7 @@ def fit(chi: Path, configs: tuple[Path, ...], measurement: str | None, phases: P
 def _check_element(measured: str, wanted: str, path: Path) -> None:
     if measured != wanted:
         raise UserError(
-            f"{path}: a spectrum of {measured}, asked to fit {wanted}; give the --measurement it is of"
+            f"{path}: a spectrum of {measured}, but the fit is for {wanted}; name its measurement with --measurement"
         )
 
 
@@ -244,9 +244,7 @@ def _k_grid(manifest: dict) -> np.ndarray:
         k_max = manifest["config"]["exafs"]["feff"]["k_max_per_angstrom"]
         return k_grid(Feff(k_max_per_angstrom=k_max))
     except (KeyError, TypeError, ValidationError) as error:
-        raise UserError(
-            "the ensemble's manifest does not hold the k grid of its spectra; train again"
-        ) from error
+        raise UserError("the ensemble's manifest lacks the k grid of its spectra; train again") from error
 
 
 def _title(measured: "xr.Dataset", given: tuple[Path, ...]) -> str:

@@ -47,7 +47,7 @@ def trajectory(config: CampaignConfig, point: StatePoint, out: Path, *, keep: bo
     potential = config.potentials[grid.potential]
     inputs = checked(*potential_files.files_of(potential))
     if keep and is_done("md", out, inputs=inputs, config=config, point=point):
-        LOGGER.info("%s: is there already", point.id)
+        LOGGER.info("%s: kept, made before with the same settings", point.id)
         return
     LOGGER.info("%s", point.id)
     with job("md", out, inputs=inputs, config=config, point=point) as record:

@@ -39,7 +39,7 @@ def record_path(file: Path) -> Path:
     if found is None:
         raise UserError(
             f"{file}: no record {record.path_of(file).name} beside it; expected a result that a nnexafs stage wrote, "
-            "with the file that lies beside it"
+            "with its record"
         )
     return found
 
