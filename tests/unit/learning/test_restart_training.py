@@ -231,7 +231,8 @@ def test_a_truncated_file_is_not_used(place, kept, tmp_path):
         train(dataset_of(place), tmp_path / "fold", folder=kept)
     (line,) = lines
     assert line == (
-        "fold 0: restart files not used, starting from the beginning: restart-finished.ckpt was changed since it was written"
+        "fold 0: restart files not used, starting from the beginning: "
+        "restart-finished.ckpt was changed since it was written"
     )
     assert_same_fold(tmp_path / "fold", place / "short")
 

@@ -56,7 +56,8 @@ def _by_its_edge(scan: Scan, background: Background, usual: tuple[str, str]) -> 
     if distances[0] <= E0_TOLERANCE_EV or distances[1] > E0_TOLERANCE_EV:
         return usual
     LOGGER.warning(
-        "%s does not name its element; read as %s, whose %s edge is nearest to its E0 of %.1f eV (--element for another)",
+        "%s does not name its element; read as %s, whose %s edge is nearest to its E0 of %.1f eV "
+        "(--element for another)",
         scan.file,
         nearest,
         usual[1],
