@@ -1,4 +1,4 @@
-# make run   the default campaign (CONFIG=overlay.yaml for another, CORES=n to use fewer cores)
+# make run   the default campaign (CONFIG=overlay.yaml for another, CORES=n to use fewer cores; OPTIONS for Snakemake)
 # make test  what a change should pass, in ten minutes on two cores: units, dry runs, a real campaign and its report
 # make test-all  these, and what takes longer: faults, SLURM, both papers in miniature, many more random inputs
 # make paper NAME=iesari2021 (or timoshenko2018): a paper's campaign and its page in docs/papers
@@ -10,6 +10,7 @@
 PYTHON ?= $(shell command -v python3.11 || command -v python3)
 CORES ?= all
 CONFIG ?=
+OPTIONS ?=
 # older ones resolve the same pins several times slower
 PIP := 26.3
 VENV := .venv
@@ -19,13 +20,14 @@ export OMP_NUM_THREADS ?= 1
 
 .PHONY: run paper test test-rest test-all docs lint wheel try-wheel environment constraints clean-environment
 
+# The plan checks what a job would stumble over; Snakemake prints it.
 run: environment
-	$(BIN)/nnexafs plan $(CONFIG)
-	$(BIN)/snakemake --cores $(CORES) $(if $(CONFIG),--configfile $(CONFIG))
+	@$(BIN)/nnexafs plan $(CONFIG) > /dev/null
+	@$(BIN)/snakemake --cores $(CORES) $(if $(CONFIG),--configfile $(CONFIG)) $(OPTIONS)
 
 paper: environment
-	$(MAKE) run CONFIG=config/campaigns/$(NAME)-desk.yaml
-	$(BIN)/nnexafs paper results/$(NAME)-desk --name $(NAME)
+	@$(MAKE) --no-print-directory run CONFIG=config/campaigns/$(NAME)-desk.yaml
+	@$(BIN)/nnexafs paper results/$(NAME)-desk --name $(NAME)
 
 test: environment
 	$(PYTEST) --numprocesses 2 -m "not (faults or slurm or slow)" --hypothesis-profile quick
@@ -47,7 +49,7 @@ docs: environment
 lint: environment docs
 	$(BIN)/ruff check workflow tests benchmarks
 	$(BIN)/ruff format --check workflow tests benchmarks
-	$(BIN)/mypy workflow/nnexafs
+	$(BIN)/mypy workflow/nnexafs workflow/snakemake_logger_plugin_nnexafs
 	$(BIN)/snakefmt --check Snakefile workflow/rules
 	$(BIN)/snakemake --lint
 

@@ -1,6 +1,7 @@
 """nnexafs: from a config file to the structure behind a measured X-ray absorption spectrum."""
 
 import sys
+from contextlib import suppress
 from functools import partial
 from pathlib import Path
 
@@ -73,6 +74,10 @@ if workflow.is_main_process:
         start.prepare(Path(RESULTS), dry_run=workflow.output_settings.dryrun)
     except UserError as error:
         raise WorkflowError(str(error)) from None
+    if not workflow.output_settings.dryrun:
+        # `nnexafs` is for the display of the progress (snakemake_logger_plugin_nnexafs).
+        told = {"summary": plan.summary(campaign), "report": rules.report.output[0]}
+        logger.info(told["summary"], extra={"nnexafs": told})
 
 
 # The merged config that the jobs read. Not an input of any rule: each job's dependencies are in its parameter
@@ -85,7 +90,31 @@ onstart:
     # Every run ends with the verification; and Snakemake repeats a missing file only where an end of the flow is missing.
     Path(VERIFIED).unlink(missing_ok=True)
     write_text(Path(CONFIG), default_yaml(campaign))
-    print(plan.summary(campaign), file=sys.stderr)
+    # What the run does not depend on must not stop it.
+    with suppress(Exception):
+        from nnexafs.campaign.forecast import Forecast
+
+        jobs = (
+            (
+                workflow.dag.jobid(job),
+                job.rule.name,
+                job.wildcards_dict,
+                job.threads,
+            )
+            for job in workflow.dag.needrun_jobs()
+        )
+        told = {"jobs": Forecast(campaign).jobs(jobs)}
+        logger.info(
+            f"{len(told['jobs'])} jobs in this run", extra={"nnexafs": told}
+        )
+
+
+onsuccess:
+    with suppress(Exception):
+        from nnexafs.campaign.forecast import remarks
+
+        told = {"remark": remarks(Path(RESULTS))}
+        logger.info(told["remark"], extra={"nnexafs": told})
 
 
 rule all:

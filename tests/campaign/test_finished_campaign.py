@@ -14,7 +14,7 @@ from checkout import FOILS, run
 
 from nnexafs.campaign.plan import plan
 from nnexafs.config import load
-from nnexafs.config.state_points import of_campaign
+from nnexafs.config.state_points import of_all, of_campaign
 from nnexafs.files import read_dataset
 from nnexafs.structures.distributions import pair_distribution
 from nnexafs.structures.neighbours import neighbours_within
@@ -36,6 +36,18 @@ def test_the_first_run_says_what_it_will_do_and_loses_nothing(finished_campaign:
     assert (
         "at the first attempt, without a warning" in (finished_campaign.results / "report.html").read_text()
     )
+
+
+def test_without_a_terminal_a_run_prints_few_plain_lines_and_snakemakes_log_has_the_rest(
+    finished_campaign: Campaign,
+):
+    lines = finished_campaign.printed.splitlines()
+    assert len(lines) < 40 and all(line.isprintable() for line in lines)
+    assert any(re.fullmatch(r" *\d+%  .*\bdynamics done\b.*left\)", line) for line in lines)
+    assert re.fullmatch(r"done in .*: results/smallest/report\.html", lines[-1])
+    (log, *_) = sorted((finished_campaign.folder / ".snakemake" / "log").iterdir())
+    content = log.read_text()
+    assert content.count("\nrule md:") == len(of_all(CONFIG)) and content.count("Finished jobid") > 20
 
 
 def test_a_second_run_has_nothing_to_do(finished_campaign: Campaign):

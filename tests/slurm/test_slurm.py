@@ -163,9 +163,10 @@ def test_a_cancelled_job_fails_alone_and_the_same_command_makes_it_good(
         subprocess.run(["scancel", job], check=True)
         printed = end(status=1)
     assert f"SLURM-job '{job}' failed, SLURM status is: 'CANCELLED'" in printed
+    assert f"failed: dynamics {CANCELLED} (rule md)" in printed and submissions(printed) == 0
     assert not (disturbed.results / targets[0]).exists()
     disturbed.must_be_as(undisturbed, *trajectories(UNDISTURBED))
-    assert submissions(disturbed.finish(*targets)) == 1
+    assert submissions(disturbed.finish(*targets, options=("--logger-nnexafs-full",))) == 1
     disturbed.must_be_as(undisturbed, *targets)
 
 
@@ -193,7 +194,8 @@ def retried(disturbed: Campaign) -> dict[str, str]:
     memory = f"md:mem_mb=(300 if wildcards.batch == '{TOO_LARGE}' else 800) * attempt"
     targets = trajectories(UNDISTURBED, TOO_LARGE, TOO_LONG, REQUEUED)
     numbers: dict[str, str] = {}
-    with started(disturbed, *targets, options=("--set-resources", memory)) as end:
+    options = ("--set-resources", memory, "--logger-nnexafs-full")
+    with started(disturbed, *targets, options=options) as end:
         for _ in (REQUEUED, TOO_LONG):  # whichever comes first
             until(lambda: disturb(disturbed, numbers))
         # SLURM lets a job that was put back wait for two minutes.

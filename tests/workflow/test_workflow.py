@@ -152,6 +152,7 @@ def test_what_is_added_to_the_grid_redoes_no_trajectory(folder: Path):
             "snakemake",
             "--cores",
             "1",
+            "--logger-nnexafs-full",
             "--directory",
             str(folder),
             "--configfile",

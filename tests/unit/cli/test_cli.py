@@ -2,6 +2,7 @@
 
 import errno
 import os
+import re
 import sqlite3
 import subprocess
 import sys
@@ -16,7 +17,7 @@ import torch
 from checkout import CHECKOUT
 from click.testing import CliRunner
 
-from nnexafs.cli import COMMANDS, main
+from nnexafs.cli import COMMANDS, GROUPS, main
 from nnexafs.cli.common import SCREEN, Commands, full_disk
 from nnexafs.config.files import default_yaml
 from nnexafs.errors import UserError
@@ -105,11 +106,21 @@ def test_the_list_of_commands_says_what_they_say_of_themselves_and_imports_none(
     for name, (_, line) in COMMANDS.items():
         whole = " ".join(main.get_command(None, name).help.split())
         assert whole.startswith(line.removesuffix(".")), name
+    assert len(COMMANDS) == sum(map(len, GROUPS.values()))
     script = "import sys; from nnexafs.cli import main; main(['--help'], standalone_mode=False); "
     script += (
         "assert not {'numpy', 'pydantic', 'torch', 'larch', 'numba', 'nnexafs.config'} & set(sys.modules)"
     )
     subprocess.run([sys.executable, "-c", script], check=True, capture_output=True)
+
+
+def test_each_command_has_a_line_of_its_own_under_what_a_user_wants():
+    listed = CliRunner().invoke(main, ["--help"], terminal_width=80).output.splitlines()
+    for heading, commands in GROUPS.items():
+        start = listed.index(f"{heading}:") + 1
+        lines = [re.split(r"\s{2,}", line.strip()) for line in listed[start : start + len(commands)]]
+        assert lines == [[name, line] for name, (_, line) in commands.items()]
+        assert all(line.endswith(".") for _, line in commands.values())
 
 
 def test_md_imports_nothing_of_the_later_stages():

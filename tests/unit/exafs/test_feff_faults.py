@@ -110,7 +110,7 @@ def test_an_interrupted_run_is_done_once_more(fault, tmp_path, phases, undisturb
         with collected() as lines:
             np.testing.assert_array_equal(chi_of(phases, seconds), undisturbed)
         (line,) = lines
-        assert line.startswith(f"FEFF {stage}: ") and message in line and line.endswith("; run again")
+        assert line.startswith(f"FEFF {stage}: ") and message in line and line.endswith("; trying again")
         (tmp_path / "calls").unlink()
     fault(stage, body, "*")
     with collected() as lines, pytest.raises(process.FeffError, match=message) as caught:
@@ -183,7 +183,7 @@ def test_one_interruption_leaves_no_trace_in_the_spectra(fault, frozen, sound, e
     fault("genfmt", KILLED, "2")
     with collected() as lines:
         made = spectra(trajectory(), frozen, ENGINES[engine])
-    assert lines == ["FEFF genfmt: killed by signal 9; run again"]
+    assert lines == ["FEFF genfmt: killed by signal 9; trying again"]
     xr.testing.assert_identical(made, sound[engine])
 
 

@@ -272,7 +272,7 @@ def test_tables_survive_a_file(made, phases, tmp_path):
 def test_tables_of_other_phases_are_refused(made, phases, tmp_path):
     path = tmp_path / "tables.nc"
     tables_file.write(made, path, fingerprint="")
-    with pytest.raises(UserError, match="made of other phases"):
+    with pytest.raises(UserError, match="made from other phase shifts"):
         tables_file.read(path, phases=replace(phases, phases_hash="0" * 64))
     for damaged in (path.read_bytes()[:2000], b"not a table"):
         path.write_bytes(damaged)

@@ -308,7 +308,7 @@ def test_the_command_writes_both_files(corrected, cache, tmp_path):
         ("", [], "ASE cannot read"),
         ('2\nPbc="F F F"\nNi 0 0 0\nNi 2 0 0\n', [], "run.extxyz: expected a cell"),
         ('1\nLattice="3 0 0 0 3 0 0 0 3"\nQq 0 0 0\n', [], "ASE cannot read ':' of it: KeyError 'Qq'"),
-        ('1\nLattice="3 0 0 0 3 0 0 0 3"\nX 0 0 0\n', [], "run.extxyz: atom 0 is no element"),
+        ('1\nLattice="3 0 0 0 3 0 0 0 3"\nX 0 0 0\n', [], "run.extxyz: atom 0 is not an element"),
         ('1\nLattice="3 0 0 0 3 0 0 0 3"\nNi nan 0 0\n', [], "not finite"),
         ('1\nLattice="3 0 0 0 3 0 0 0 3"\nAl 0 0 0\n', [], "structure: no atom of Ni, only Al"),
         ('1\nLattice="3 0 0 0 3 0 0 0 3"\nNi 0 0 0\n', ["--path-length", "99"], "--path-length 99: "),

@@ -431,7 +431,7 @@ def test_command_finds_the_element_by_its_edge(predicted):
     code, output, report = predicted(*HALVES)
     assert code == 0, output
     assert (report["spectrum"]["element"], report["spectrum"]["edge"]) == ("Fe", "K")
-    assert "does not name its element; taken for Fe, whose K edge is nearest to its E0 of 711" in output
+    assert "does not name its element; read as Fe, whose K edge is nearest to its E0 of 711" in output
     assert "trained on Ni K" in output
 
 

@@ -129,7 +129,9 @@ def test_measurement_of_another_element_from_file_to_fit(command):
     assert first["R_angstrom"] == pytest.approx(2.482, abs=0.02)
     code, output = command(*fit)
     assert code == 2
-    assert "chi.nc: a spectrum of Fe, asked to fit Ni; give the --measurement it is of" in output
+    assert (
+        "chi.nc: a spectrum of Fe, but the fit is for Ni; name its measurement with --measurement" in output
+    )
     assert command(*fit, "--measurement", "gold")[1].startswith("nnexafs fit: error: no measurement 'gold'")
 
 

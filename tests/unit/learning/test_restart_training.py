@@ -153,7 +153,7 @@ def test_a_kill_right_after_the_early_stop_adds_no_epoch(place, tmp_path):
     kill(place, "stopped", tmp_path / "restart", epochs=epochs, moment="after")
     with collected() as lines:
         train(dataset_of(place), tmp_path / "fold", "stopped", tmp_path / "restart")
-    assert lines == [f"fold 0: trained before, for {epochs} epochs; not trained again"]
+    assert lines == [f"fold 0: kept, trained before for {epochs} epochs"]
     assert_same_fold(tmp_path / "fold", place / "stopped")
 
 
@@ -192,7 +192,7 @@ def test_a_training_whose_tracker_was_away_is_not_done_again(place, tmp_path, mo
     monkeypatch.setattr("lightning.pytorch.Trainer.fit", lambda *_, **__: pytest.fail("trained again"))
     with collected() as lines:
         train(dataset, tmp_path / "fold", folder=tmp_path / "restart")
-    assert lines == [f"fold 0: trained before, for {EPOCHS} epochs; not trained again"]
+    assert lines == [f"fold 0: kept, trained before for {EPOCHS} epochs"]
     assert_same_fold(tmp_path / "fold", place / "short")
 
 
@@ -204,7 +204,7 @@ def test_a_killed_study_trains_no_finished_fold_again(place, tmp_path):
     with collected() as lines:
         found = study_of(dataset, tmp_path / "restart")
     assert lines == [
-        "fold 0: trained before, for 12 epochs; not trained again",
+        "fold 0: kept, trained before for 12 epochs",
         "fold 1: resumed after 4 epochs",
     ]
     assert found.pop("seconds") > 0 and undisturbed.pop("seconds") > 0
@@ -231,7 +231,8 @@ def test_a_truncated_file_is_not_used(place, kept, tmp_path):
         train(dataset_of(place), tmp_path / "fold", folder=kept)
     (line,) = lines
     assert line == (
-        "fold 0: restart files not used, started from zero: restart-finished.ckpt is not as it was written"
+        "fold 0: restart files not used, starting from the beginning: "
+        "restart-finished.ckpt was changed since it was written"
     )
     assert_same_fold(tmp_path / "fold", place / "short")
 

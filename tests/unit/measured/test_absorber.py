@@ -67,7 +67,7 @@ def test_athena_writes_hydrogen_where_it_knows_none(tmp_path, caplog):
 
 def test_the_option_has_the_last_word_and_a_contradiction_is_told(tmp_path, caplog):
     assert found(scan_of(tmp_path, spectrum_files.xdi()), NICKEL, asked="Fe") == IRON
-    assert "says that it is of Ni; taken for Fe as asked" in caplog.text
+    assert "names the element Ni; read as Fe, as asked" in caplog.text
 
 
 def test_an_edge_of_the_ensembles_element_is_no_guess(tmp_path, caplog):
@@ -78,7 +78,7 @@ def test_an_edge_of_the_ensembles_element_is_no_guess(tmp_path, caplog):
 def test_an_edge_elsewhere_names_the_element_with_a_warning(tmp_path, caplog):
     scan = scan_of(tmp_path, spectrum_files.columns())
     assert found(scan, IRON) == NICKEL
-    assert "taken for Ni, whose K edge is nearest to its E0 of 833" in caplog.text
+    assert "read as Ni, whose K edge is nearest to its E0 of 833" in caplog.text
     moved = replace(scan, x=scan.x - 8333 + 8979)
     assert found(moved, NICKEL) == ("Cu", "K")
     assert found(scan, NICKEL, e0_ev=8979.0) == ("Cu", "K")
@@ -93,7 +93,7 @@ def test_without_any_known_edge_the_scan_is_left_to_the_checks(tmp_path, caplog)
 
 def test_of_chi_the_ensembles_element_is_a_guess(tmp_path, caplog):
     assert found(scan_of(tmp_path, spectrum_files.chi_columns()), NICKEL) == NICKEL
-    assert "does not name its element; taken for Ni, the ensemble's" in caplog.text
+    assert "does not name its element; read as Ni, the ensemble's" in caplog.text
 
 
 def test_repeats_of_different_elements_are_refused(tmp_path):

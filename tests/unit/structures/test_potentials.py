@@ -152,7 +152,7 @@ def test_a_table_cut_short_never_reaches_lammps(tmp_path):
     whole = resolve("Ni_u3.eam").read_text(encoding="utf-8").splitlines()
     cut = tmp_path / "cut.eam"
     cut.write_text("\n".join(whole[:-2]), encoding="utf-8")
-    with pytest.raises(UserError, match=r"needs 1500 numbers, found 14.*is the file whole"):
+    with pytest.raises(UserError, match=r"needs 1500 numbers, found 14.*is the file complete"):
         pair_commands(EamPotential(file=str(cut)), element="Ni", folder=tmp_path)
     cut.write_text("", encoding="utf-8")
     with pytest.raises(UserError, match="header does not fit"):

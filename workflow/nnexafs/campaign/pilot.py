@@ -18,15 +18,15 @@ import pandas as pd
 
 from nnexafs.campaign.costs import Costs, Stage
 from nnexafs.campaign.doctor.software import CHECKOUT
-from nnexafs.campaign.plan import atoms_in, plan
-from nnexafs.config import CampaignConfig, Grid, Liquid, Study, validate
+from nnexafs.campaign.forecast import Forecast
+from nnexafs.campaign.plan import plan
+from nnexafs.config import CampaignConfig, Grid, Study, validate
 from nnexafs.config.files import default_yaml
 from nnexafs.config.state_points import StatePoint, of_all, of_campaign
 from nnexafs.errors import UserError
 from nnexafs.files import read_json, write_text
 from nnexafs.progress import Steps
 from nnexafs.report.gather import times
-from nnexafs.structures.dynamics.schedule import Schedule
 
 LOGGER = logging.getLogger(__name__)
 FOLDS = 2
@@ -36,11 +36,7 @@ GATHERING = ("dataset", "ensemble", "evaluate", "series", "report", "verify")
 
 SECTIONS = ("representation", "augmentation", "network", "training")
 PROGRESS = re.compile(r"(\d+) of (\d+) steps")
-# For the estimate of the pilot's own time: the default campaign on one core of a desktop, good to a factor of three.
-SECONDS_PER_ATOM_STEP = {"meam": 1e-5}
-SECONDS_PER_ATOM_STEP_OTHERWISE = 3e-6
-SECONDS_PER_ABSORBER, SECONDS_PER_FEFF_RUN = 5e-3, 2.0
-SECONDS_PER_JOB, SECONDS_OF_TABLES, SECONDS_PER_TRAINED_SAMPLE = 6.0, 120.0, 2.5e-4
+SECONDS_BETWEEN_JOBS = 1.0
 
 
 def costs(config: CampaignConfig) -> Costs:
@@ -50,7 +46,7 @@ def costs(config: CampaignConfig) -> Costs:
     """
     small, cores = reduced(config), len(os.sched_getaffinity(0))
     jobs, minutes = sum(plan(small).jobs.values()), rough_minutes(small, cores)
-    LOGGER.info("pilot of %d jobs: some %.0f minutes on an idle machine", jobs, minutes)
+    LOGGER.info("running a pilot of %d jobs: about %.0f minutes on an idle machine", jobs, minutes)
     with tempfile.TemporaryDirectory(prefix="nnexafs-pilot-") as name:
         run(small, Path(name), cores)
         results = Path(name) / "results" / config.campaign
@@ -117,22 +113,9 @@ def _trains_otherwise(study: Study) -> bool:
 
 
 def rough_minutes(config: CampaignConfig, cores: int) -> float:
-    """Wall time of a campaign on so many idle cores from its config alone, good to a factor of three; at least 1."""
-    schedule, seconds = Schedule.of(config.dynamics), 0.0
-    for point in of_all(config).values():
-        grid, atoms = config.grid(point.phase, point.series), atoms_in(config, point)
-        steps = schedule.equilibration_steps + schedule.production_steps
-        if isinstance(grid, Liquid):
-            steps += schedule.steps(grid.melt_ps) + schedule.steps(grid.quench_ps)
-        style = config.potentials[grid.potential].style
-        seconds += steps * atoms * SECONDS_PER_ATOM_STEP.get(style, SECONDS_PER_ATOM_STEP_OTHERWISE)
-        seconds += config.exafs.snapshots * atoms * SECONDS_PER_ABSORBER * (config.exafs.engine == "nbody")
-    counts = plan(config)
-    seconds += counts.feff_runs * SECONDS_PER_FEFF_RUN + counts.jobs["tables"] * SECONDS_OF_TABLES
-    seconds += sum(counts.jobs.values()) * SECONDS_PER_JOB
-    trained = config.training.max_epochs * config.training.samples_per_epoch
-    seconds += counts.jobs["train"] * trained * SECONDS_PER_TRAINED_SAMPLE
-    return max(1.0, seconds / cores / 60)
+    """Wall time of a campaign on so many idle cores, from its config alone; good to a factor of three."""
+    seconds = Forecast(config).all_seconds() + sum(plan(config).jobs.values()) * SECONDS_BETWEEN_JOBS
+    return seconds / cores / 60
 
 
 def run(small: CampaignConfig, folder: Path, cores: int) -> None:
@@ -147,7 +130,7 @@ def run(small: CampaignConfig, folder: Path, cores: int) -> None:
     write_text(folder / "pilot.yaml", default_yaml(small))
     command = [
         sys.executable, "-m", "snakemake", "--snakefile", CHECKOUT / "Snakefile", "--directory", folder,
-        "--configfile", folder / "pilot.yaml", "--cores", str(cores),
+        "--configfile", folder / "pilot.yaml", "--cores", str(cores), "--logger-nnexafs-full",
     ]  # fmt: skip
     said: list[str] = []
     with _running(command) as process, Steps("pilot", sum(plan(small).jobs.values())) as steps:

@@ -76,7 +76,11 @@ def _take(results: Path) -> bool:
     except Timeout:
         return False
     except OSError as error:
-        LOGGER.warning("%s: no file locks here (%s); run the campaign once at a time", path, error.strerror)
+        LOGGER.warning(
+            "%s: this file system has no file locks (%s); do not run the campaign twice at once",
+            path,
+            error.strerror,
+        )
     try:
         _wait_for_leftover_jobs(results)
     except UserError:

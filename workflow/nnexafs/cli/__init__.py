@@ -5,44 +5,52 @@ import click
 from nnexafs import __version__
 from nnexafs.cli.common import Commands
 
-# In the order of the flow: the module of `nnexafs.cli` that has the command, and what the list of commands says of it.
-COMMANDS = {
-    "config": ("config", "Write the config files that are made from the models."),
-    "init": ("campaign", "Write the config of another ELEMENT (a symbol such as Cu), ready to run."),
-    "plan": ("campaign", "Check a campaign and print the jobs, FEFF runs and disk it will take."),
-    "md": ("structures", "Run the molecular dynamics of a state point with LAMMPS."),
-    "freeze": ("exafs", "Compute FEFF's potentials and phases of the reference cell, once for all spectra."),
-    "tables": ("exafs", "Tabulate FEFF's path amplitudes for the engine nbody, once for all spectra."),
-    "snapshots": (
-        "exafs",
-        "Compute chi(k), n(r) and bond angles of snapshots of a TRAJECTORY written by `nnexafs md`.",
-    ),
-    "exafs": ("exafs", "Mean chi(k) of a TRAJECTORY that ASE reads."),
-    "dataset": ("dataset", "Gather SPECTRA into one dataset, split by trajectory."),
-    "track": ("learning", "Open the campaign's parent run in MLflow."),
-    "train": ("learning", "Train the network of one fold of DATASET."),
-    "study": ("learning", "Train otherwise on the same folds of DATASET."),
-    "ensemble": ("learning", "Gather the trained FOLDS (folders) into one folder that predicts on its own."),
-    "evaluate": ("learning", "Errors of an ensemble on the test set of DATASET, beside two baselines."),
-    "series": (
-        "inversion",
-        "Invert the SPECTRA of a held-out series with the ensemble and compare with the truth.",
-    ),
-    "spectrum": ("measured", "Average a measurement's repeats, remove the background (larch), write chi(k)."),
-    "fit": (
-        "inversion",
-        "Fit the first shells of CHI (nnexafs spectrum) with larch and FEFF's paths of the reference cell.",
-    ),
-    "predict": ("inversion", "Structure behind a measured SPECTRUM: n(r), bond angles and first shell."),
-    "report": ("report", "Write the report of the campaign in FOLDER (results/<campaign>) as one HTML page."),
-    "paper": ("report", "Write the page of a paper's rerun, with its figures, from the campaign in FOLDER."),
-    "provenance": ("campaign", "Tell which config, code, versions, potentials and seeds made FILE."),
-    "doctor": ("campaign", "Tell what is missing on this machine for a campaign, and how to fix it."),
-    "verify": ("verification", "Check campaigns: completeness, checksums, physics."),
+# By what a user wants: the module of `nnexafs.cli` that has the command, and its line in the list. The line fits 80
+# columns, and the command's own help begins with it.
+GROUPS = {
+    "Start": {
+        "init": ("campaign", "Write the config of another ELEMENT, ready to run."),
+        "plan": ("campaign", "Check a config and count its jobs, FEFF runs and disk space."),
+        "doctor": ("campaign", "Tell what is missing on this machine and how to fix it."),
+        "config": ("config", "Write the default config file and what describes it."),
+    },
+    "Simulate": {
+        "exafs": ("exafs", "Mean chi(k) of a TRAJECTORY that ASE reads."),
+        "md": ("structures", "Run the molecular dynamics of a state point with LAMMPS."),
+        "freeze": ("exafs", "Compute FEFF's potentials and phase shifts, once per campaign."),
+        "tables": ("exafs", "Tabulate FEFF's path amplitudes, once per campaign."),
+        "snapshots": ("exafs", "Compute chi(k), n(r), bond angles of a simulated TRAJECTORY."),
+    },
+    "Learn": {
+        "dataset": ("dataset", "Gather SPECTRA into one dataset, split by trajectory."),
+        "track": ("learning", "Open the MLflow run that a campaign's networks belong to."),
+        "train": ("learning", "Train the network of one fold of DATASET."),
+        "study": ("learning", "Train with other settings, for comparison (an ablation)."),
+        "ensemble": ("learning", "Gather the trained FOLDS into one folder that predicts."),
+        "evaluate": ("learning", "Measure the errors of an ensemble on the test set."),
+        "series": ("inversion", "Compare predictions with the truth for a held-out series."),
+    },
+    "Invert a measured spectrum": {
+        "predict": ("inversion", "Predict n(r), bond angles and first shell from a SPECTRUM."),
+        "spectrum": ("measured", "Extract chi(k) from a measured spectrum (larch)."),
+        "fit": ("inversion", "Fit the first shells of a measured CHI with larch."),
+    },
+    "Check and report": {
+        "report": ("report", "Write the report of a campaign as one HTML page."),
+        "verify": ("verification", "Check campaigns: completeness, checksums, physics."),
+        "provenance": ("campaign", "Tell which config, code, versions and seeds made a FILE."),
+        "paper": ("report", "Write the page of a paper's rerun, with its figures."),
+    },
 }
+COMMANDS = {name: entry for commands in GROUPS.values() for name, entry in commands.items()}
 
 
-@click.group(cls=Commands, modules=COMMANDS, context_settings={"help_option_names": ["-h", "--help"]})
+@click.group(
+    cls=Commands,
+    groups=GROUPS,
+    context_settings={"help_option_names": ["-h", "--help"]},
+    epilog="`nnexafs COMMAND --help` explains one; `make run` runs a whole campaign.",
+)
 @click.version_option(__version__, prog_name="nnexafs")
 def main() -> None:
     """From simulated X-ray absorption spectra to the structure behind a measured one."""

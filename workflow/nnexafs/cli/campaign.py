@@ -18,21 +18,28 @@ from nnexafs.jobs import lineage
 
 @click.command()
 @click.argument("file", type=click.Path(path_type=Path))
-@click.option("--json", "as_json", is_flag=True, help="Everything, the records of all ancestors, as JSON.")
+@click.option(
+    "--json",
+    "as_json",
+    is_flag=True,
+    help="Print the records of the file and of all it was made from, as JSON.",
+)
 def provenance(file: Path, as_json: bool) -> None:
-    """Tell which config, code, versions, potentials and seeds made FILE (a result, or a result folder)."""
+    """Tell which config, code, versions and seeds made a FILE (a result, or the folder of one)."""
     click.echo(json.dumps(lineage.as_dict(file), indent=2) if as_json else lineage.described(file))
 
 
 @click.command()
 @click.argument("configs", type=InFile, nargs=-1)
-@click.option("--slurm/--no-slurm", default=None, help="Look at SLURM too.  [default: if there is an sbatch]")
+@click.option(
+    "--slurm/--no-slurm", default=None, help="Check SLURM as well.  [default: if sbatch is installed]"
+)
 @click.pass_context
 def doctor(context: click.Context, configs: tuple[Path, ...], slurm: bool | None) -> None:
-    """Tell what is missing on this machine for a campaign, and how to fix it.
+    """Tell what is missing on this machine and how to fix it.
 
-    CONFIGS are config files, each on top of the one before. Run it in the checkout; on a cluster on the login node,
-    and on a compute node with: srun nnexafs doctor --no-slurm. Exit status 1 if something is missing.
+    CONFIGS are config files; each overrides the one before. Run it in the checkout. On a cluster run it on the login
+    node, and on a compute node with: srun nnexafs doctor --no-slurm. The exit status is 1 if something is missing.
     """
     findings = examine(configs, slurm=slurm, results=Path("results"))
     click.echo(table(findings))
@@ -53,7 +60,7 @@ def doctor(context: click.Context, configs: tuple[Path, ...], slurm: bool | None
     help="EAM file to use in place of those that LAMMPS ships (.eam, .eam.alloy, .eam.fs); repeat for several.",
 )
 def init(element: str, out: Path | None, force: bool, edge: str | None, potentials: tuple[Path, ...]) -> None:
-    """Write the config of another ELEMENT (a symbol such as Cu), ready to run.
+    """Write the config of another ELEMENT, ready to run.
 
     Every potential that LAMMPS ships for the element is tried and the best is taken; lattice constants are minimised
     with it, and short runs show which of fcc, hcp, bcc and the melt it keeps. Comments in the file give the numbers. It
@@ -72,19 +79,21 @@ def init(element: str, out: Path | None, force: bool, edge: str | None, potentia
 @click.command()
 @click.argument("files", type=InFile, nargs=-1)
 @click.option(
-    "--probe", is_flag=True, help="Run a small pilot of the campaign and tell what all of it takes."
+    "--probe", is_flag=True, help="Run a small pilot and estimate the time and memory of the campaign."
 )
-@click.option("--json", "json_file", type=InFile, help="With --probe: also write the costs to this file.")
+@click.option(
+    "--json", "json_file", type=InFile, help="With --probe: write the estimate to this file as well."
+)
 def plan(files: tuple[Path, ...], probe: bool, json_file: Path | None) -> None:
-    """Check a campaign and print the jobs, FEFF runs and disk it will take.
+    """Check a config and count its jobs, FEFF runs and disk space.
 
-    FILES are config files, each on top of the one before. Potentials, cells, FEFF and measured files are looked
-    at, so that a mistake shows now rather than in a job. With --probe one state point of each phase and a few epochs of
-    training are run here, from simulation to report, in a temporary folder; their times are scaled to core-hours,
-    memory and wall time of the campaign. How long that takes is said first.
+    FILES are config files; each overrides the one before. Potentials, cells, FEFF and measured files are checked, so
+    that a mistake shows now and not in a job. --probe runs one state point of each phase and a few epochs of training,
+    from simulation to report, in a temporary folder, and scales their times to the core-hours, memory and wall time of
+    the campaign. It first says how long that will take.
     """
     if json_file and not probe:
-        raise click.UsageError("--json goes with --probe")
+        raise click.UsageError("--json needs --probe")
     config = load(*files)
     preflight.check(config)
     click.echo(planning.summary(config))

@@ -33,7 +33,7 @@ config_option = click.option(
     "configs",
     type=InFile,
     multiple=True,
-    help="Config file; repeat for overlays. Default: the nickel campaign.",
+    help="Config file; give it again for further overlays.  [default: the nickel campaign]",
 )
 
 
@@ -50,15 +50,18 @@ def frozen_files(folder: Path) -> list[Path]:
 class Commands(click.Group):
     """Commands whose modules are imported when they are called; a known mistake is one line and exit code 2.
 
-    `modules`: by the command's name, its module in `nnexafs.cli` and its line in the list of commands.
+    `groups`: by heading and the command's name, its module in `nnexafs.cli` and its line in the list of commands.
     """
 
-    def __init__(self, *args: Any, modules: Mapping[str, tuple[str, str]] | None = None, **kwargs: Any):
+    def __init__(
+        self, *args: Any, groups: Mapping[str, Mapping[str, tuple[str, str]]] | None = None, **kwargs: Any
+    ):
         super().__init__(*args, **kwargs)
-        self.modules = modules or {}
+        self.groups = groups or {}
+        self.modules = {name: entry for group in self.groups.values() for name, entry in group.items()}
 
     def list_commands(self, context: click.Context) -> list[str]:
-        """The commands in the order of the flow."""
+        """The commands in the order of the groups."""
         return [*self.modules, *super().list_commands(context)]
 
     def get_command(self, context: click.Context, name: str) -> click.Command | None:
@@ -68,9 +71,11 @@ class Commands(click.Group):
         return getattr(import_module(f"nnexafs.cli.{self.modules[name][0]}"), name)
 
     def format_commands(self, context: click.Context, formatter: click.HelpFormatter) -> None:
-        """The list of commands, without importing any."""
-        with formatter.section("Commands"):
-            formatter.write_dl([(name, line) for name, (_, line) in self.modules.items()])
+        """The lists of commands, without importing any."""
+        widest = max(map(len, self.modules), default=0)
+        for heading, group in self.groups.items():
+            with formatter.section(heading):
+                formatter.write_dl([(name.ljust(widest), line) for name, (_, line) in group.items()])
 
     def invoke(self, context: click.Context) -> object:
         """Run a command with the log on standard error."""
@@ -110,6 +115,8 @@ def logged() -> Iterator[None]:
             screen = os.fdopen(os.dup(int(descriptor)), "w", encoding="utf-8")
             handlers.append(logging.StreamHandler(screen))
             handlers[-1].setLevel(logging.ERROR)
+            if screen.isatty():  # in place of the line that tells the progress, which is drawn again below
+                handlers[-1].setFormatter(logging.Formatter("\r\033[K%(message)s"))
     LOGGER.setLevel(logging.INFO)
     # Larch gives the root logger a handler of its own, which would print every line once more.
     LOGGER.propagate = False

@@ -10,12 +10,12 @@ from nnexafs.config import files
 
 @click.group()
 def config() -> None:
-    """Write the config files that are made from the models."""
+    """Write the default config file and what describes it."""
 
 
 @config.command()
-@click.option("--folder", type=Folder, default=Path("config"), show_default=True)
+@click.option("--folder", type=Folder, default=Path("config"), show_default=True, help="Folder to write to.")
 def write(folder: Path) -> None:
-    """Write the default config, its JSON schema and the table of keys from the models."""
+    """Write the default config, its JSON schema, the table of keys."""
     for path in files.write(folder):
         click.echo(f"wrote {path}")

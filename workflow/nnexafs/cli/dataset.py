@@ -18,7 +18,7 @@ from nnexafs.jobs.record import job
 def dataset(spectra: tuple[Path, ...], configs: tuple[Path, ...], out: Path) -> None:
     """Gather SPECTRA into one dataset, split by trajectory.
 
-    SPECTRA are files of `nnexafs snapshots`, or the lists of them (.json) that its --batch writes.
+    SPECTRA are spectra files (.nc) or lists of them (.json), both written by `nnexafs snapshots`.
     """
     config = load(*configs)
     files = batches.spelled_out(spectra)

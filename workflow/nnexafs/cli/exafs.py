@@ -28,9 +28,12 @@ FIGURES = (".png", ".pdf", ".svg")
 
 @click.command()
 @config_option
-@out_option("Folder for the frozen phases.")
+@out_option("Folder to write the phase shifts to.")
 def freeze(configs: tuple[Path, ...], out: Path) -> None:
-    """Compute FEFF's potentials and phases of the reference cell, once for all spectra."""
+    """Compute FEFF's potentials and phase shifts, once per campaign.
+
+    They are those of a reference cell: fcc if the campaign has it, otherwise its first crystal.
+    """
     from nnexafs.structures.cells import reference_cell  # see `exafs`
 
     config = load(*configs)
@@ -45,11 +48,16 @@ def freeze(configs: tuple[Path, ...], out: Path) -> None:
 
 @click.command()
 @config_option
-@click.option("--phases", type=Folder, required=True, help="Folder of frozen phases (nnexafs freeze).")
-@click.option("--processes", type=click.IntRange(min=1), default=1, help="FEFF processes at once.")
-@out_option("Tables file to write (NetCDF), tables.nc beside the phases.")
+@click.option("--phases", type=Folder, required=True, help="Folder of phase shifts (nnexafs freeze).")
+@click.option(
+    "--processes", type=click.IntRange(min=1), default=1, show_default=True, help="FEFF processes at once."
+)
+@out_option("Tables file to write (NetCDF): tables.nc in the folder of the phase shifts.")
 def tables(configs: tuple[Path, ...], phases: Path, processes: int, out: Path) -> None:
-    """Tabulate FEFF's path amplitudes for the engine nbody, once for all spectra."""
+    """Tabulate FEFF's path amplitudes, once per campaign.
+
+    Only the engine nbody needs them.
+    """
     config = load(*configs)
     exafs, settings = config.exafs, config.exafs.feff
     inputs = checked(*frozen_files(phases))
@@ -67,16 +75,18 @@ def tables(configs: tuple[Path, ...], phases: Path, processes: int, out: Path) -
 @click.command()
 @click.argument("trajectory", type=InFile)
 @config_option
-@click.option("--phases", type=Folder, required=True, help="Folder of frozen phases (nnexafs freeze).")
-@click.option("--processes", type=click.IntRange(min=1), help="FEFF processes at once; default from config.")
-@out_option("Spectra file to write (NetCDF); for a batch the file that lists its spectra (JSON).")
+@click.option("--phases", type=Folder, required=True, help="Folder of phase shifts (nnexafs freeze).")
+@click.option(
+    "--processes", type=click.IntRange(min=1), help="FEFF processes at once.  [default: from the config]"
+)
+@out_option("Spectra file to write (NetCDF); for a batch, the list of its spectra files (JSON).")
 def snapshots(
     trajectory: Path, configs: tuple[Path, ...], phases: Path, processes: int | None, out: Path
 ) -> None:
-    """Compute chi(k), n(r) and bond angles of snapshots of a TRAJECTORY written by `nnexafs md`.
+    """Compute chi(k), n(r), bond angles of a simulated TRAJECTORY.
 
-    TRAJECTORY may be the file of a batch (.json). Then the spectra of each of its trajectories are written to
-    <folder of OUT>/<state point>/spectra.nc; those that are there already, made from the same, are kept.
+    TRAJECTORY is a file that `nnexafs md` wrote: a trajectory (.nc) or a batch (.json). For a batch, the spectra of
+    each trajectory go to <folder of OUT>/<state point>/spectra.nc; files made before from the same inputs are kept.
     """
     config = load(*configs)
     config = config.model_copy(
@@ -104,7 +114,7 @@ def spectra_file(
     controls = state_points.control_absorbers(config, state_points.of_all(config).get(name))
     which = {"state_point": name, "controls": controls}
     if keep and is_done("snapshots", out, inputs=inputs, config=config, **which):
-        LOGGER.info("%s: is there already", name)
+        LOGGER.info("%s: kept, made before from the same inputs", name)
         return
     LOGGER.info("%s", name)
     with job("snapshots", out, inputs=inputs, config=config, **which) as record:

@@ -41,15 +41,17 @@ def numbers(context: click.Context, parameter: click.Parameter, texts: tuple[str
 @click.argument("chi", type=InFile)
 @config_option
 @click.option(
-    "--measurement", help="Entry of the config's measurements: its shells and element. Default: one shell."
+    "--measurement",
+    metavar="NAME",
+    help="Measurement in the config that says which element and how many shells.  [default: one shell]",
 )
-@click.option("--phases", type=Folder, required=True, help="Folder of frozen phases (nnexafs freeze).")
-@out_option("File for the fit's values (JSON).")
+@click.option("--phases", type=Folder, required=True, help="Folder of phase shifts (nnexafs freeze).")
+@out_option("File to write the fit to (JSON).")
 def fit(chi: Path, configs: tuple[Path, ...], measurement: str | None, phases: Path, out: Path) -> None:
-    """Fit the first shells of CHI (nnexafs spectrum) with larch and FEFF's paths of the reference cell.
+    """Fit the first shells of a measured CHI with larch.
 
-    Where the measurement is of another element than the campaign, FEFF's paths are those of that element's own
-    crystal (ASE's reference state, without self-consistency).
+    CHI is a file of `nnexafs spectrum`. The paths are FEFF's for the campaign's reference cell; for a measurement of
+    another element, those of that element's own crystal (ASE's reference state, without self-consistency).
     """
     config = load(*configs)
     chosen = entry_of(config.measurements, measurement, "measurement") if measurement else None
@@ -77,7 +79,7 @@ def fit(chi: Path, configs: tuple[Path, ...], measurement: str | None, phases: P
 def _check_element(measured: str, wanted: str, path: Path) -> None:
     if measured != wanted:
         raise UserError(
-            f"{path}: a spectrum of {measured}, asked to fit {wanted}; give the --measurement it is of"
+            f"{path}: a spectrum of {measured}, but the fit is for {wanted}; name its measurement with --measurement"
         )
 
 
@@ -94,45 +96,79 @@ def _fit_phases(folder: Path, chosen: Measurement | None, config: CampaignConfig
 
 @click.command()
 @click.argument("spectra", metavar="SPECTRUM...", type=InFile, nargs=-1, required=True)
-@click.option("--ensemble", "ensemble_folder", type=Folder, required=True, help="Ensemble folder.")
-@click.option("--group", help="Athena project: name of the group.")
+@click.option(
+    "--ensemble",
+    "ensemble_folder",
+    type=Folder,
+    required=True,
+    help="Folder of the ensemble (nnexafs ensemble).",
+)
+@click.option("--group", metavar="NAME", help="Group to read from an Athena project.")
 @click.option(
     "--kind",
     type=click.Choice(["auto", "mu", "chi"]),
     default="auto",
     show_default=True,
-    help="mu(E) or chi(k).",
+    help="Whether the file holds mu(E) or chi(k).",
 )
-@click.option("--energy-column", type=click.IntRange(min=0), help="Column of energy or k, from 0.")
-@click.option("--signal-column", type=click.IntRange(min=0), help="Column of mu or chi, from 0.")
+@click.option(
+    "--energy-column", type=click.IntRange(min=0), help="Column of the energy or of k, counted from 0."
+)
+@click.option("--signal-column", type=click.IntRange(min=0), help="Column of mu or chi, counted from 0.")
 @click.option(
     "--incident-columns",
     multiple=True,
     callback=numbers,
-    help="Columns whose sum is the intensity before the sample, such as 3,4; mu = ln(I0 / I).",
+    metavar="COLUMNS",
+    help="Columns, such as 3,4, whose sum is the intensity before the sample; mu = ln(I0 / I).",
 )
 @click.option(
     "--transmitted-columns",
     multiple=True,
     callback=numbers,
+    metavar="COLUMNS",
     help="Columns whose sum is the intensity behind the sample.",
 )
-@click.option("--element", help="Absorbing element; default: as the file says or its edge shows.")
-@click.option("--e0", type=float, help="Edge energy in eV; default: maximum of the derivative.")
-@click.option("--e0-shift", type=float, default=0.0, help="Place E0 this much higher (eV), after extraction.")
-@click.option("--rbkg", type=float, default=1.0, show_default=True, help="autobk's rbkg, angstrom.")
 @click.option(
-    "--s02", type=float, default=1.0, show_default=True, help="Divide chi by this amplitude factor."
+    "--element",
+    metavar="SYMBOL",
+    help="Absorbing element.  [default: what the file says, or its edge energy]",
 )
-@click.option("--k-range", type=float, nargs=2, help="Use only this part of the data, per angstrom.")
+@click.option("--e0", type=float, metavar="EV", help="Edge energy.  [default: maximum of the derivative]")
+@click.option(
+    "--e0-shift",
+    type=float,
+    metavar="EV",
+    default=0.0,
+    show_default=True,
+    help="Raise E0 by this much after the background was removed.",
+)
+@click.option(
+    "--rbkg",
+    type=float,
+    metavar="ANGSTROM",
+    default=1.0,
+    show_default=True,
+    help="The background takes what lies below this distance (larch's autobk).",
+)
+@click.option(
+    "--s02",
+    type=float,
+    default=1.0,
+    show_default=True,
+    help="Amplitude factor S0^2; chi(k) is divided by it.",
+)
+@click.option(
+    "--k-range", type=float, nargs=2, metavar="MIN MAX", help="Part of the data to use, per angstrom."
+)
 @click.option(
     "--distance-scale",
     type=float,
     default=1.0,
     show_default=True,
-    help="Typical distance in the sample over that in the ensemble's campaign.",
+    help="For another element: its nearest-neighbour distance over that of the ensemble's element.",
 )
-@out_option("Folder for rdf.csv, angles.csv, shells.json, prediction.png.")
+@out_option("Folder to write rdf.csv, angles.csv, shells.json and prediction.png to.")
 def predict(
     spectra: tuple[Path, ...],
     ensemble_folder: Path,
@@ -151,9 +187,9 @@ def predict(
     distance_scale: float,
     out: Path,
 ) -> None:
-    """Structure behind a measured SPECTRUM: n(r), bond angles and first shell, with errors.
+    """Predict n(r), bond angles and first shell from a SPECTRUM.
 
-    Takes mu(E) or chi(k) as larch reads them (columns, XDI, Athena project), or a file of `nnexafs spectrum`.
+    SPECTRUM is a file of mu(E) or chi(k) that larch reads (columns, XDI, Athena project), or one of `nnexafs spectrum`.
     Several files are repeats of one measurement.
     """
     chosen = {
@@ -208,9 +244,7 @@ def _k_grid(manifest: dict) -> np.ndarray:
         k_max = manifest["config"]["exafs"]["feff"]["k_max_per_angstrom"]
         return k_grid(Feff(k_max_per_angstrom=k_max))
     except (KeyError, TypeError, ValidationError) as error:
-        raise UserError(
-            "the ensemble's manifest does not hold the k grid of its spectra; train again"
-        ) from error
+        raise UserError("the ensemble's manifest lacks the k grid of its spectra; train again") from error
 
 
 def _title(measured: "xr.Dataset", given: tuple[Path, ...]) -> str:
@@ -224,11 +258,19 @@ def _title(measured: "xr.Dataset", given: tuple[Path, ...]) -> str:
 @click.command()
 @click.argument("spectra", type=InFile, nargs=-1, required=True)
 @config_option
-@click.option("--series", "name", required=True, help="Name of an entry of the config's series.")
-@click.option("--dataset", "dataset_file", type=InFile, required=True, help="Dataset of the training.")
-@click.option("--ensemble", "ensemble_folder", type=Folder, required=True, help="Ensemble folder.")
-@click.option("--phases", type=Folder, required=True, help="Folder of frozen phases (nnexafs freeze).")
-@out_option("Folder for series.nc and metrics.json.")
+@click.option("--series", "name", required=True, metavar="NAME", help="Series in the config.")
+@click.option(
+    "--dataset", "dataset_file", type=InFile, required=True, help="Dataset that the ensemble was trained on."
+)
+@click.option(
+    "--ensemble",
+    "ensemble_folder",
+    type=Folder,
+    required=True,
+    help="Folder of the ensemble (nnexafs ensemble).",
+)
+@click.option("--phases", type=Folder, required=True, help="Folder of phase shifts (nnexafs freeze).")
+@out_option("Folder to write series.nc and metrics.json to.")
 def series(
     spectra: tuple[Path, ...],
     configs: tuple[Path, ...],
@@ -238,7 +280,10 @@ def series(
     phases: Path,
     out: Path,
 ) -> None:
-    """Invert the SPECTRA of a held-out series with the ensemble and compare with the truth."""
+    """Compare predictions with the truth for a held-out series.
+
+    SPECTRA are the series' spectra files (.nc) or lists of them (.json), written by `nnexafs snapshots`.
+    """
     config = load(*configs)
     chosen = entry_of(config.series, name, "series")
     files = batches.spelled_out(spectra)

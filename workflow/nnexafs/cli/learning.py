@@ -23,7 +23,7 @@ if TYPE_CHECKING:
     from nnexafs.learning.tracking.runs import FoldTracker
 
 run_option = click.option(
-    "--run", type=InFile, help="Parent run (nnexafs track); without it nothing goes to MLflow."
+    "--run", type=InFile, help="Run of the campaign (nnexafs track); without it nothing is logged to MLflow."
 )
 
 
@@ -31,11 +31,15 @@ run_option = click.option(
 @click.argument("dataset_file", metavar="DATASET", type=InFile)
 @config_option
 @click.option(
-    "--results", type=Folder, default=Path("results"), show_default=True, help="MLflow lies in its mlflow/."
+    "--results",
+    type=Folder,
+    default=Path("results"),
+    show_default=True,
+    help="Folder whose mlflow/ is the MLflow store.",
 )
-@out_option("File for the run's ids (JSON).")
+@out_option("File to write the run's ids to (JSON).")
 def track(dataset_file: Path, configs: tuple[Path, ...], results: Path, out: Path) -> None:
-    """Open the campaign's parent run in MLflow."""
+    """Open the MLflow run that a campaign's networks belong to."""
     from nnexafs.learning.tracking.runs import start_campaign_run
 
     config = load(*configs)
@@ -57,11 +61,16 @@ def track(dataset_file: Path, configs: tuple[Path, ...], results: Path, out: Pat
 @click.command()
 @click.argument("dataset_file", metavar="DATASET", type=InFile)
 @config_option
-@click.option("--fold", type=click.IntRange(min=0), required=True, help="Fold that is validation data.")
+@click.option(
+    "--fold", type=click.IntRange(min=0), required=True, help="Fold that is held back for validation."
+)
 @run_option
-@out_option("Folder for the network.")
+@out_option("Folder to write the network to.")
 def train(dataset_file: Path, configs: tuple[Path, ...], fold: int, run: Path | None, out: Path) -> None:
-    """Train the network of one fold of DATASET."""
+    """Train the network of one fold of DATASET.
+
+    The other folds are the training data. Training stops when the error on this fold no longer improves.
+    """
     from nnexafs.learning.training import train_fold
 
     config = load(*configs)
@@ -84,11 +93,14 @@ def train(dataset_file: Path, configs: tuple[Path, ...], fold: int, run: Path | 
 @click.command()
 @click.argument("dataset_file", metavar="DATASET", type=InFile)
 @config_option
-@click.option("--study", "name", required=True, help="Name of an entry of the config's studies.")
+@click.option("--study", "name", metavar="NAME", required=True, help="Study in the config.")
 @run_option
-@out_option("File for the study's numbers (JSON).")
+@out_option("File to write the study's errors to (JSON).")
 def study(dataset_file: Path, configs: tuple[Path, ...], name: str, run: Path | None, out: Path) -> None:
-    """Train otherwise on the same folds of DATASET: another representation, architecture or split."""
+    """Train with other settings, for comparison (an ablation).
+
+    A study changes the representation, the network, the training or the split, on the same folds of DATASET.
+    """
     from nnexafs.learning.studies import as_trained, run_study
 
     config = load(*configs)
@@ -129,11 +141,16 @@ def _tracker(run: Path | None, config: Mapping, **study: str) -> "FoldTracker | 
 
 @click.command()
 @click.argument("folds", type=Folder, nargs=-1, required=True)
-@click.option("--dataset", "dataset_file", type=InFile, required=True, help="Dataset of the training.")
+@click.option(
+    "--dataset", "dataset_file", type=InFile, required=True, help="Dataset that they were trained on."
+)
 @config_option
-@out_option("Ensemble folder.")
+@out_option("Folder to write the ensemble to.")
 def ensemble(folds: tuple[Path, ...], dataset_file: Path, configs: tuple[Path, ...], out: Path) -> None:
-    """Gather the trained FOLDS (folders) into one folder that predicts on its own."""
+    """Gather the trained FOLDS into one folder that predicts.
+
+    FOLDS are the folders of `nnexafs train`. The ensemble needs nothing else: copy it anywhere.
+    """
     config = load(*configs)
     inputs = checked(*folds, dataset_file)
     samples = read(dataset_file)
@@ -150,14 +167,25 @@ def ensemble(folds: tuple[Path, ...], dataset_file: Path, configs: tuple[Path, .
 
 @click.command()
 @click.argument("dataset_file", metavar="DATASET", type=InFile)
-@click.option("--ensemble", "ensemble_folder", type=Folder, required=True, help="Ensemble folder.")
+@click.option(
+    "--ensemble",
+    "ensemble_folder",
+    type=Folder,
+    required=True,
+    help="Folder of the ensemble (nnexafs ensemble).",
+)
 @config_option
-@click.option("--run", type=InFile, help="Parent run (nnexafs track): gets the metrics and the model.")
-@out_option("Folder for evaluation.nc and metrics.json.")
+@click.option(
+    "--run", type=InFile, help="Run of the campaign (nnexafs track) that gets the errors and the model."
+)
+@out_option("Folder to write evaluation.nc and metrics.json to.")
 def evaluate(
     dataset_file: Path, ensemble_folder: Path, configs: tuple[Path, ...], run: Path | None, out: Path
 ) -> None:
-    """Errors of an ensemble on the test set of DATASET, beside two baselines."""
+    """Measure the errors of an ensemble on the test set.
+
+    They are compared with two baselines: the nearest training spectrum, and the mean of the training set.
+    """
     if run:  # before the work, or it would be lost where there is no MLflow
         from nnexafs.learning.tracking.registry import register_ensemble
         from nnexafs.learning.tracking.runs import finish_campaign_run

@@ -14,10 +14,13 @@ from nnexafs.measured.chi import process, read
 
 @click.command()
 @config_option
-@click.option("--measurement", required=True, help="Name of an entry of the config's measurements.")
-@out_option("File for chi(k) (NetCDF).")
+@click.option("--measurement", required=True, metavar="NAME", help="Measurement in the config.")
+@out_option("File to write chi(k) to (NetCDF).")
 def spectrum(configs: tuple[Path, ...], measurement: str, out: Path) -> None:
-    """Average a measurement's repeats, remove the background (larch), write chi(k)."""
+    """Extract chi(k) from a measured spectrum (larch).
+
+    Repeats are averaged and the background is removed, as the measurement's entry in the config says.
+    """
     config = load(*configs)
     measured = entry_of(config.measurements, measurement, "measurement")
     files = [Path(file) for file in measured.files]

@@ -18,7 +18,10 @@ SHOWN = ("dataset/dataset.nc", "evaluation", "ensemble", "spectra", "inversion",
 @click.argument("folder", type=Folder)
 @out_option("HTML file to write.")
 def report(folder: Path, out: Path) -> None:
-    """Write the report of the campaign in FOLDER (results/<campaign>) as one HTML page."""
+    """Write the report of a campaign as one HTML page.
+
+    FOLDER is results/<campaign>. The page opens without a network.
+    """
     config = config_of(folder / "config.yaml")
     inputs = [folder / name for name in SHOWN if (folder / name).exists()]
     with job("report", out, inputs=inputs, config=config):
@@ -27,10 +30,13 @@ def report(folder: Path, out: Path) -> None:
 
 @click.command()
 @click.argument("folder", type=Folder)
-@click.option("--name", required=True, help="The paper: iesari2021 or timoshenko2018.")
+@click.option("--name", metavar="NAME", required=True, help="Paper: iesari2021 or timoshenko2018.")
 @click.option(
-    "--out", type=Folder, default=Path("docs/papers"), show_default=True, help="Folder of the pages."
+    "--out", type=Folder, default=Path("docs/papers"), show_default=True, help="Folder to write the page to."
 )
 def paper(folder: Path, name: str, out: Path) -> None:
-    """Write the page of a paper's rerun, with its figures, from the campaign in FOLDER."""
+    """Write the page of a paper's rerun, with its figures.
+
+    FOLDER is the campaign's: results/<campaign>.
+    """
     click.echo(f"wrote {write(folder, name, out)}")

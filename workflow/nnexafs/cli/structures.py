@@ -16,21 +16,19 @@ from nnexafs.structures.dynamics.simulation import simulate
 
 @click.command()
 @config_option
-@click.option("--state-point", help="Id, such as fcc_T0300_x1.0000_r0.")
+@click.option("--state-point", metavar="ID", help="State point, such as fcc_T0300_x1.0000_r0.")
 @click.option(
-    "--batch", help="In place of a state point: all of a batch, such as fcc_T0300, one after the other."
+    "--batch", metavar="NAME", help="All state points of a batch, such as fcc_T0300, one after the other."
 )
-@out_option(
-    "Trajectory file to write (NetCDF); with --batch the file that lists the batch's trajectories (JSON)."
-)
+@out_option("Trajectory file to write (NetCDF); with --batch, the list of its trajectory files (JSON).")
 def md(configs: tuple[Path, ...], state_point: str | None, batch: str | None, out: Path) -> None:
     """Run the molecular dynamics of a state point with LAMMPS.
 
-    With --batch each trajectory is written to <folder of OUT>/<state point>/trajectory.nc; those that are there
-    already, made with the same settings, are kept.
+    With --batch, each trajectory goes to <folder of OUT>/<state point>/trajectory.nc; files made before with the same
+    settings are kept.
     """
     if (state_point is None) == (batch is None):
-        raise click.UsageError("give either --state-point or --batch")
+        raise click.UsageError("give one of --state-point and --batch")
     potential_files.potentials_folder()  # UserError without LAMMPS, before a record is written
     config = load(*configs)
     if batch is None:
@@ -50,7 +48,7 @@ def trajectory(config: CampaignConfig, point: StatePoint, out: Path, *, keep: bo
     potential = config.potentials[grid.potential]
     inputs = checked(*potential_files.files_of(potential))
     if keep and is_done("md", out, inputs=inputs, config=config, point=point):
-        LOGGER.info("%s: is there already", point.id)
+        LOGGER.info("%s: kept, made before with the same settings", point.id)
         return
     LOGGER.info("%s", point.id)
     with job("md", out, inputs=inputs, config=config, point=point) as record:

@@ -14,22 +14,24 @@ from nnexafs.files import write_json
 
 @click.command()
 @click.argument("folders", metavar="FOLDER...", type=click.Path(path_type=Path), nargs=-1, required=True)
-@click.option("--same-as", "other", type=Folder, help="Also compare the results with those of this campaign.")
 @click.option(
-    "--set-aside", is_flag=True, help="Rename damaged files, so that the next run makes them again."
+    "--same-as", "other", type=Folder, help="Compare the results with those of this campaign as well."
 )
-@click.option("--out", type=InFile, help="Write what was checked and found to this file (JSON).")
+@click.option(
+    "--set-aside", is_flag=True, help="Rename damaged files, so that the next run computes them again."
+)
+@click.option("--out", type=InFile, help="File to write the findings to (JSON).")
 @click.pass_context
 def verify(
     context: click.Context, folders: tuple[Path, ...], other: Path | None, set_aside: bool, out: Path | None
 ) -> None:
     """Check campaigns: completeness, checksums, physics.
 
-    FOLDER is results/<campaign>; of several (results/*) those that are not of a campaign are skipped. Ends with
-    status 1 where anything is wrong; FOLDER/verified.json is removed then. Nothing else is changed without --set-aside.
+    FOLDER is results/<campaign>. With several (results/*), folders that are no campaign are skipped. If anything is
+    wrong, the exit status is 1 and FOLDER/verified.json is removed; only --set-aside changes anything else.
     """
     if len(folders) > 1 and (other or out):
-        raise click.UsageError("--same-as and --out go with one FOLDER")
+        raise click.UsageError("--same-as and --out need a single FOLDER")
     campaigns = folders if len(folders) == 1 else [folder for folder in folders if _is_campaign(folder)]
     if not campaigns:
         raise UserError("none of these is the folder of a campaign, such as results/nickel")

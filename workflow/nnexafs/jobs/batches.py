@@ -40,7 +40,7 @@ def files_in(path: Path) -> dict[Path, int]:
     files = read_json(path, what="batch").get("files")
     if not isinstance(files, dict):
         raise UserError(
-            f"{path}: no 'files'; expected the file of a batch that nnexafs md or snapshots wrote"
+            f"{path}: no 'files'; expected a batch file, written by nnexafs md or nnexafs snapshots"
         )
     return {path.parent / name: about["size"] for name, about in files.items()}
 

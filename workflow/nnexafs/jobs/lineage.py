@@ -38,8 +38,8 @@ def record_path(file: Path) -> Path:
     found = record.path_of(file) if record.path_of(file).is_file() else record.record_of(file)
     if found is None:
         raise UserError(
-            f"{file}: no record {record.path_of(file).name} beside it; expected a result that a nnexafs stage wrote, "
-            "with the file that lies beside it"
+            f"{file}: no record {record.path_of(file).name} beside it; expected a result of nnexafs, with its "
+            "record"
         )
     return found
 

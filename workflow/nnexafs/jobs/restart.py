@@ -46,7 +46,9 @@ class RestartFolder:
         """Remove the files with a warning: the work starts from zero."""
         self._hashes = {}
         remove(self.folder)
-        LOGGER.warning(f"{self.name}: restart files not used, started from zero: {' '.join(reason.split())}")
+        LOGGER.warning(
+            f"{self.name}: restart files not used, starting from the beginning: {' '.join(reason.split())}"
+        )
 
     def remove(self) -> None:
         """Remove the files, when the result is written."""
@@ -79,7 +81,7 @@ class RestartFolder:
         if stored.get("key") != self.key:
             raise UserError("made with other settings, input or code")
         if not isinstance(position, dict) or not isinstance(hashes, dict):
-            raise UserError(f"{POSITION} is not whole")
+            raise UserError(f"{POSITION} is incomplete")
         for name, expected in hashes.items():
             self._check_file(name, expected)
         self._hashes = hashes
@@ -89,7 +91,7 @@ class RestartFolder:
         if Path(name).name != name or not self.path(name).is_file():
             raise UserError(f"no file {name}")
         if sha256(self.path(name)) != expected:
-            raise UserError(f"{name} is not as it was written")
+            raise UserError(f"{name} was changed since it was written")
 
 
 def remove(folder: Path) -> None:

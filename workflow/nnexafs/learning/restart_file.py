@@ -89,7 +89,7 @@ class RestartFile(Checkpoint):
         elif position["finished"]:
             self._restore(position, [*trainer.callbacks])  # type: ignore[attr-defined]
             LOGGER.warning(
-                "%s: trained before, for %d epochs; not trained again",
+                "%s: kept, trained before for %d epochs",
                 self.folder.name,  # type: ignore[union-attr]
                 position["epochs"],
             )

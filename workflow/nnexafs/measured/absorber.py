@@ -25,13 +25,13 @@ def absorber_of(
     if len(stated) > 1:
         names = " and ".join(sorted(element for element, _ in stated))
         raise UserError(
-            f"{scans[0].file}: the repeats name different edges or elements ({names}); invert them apart"
+            f"{scans[0].file}: the repeats name different edges or elements ({names}); invert them separately"
         )
     element, edge = stated.pop() if stated else (None, None)
     edge = edge or usual[1]
     if asked is not None:
         if element not in (None, asked):
-            LOGGER.warning("%s says that it is of %s; taken for %s as asked", scans[0].file, element, asked)
+            LOGGER.warning("%s names the element %s; read as %s, as asked", scans[0].file, element, asked)
         return asked, edge
     return (element, edge) if element else _by_its_edge(scans[0], background, usual)
 
@@ -42,7 +42,7 @@ def _by_its_edge(scan: Scan, background: Background, usual: tuple[str, str]) -> 
 
     if scan.kind == "chi":
         LOGGER.warning(
-            "%s does not name its element; taken for %s, the ensemble's; give --element if it is another",
+            "%s does not name its element; read as %s, the ensemble's (--element for another)",
             scan.file,
             usual[0],
         )
@@ -56,8 +56,8 @@ def _by_its_edge(scan: Scan, background: Background, usual: tuple[str, str]) -> 
     if distances[0] <= E0_TOLERANCE_EV or distances[1] > E0_TOLERANCE_EV:
         return usual
     LOGGER.warning(
-        "%s does not name its element; taken for %s, whose %s edge is nearest to its E0 of %.1f eV; give --element if "
-        "it is another",
+        "%s does not name its element; read as %s, whose %s edge is nearest to its E0 of %.1f eV "
+        "(--element for another)",
         scan.file,
         nearest,
         usual[1],

@@ -116,7 +116,7 @@ def _athena_group(text: str, path: Path, wanted: str | None) -> athena.AthenaGro
 
 def _read_table(text: str, path: Path) -> Table:
     if DECIMAL_COMMAS.search(text):
-        raise UserError(f"{path}: numbers with decimal commas; replace them by points")
+        raise UserError(f"{path}: numbers with decimal commas; replace them with points")
     check_table(text, path)
     try:
         with quiet_larch():

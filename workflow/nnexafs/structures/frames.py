@@ -17,7 +17,7 @@ def check_frame(atoms: Atoms, *, place: str, remedy: str) -> None:
     if not len(atoms):
         raise UserError(f"{place}: no atoms; {remedy}")
     if not atoms.numbers.all():
-        raise UserError(f"{place}: atom {np.argmin(atoms.numbers)} is no element; {remedy}")
+        raise UserError(f"{place}: atom {np.argmin(atoms.numbers)} is not an element; {remedy}")
     if not np.isfinite(atoms.positions).all() or not np.isfinite(atoms.cell[:]).all():
         raise UserError(f"{place}: positions or cell that are not finite; {remedy}")
     if not atoms.pbc.all() or atoms.cell.rank < 3 or atoms.cell.volume < 1e-3:

@@ -91,7 +91,7 @@ def run(
     try:
         return _attempt(files, stages, keep=keep, timeout_seconds=timeout_seconds)
     except Interrupted as error:
-        LOGGER.warning("%s; run again", error)
+        LOGGER.warning("%s; trying again", error)
     return _attempt(files, stages, keep=keep, timeout_seconds=timeout_seconds)
 
 

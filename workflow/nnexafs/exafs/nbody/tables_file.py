@@ -95,7 +95,9 @@ def read(path: Path, *, phases: FrozenPotentials | None = None) -> Tables:
     except KeyError as error:
         raise UserError(f"{path}: no {error}; make the amplitude tables again (nnexafs tables)") from None
     if phases is not None and phases.phases_hash != tables.phases_hash:
-        raise UserError(f"{path}: made of other phases; make the amplitude tables again (nnexafs tables)")
+        raise UserError(
+            f"{path}: made from other phase shifts; make the amplitude tables again (nnexafs tables)"
+        )
     return tables
 
 

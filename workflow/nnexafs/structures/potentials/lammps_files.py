@@ -32,7 +32,9 @@ def eam_elements(path: Path, *, style: str) -> list[str]:
     # LAMMPS ends the whole process on a table that is cut short, so it never sees one.
     found = sum(_is_number(word) for line in lines[3:] for word in line.split())
     if found < expected:
-        raise UserError(f"{path}: style {style} needs {expected} numbers, found {found}; is the file whole?")
+        raise UserError(
+            f"{path}: style {style} needs {expected} numbers, found {found}; is the file complete?"
+        )
     return elements
 
 

@@ -84,6 +84,6 @@ def _largest_index(parameters: Path) -> int:
     except (OSError, UnicodeDecodeError) as error:
         raise UserError(f"{parameters}: not a MEAM parameter file: {error}") from error
     if not any("=" in line.partition("#")[0] for line in lines):
-        raise UserError(f"{parameters}: not a MEAM parameter file: it sets nothing; is the file whole?")
+        raise UserError(f"{parameters}: not a MEAM parameter file: it sets nothing; is the file complete?")
     matches = (INDICES.match(line.partition("#")[0]) for line in lines)
     return max((int(index) for match in matches if match for index in match[1].split(",")), default=0)

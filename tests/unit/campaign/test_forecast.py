@@ -1,0 +1,85 @@
+"""What the jobs of a campaign are expected to take."""
+
+from pathlib import Path
+
+import numpy as np
+import pytest
+import xarray as xr
+from checkout import CAMPAIGNS
+
+from nnexafs.campaign.forecast import STEPS, Forecast, remarks
+from nnexafs.campaign.plan import plan
+from nnexafs.config import CampaignConfig, load, validate
+from nnexafs.config.state_points import of_all
+from nnexafs.files import write_dataset
+
+WORDS = {
+    "dynamics", "spectra", "dataset", "training", "evaluation", "inversion", "report", "verification"
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("path", sorted(CAMPAIGNS.glob("*.yaml")), ids=lambda path: path.stem)
+def test_every_job_of_every_campaign_has_a_stage_and_a_time(path: Path):
+    config = load(path)
+    forecast = Forecast(config)
+    for rule, count in plan(config).jobs.items():
+        job = forecast.job(rule)
+        if count and rule != "all":
+            assert job.stage in WORDS and job.seconds > 0, rule
+    batches = [forecast.job("snapshots", name) for name in forecast.batches]
+    assert sum(job.items for job in batches) == len(of_all(config))
+    assert all(job.seconds > forecast.seconds("snapshots") for job in batches)
+
+
+def test_more_work_takes_longer():
+    usual = Forecast(CampaignConfig())
+    others = {
+        "md": Forecast(validate({"dynamics": {"production_ps": 24.0}})),
+        "snapshots": Forecast(validate({"exafs": {"engine": "feff"}})),
+        "train": Forecast(validate({"training": {"max_epochs": 2000}})),
+    }
+    for rule, longer in others.items():
+        assert longer.seconds(rule, "fcc_T0300") > 2 * usual.seconds(rule, "fcc_T0300"), rule
+        assert longer.all_seconds() > usual.all_seconds()
+    assert usual.seconds("freeze") > Forecast(validate({"exafs": {"feff": {"scf": False}}})).seconds("freeze")
+
+
+def test_a_study_trains_its_own_folds_and_epochs():
+    studies = {
+        "short": {"training": {"max_epochs": 20}, "folds": 1},
+        "wide": {"network": {"hidden_sizes": [16]}},
+    }
+    forecast = Forecast(validate({"studies": studies}))
+    assert forecast.seconds("study", "short") < forecast.seconds("train") < forecast.seconds("study", "wide")
+
+
+def test_the_default_campaign_is_expected_to_take_minutes():
+    """It took 9 CPU minutes on the machine on which the constants were measured."""
+    assert 4 * 60 < Forecast(CampaignConfig()).all_seconds() < 15 * 60
+
+
+def test_the_jobs_of_a_run_come_in_the_order_of_the_flow_under_their_numbers():
+    wanted = [(0, "all", {}, 1), (3, "train", {"fold": "2"}, 4), (7, "md", {"batch": "fcc_T0300"}, 1)]
+    jobs = Forecast(CampaignConfig()).jobs(wanted)
+    assert list(jobs) == [7, 3, 0]
+    assert (jobs[7]["stage"], jobs[7]["name"], jobs[7]["items"]) == ("dynamics", "fcc_T0300", 4)
+    assert (jobs[3]["stage"], jobs[3]["threads"], jobs[3]["step"]) == ("training", 4, STEPS["train"])
+    assert jobs[0]["items"] == 0
+
+
+@pytest.mark.parametrize(
+    ("flagged", "excluded", "text"),
+    [
+        ("[]", "[]", ""),
+        ('[{"state_point": "a"}]', "[]", 'flagged trajectories: 1 (see "Lost or flagged" in the report)'),
+        (
+            "[{}, {}]",
+            "[{}]",
+            'flagged trajectories: 2, 1 of them not used (see "Lost or flagged" in the report)',
+        ),
+    ],
+)
+def test_flagged_trajectories_are_pointed_out(tmp_path: Path, flagged: str, excluded: str, text: str):
+    dataset = xr.Dataset({"k": np.arange(3.0)}, attrs={"flagged": flagged, "excluded": excluded})
+    write_dataset(tmp_path / "dataset" / "dataset.nc", dataset)
+    assert remarks(tmp_path) == text
