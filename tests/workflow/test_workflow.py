@@ -6,6 +6,7 @@ import tomllib
 from pathlib import Path
 
 import pytest
+import yaml
 from checkout import CAMPAIGNS, CHECKOUT, prepared, run
 from packaging.requirements import Requirement
 
@@ -50,6 +51,13 @@ def test_every_config_plans_its_jobs(folder: Path, overlay: Path | None):
     assert counts["md"] == counts["snapshots"] == planned["md"]
     assert counts["train"] == config.dataset.folds
     assert counts["total"] == sum(planned.values())
+
+
+@pytest.mark.parametrize("profile", ["default", "slurm"])
+def test_a_run_shows_its_progress_in_one_line_and_its_log_keeps_everything(profile: str):
+    settings = yaml.safe_load((CHECKOUT / "profiles" / profile / "config.yaml").read_text())
+    assert settings["logger"] == ["nnexafs"]
+    assert "quiet" not in settings  # it would hold for Snakemake's log as well
 
 
 def test_the_slurm_profile_plans_the_same_jobs(folder: Path):

@@ -70,7 +70,8 @@ class Display:
         self._began: float | None = None
         self._summary = self._report = self._remark = self._log = ""
         self._failures: list[Failure] = []
-        self._stopped = self._interrupted = self._broken = False
+        self._warned: set[str] = set()
+        self._stopped = self._interrupted = False
 
     # --- records --------------------------------------------------------------------------------
 
@@ -131,7 +132,8 @@ class Display:
             self._say("stopping when the running jobs have ended ...")
         elif level >= ERROR:
             self._take_error(message)
-        elif level >= WARNING or message.startswith(SHOWN_INFO):
+        elif (level >= WARNING and message not in self._warned) or message.startswith(SHOWN_INFO):
+            self._warned.add(message)
             self._say(message)
 
     def _take_resources(self, content: dict) -> None:
@@ -153,7 +155,6 @@ class Display:
             return
         if "CalledProcessError in file" in message:
             return  # with the whole command; the failure of the job is told on its own
-        self._broken = True
         self._say(message, always=True)
 
     def _retry(self, number: int) -> None:
@@ -236,10 +237,11 @@ class Display:
         failed, left = self._run.count(failed=True), self._run.count(failed=False)
         if self._stopped:
             self._say(f"stopped after {took}; {AGAIN}", always=True)
-        elif failed or self._broken or left:
-            waiting = f", {_jobs(left)} that need its results did not run" if left else ""
+        elif failed or left:
+            ends = [f"{_jobs(failed)} failed"] if failed else []
+            ends += [f"{_jobs(left)} did not run"] if left else []
             self._say(
-                f"ended after {took}: {_jobs(failed)} failed{waiting}\n"
+                f"ended after {took}: {', '.join(ends)}\n"
                 f"  correct the cause, then {AGAIN}\n"
                 f"  Snakemake's own log: {os.path.relpath(self._log) if self._log else 'none'}",
                 always=True,

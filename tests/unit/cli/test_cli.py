@@ -194,6 +194,16 @@ def test_results_go_to_the_output_the_log_beside_it_and_errors_to_the_screen(tmp
     assert screen.read_text() == "nnexafs work: KeyError: 'edge' (see its log)\n"
 
 
+def test_on_a_terminal_an_error_takes_the_place_of_the_line_that_tells_the_progress():
+    reader, screen = os.openpty()
+    try:
+        shown("mistake", screen=Path(os.ttyname(screen)))
+        assert os.read(reader, 1000).decode() == "\r\x1b[Knnexafs work: error: no such thing\r\n"
+    finally:
+        os.close(screen)
+        os.close(reader)
+
+
 def write_to_full_disk_with_torch():
     torch.save({"weights": torch.zeros(100_000)}, "/dev/full")
 

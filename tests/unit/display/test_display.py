@@ -103,7 +103,7 @@ def test_a_failed_job_is_told_with_its_log_and_what_to_do():
     name, log = "fcc_T0300_x1.0000_r0", "results/broken/logs/md/fcc_T0300_x1.0000_r0.log"
     assert f"failed: dynamics {name} (rule md)\n  log: {log}\n" in told
     assert told.splitlines()[-3:] == [
-        "ended after 1 min: 1 job failed, 12 jobs that need its results did not run",
+        "ended after 1 min: 1 job failed, 12 jobs did not run",
         "  correct the cause, then run the same command again (finished jobs are kept)",
         f"  Snakemake's own log: {logs_named_in(told)}",
     ]
@@ -186,8 +186,19 @@ def test_warnings_and_errors_of_snakemake_are_shown_and_its_talk_is_not():
     ]
     warning = {"level": 30, "message": "File a.nc has changed."}
     error = {"level": 40, "event": "error", "message": "MissingInputException in rule md:\nno b.nc"}
-    said = played([*talk, warning, error])
+    said = played([*talk, warning, warning, error])
     assert said == "File a.nc has changed.\nMissingInputException in rule md:\nno b.nc\n"
+
+
+def test_an_error_beside_the_jobs_is_shown_and_does_not_make_a_finished_run_a_failed_one():
+    error = {"level": 40, "message": "Could not delete logfile a.log: busy"}
+    ends = [{"event": "job_finished", "job_id": number} for number in (4, 5)]
+    assert played([JOBS, FIRST_JOB, error, *ends]).splitlines()[1:] == [error["message"], "done in 0 s"]
+
+
+def test_jobs_that_could_not_be_started_are_counted():
+    lines = played([JOBS, FIRST_JOB, {"event": "job_finished", "job_id": 4}]).splitlines()
+    assert lines[-3] == "ended after 0 s: 1 job did not run" and lines[-1] == "  Snakemake's own log: none"
 
 
 def test_a_campaign_that_is_complete_says_where_its_report_is():
