@@ -1,7 +1,7 @@
 """Commands of the package exafs: freeze, tables, snapshots, exafs."""
 
 from pathlib import Path
-from typing import Literal
+from typing import TYPE_CHECKING, Any
 
 import click
 from pydantic import ValidationError
@@ -18,6 +18,9 @@ from nnexafs.exafs.snapshots import spectra_of
 from nnexafs.files import read_dataset, write_dataset
 from nnexafs.jobs import batches
 from nnexafs.jobs.record import checked, is_done, job
+
+if TYPE_CHECKING:
+    import xarray as xr
 
 
 @click.command()
@@ -117,23 +120,48 @@ def spectra_file(
 
 
 @click.command()
-@click.argument("trajectory", type=InFile)
-@click.option("--absorber", required=True, help="Element that absorbs, such as Ni.")
+@click.argument("structure", type=InFile)
+@click.option("--absorber", required=True, help="Element that absorbs, such as Fe.")
 @click.option("--edge", type=click.Choice(["K", "L3"]), default="K", show_default=True)
-@click.option("--engine", type=click.Choice(["nbody", "feff"]), default="nbody", show_default=True)
+@click.option(
+    "--sigma2",
+    type=float,
+    help="One structure: disorder, mean square relative displacement of the first shell, angstrom^2.",
+)
+@click.option(
+    "--einstein-temperature",
+    type=float,
+    help="One structure: disorder of the Einstein model, K; with --temperature.",
+)
+@click.option("--temperature", type=float, help="Temperature of the Einstein model, K.")
+@click.option(
+    "--plot",
+    type=click.Path(dir_okay=False, path_type=Path),
+    help="Also a figure (PNG, PDF or SVG): chi(k), its Fourier transform, n(r).",
+)
+@click.option(
+    "--compare",
+    type=InFile,
+    help="Measured chi(k), written by `nnexafs spectrum`, to draw in the figure; fits E0 and S0^2.",
+)
+@click.option(
+    "--engine",
+    type=click.Choice(["nbody", "feff"]),
+    help="Default: feff for one structure of few distinct absorbers, nbody otherwise.",
+)
 @click.option(
     "--four-body",
     type=click.IntRange(min=0),
     default=256,
     show_default=True,
-    help="Absorbers whose four-body paths (through three neighbours) are summed too.",
+    help="Trajectory: absorbers whose four-body paths (through three neighbours) are summed too.",
 )
 @click.option(
     "--control",
     type=click.IntRange(min=0),
     default=4,
     show_default=True,
-    help="Absorbers on which FEFF with all paths checks and corrects the engine.",
+    help="Trajectory: absorbers on which FEFF with all paths checks and corrects the engine.",
 )
 @click.option(
     "--angle-cutoff", type=float, help="Also bond angles between neighbours closer than this, angstrom."
@@ -149,31 +177,33 @@ def spectra_file(
     help="FEFF processes, and frames, at once.",
 )
 @click.option("--cache", type=Folder, help="Folder for phases and tables.  [default: ~/.cache/nnexafs]")
-@click.option("--seed", type=int, default=0, show_default=True, help="Chooses these absorbers.")
+@click.option("--seed", type=int, default=0, show_default=True, help="Chooses the absorbers of these means.")
 @click.option(
     "--columns", type=click.Path(dir_okay=False, path_type=Path), help="Also k, chi, error as text."
 )
 @out_option("Spectra file to write (NetCDF).")
 def exafs(
-    trajectory: Path,
+    structure: Path,
     absorber: str,
-    edge: Literal["K", "L3"],
-    engine: Literal["nbody", "feff"],
-    four_body: int,
-    control: int,
+    sigma2: float | None,
+    einstein_temperature: float | None,
+    temperature: float | None,
+    plot: Path | None,
+    compare: Path | None,
     angle_cutoff: float | None,
     index: str,
     path_length: float,
     scf: bool,
-    processes: int,
     cache: Path | None,
-    seed: int,
     columns: Path | None,
     out: Path,
+    **options: Any,
 ) -> None:
-    """Mean chi(k) of a TRAJECTORY that ASE reads: extxyz, .traj, XDATCAR, LAMMPS dump.
+    """chi(k) of a crystal or a trajectory: STRUCTURE is any file of atoms that ASE reads.
 
-    All atoms of the absorbing element in all chosen frames count.
+    One structure (CIF, POSCAR, XYZ with a cell): FEFF with all paths, atoms at rest or with thermal disorder.
+    A trajectory (extxyz, .traj, XDATCAR, LAMMPS dump): mean over all atoms of the absorbing element in all chosen
+    frames.
     """
     # ASE's readers and builders take 0.3 s to import, which the many short jobs of `snapshots` do without
     from nnexafs.exafs.trajectory import exafs_of, frames_of, write_columns
@@ -182,23 +212,68 @@ def exafs(
         settings = Feff(scf=scf, path_length_angstrom=path_length)
     except ValidationError as error:
         raise UserError(f"--path-length {path_length:g}: {error.errors()[0]['msg']}") from None
-    frames = frames_of(trajectory, index)
-    with job("trajectory-exafs", out, inputs=[trajectory]) as record:
+    check_plot(plot, compare)
+    frames = frames_of(structure, index)
+    measured = read_measured(compare, absorber) if compare else None
+    with job("trajectory-exafs", out, inputs=[structure]) as record:
         spectra = exafs_of(
-            frames,
+            frames[0] if len(frames) == 1 else frames,
             absorber=absorber,
-            edge=edge,
             settings=settings,
-            engine=engine,
-            four_body=four_body,
-            control=control,
+            sigma2_angstrom2=sigma2,
+            einstein_temperature_kelvin=einstein_temperature,
+            temperature_kelvin=temperature,
             angle_cutoff_angstrom=angle_cutoff,
-            processes=processes,
             cache_folder=cache,
-            seed=seed,
+            **options,
         )
         record.describe(**{name: str(value) for name, value in spectra.attrs.items()})
         write_dataset(out, spectra)
     if columns:
         write_columns(spectra, columns)
     click.echo(f"{spectra.attrs['absorbers']} absorbers, {spectra.sizes['frame']} frames: wrote {out}")
+    if plot:
+        plot_spectra(spectra, plot, f"{structure.name}, {absorber} {options['edge']} edge", measured)
+
+
+def check_plot(plot: Path | None, compare: Path | None) -> None:
+    """Raise UserError for a figure of an unknown format, or a comparison without a figure, before hours of work."""
+    from nnexafs.exafs.figure import FORMATS
+
+    if plot and plot.suffix.lower() not in FORMATS:
+        raise UserError(f"--plot {plot}: expected a name that ends with {', '.join(FORMATS)}")
+    if compare and not plot:
+        raise UserError("--compare: a measured spectrum is drawn in the figure; name one with --plot")
+
+
+def read_measured(path: Path, absorber: str) -> "xr.Dataset":
+    """A file of `nnexafs spectrum`, which must be of the same element."""
+    from nnexafs.measured.chi import read_processed
+
+    measured = read_processed(path)
+    if measured.attrs.get("element", absorber) != absorber:
+        raise UserError(f"{path}: a spectrum of {measured.attrs['element']}, computed for {absorber}")
+    return measured
+
+
+def plot_spectra(spectra: "xr.Dataset", path: Path, title: str, measured: "xr.Dataset | None") -> None:
+    """Draw the figure, with a measured spectrum after moving its E0."""
+    import numpy as np
+
+    from nnexafs.exafs.figure import draw
+    from nnexafs.exafs.transform import overlay
+
+    moved = measured and overlay(
+        spectra["k"].values,
+        spectra["chi"].values,
+        measured_k=measured["k"].values,
+        measured_chi=np.mean(measured["chi_repeats"].values, axis=0),
+        path_length_angstrom=float(Feff.model_validate_json(spectra.attrs["feff_settings"]).path_length_angstrom),
+    )
+    draw(spectra, path, title=title, measured=moved)
+    if moved:
+        click.echo(
+            f"measured: E0 {moved.e0_shift_ev:+.1f} eV, S0^2 {moved.s02:.2f}, left over R {moved.r:.3f} "
+            f"(chi(R), {moved.r_range[0]:g} to {moved.r_range[1]:.3g} angstrom)"
+        )
+    click.echo(f"wrote {path}")

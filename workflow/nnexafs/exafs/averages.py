@@ -13,6 +13,16 @@ from nnexafs.structures.distributions import angle_distribution, pair_distributi
 from nnexafs.structures.neighbours import neighbours_within
 
 
+R_STEP_ANGSTROM = 0.02
+
+
+def grids(path_length_angstrom: float, angle_cutoff_angstrom: float | None) -> Distributions:
+    """For structures without a config: n(r) from zero to the path length; bond angles on the campaign's grid."""
+    r_max = R_STEP_ANGSTROM * round(path_length_angstrom / R_STEP_ANGSTROM)
+    cutoff = {} if angle_cutoff_angstrom is None else {"angle_cutoff_angstrom": angle_cutoff_angstrom}
+    return Distributions(r_min_angstrom=0.0, r_max_angstrom=r_max, r_step_angstrom=R_STEP_ANGSTROM, **cutoff)
+
+
 @dataclass(frozen=True)
 class Structure:
     """What surrounds the absorbers of each frame, means over them.

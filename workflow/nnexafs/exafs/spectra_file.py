@@ -5,7 +5,9 @@ from collections.abc import Sequence
 import numpy as np
 import xarray as xr
 
+from nnexafs.config import Feff
 from nnexafs.exafs.averages import Averages
+from nnexafs.exafs.feff.reference import FrozenPotentials
 
 UNITS_AND_NAMES = {
     "k": ("1/angstrom", "photoelectron wave number"),
@@ -24,6 +26,9 @@ UNITS_AND_NAMES = {
     "absorber_status": ("1", "1: failed"),
     "snapshot_status": ("1", "1: an absorber failed"),
     "step": ("1", "time step of the snapshot"),
+    "chi_site": ("1", "EXAFS of one distinct absorber"),
+    "site_atom": ("1", "atom of the distinct absorber"),
+    "site_absorbers": ("1", "absorbers equivalent to it by symmetry, itself included"),
 }
 Variables = dict[str, tuple[str | Sequence[str], np.ndarray]]
 
@@ -43,4 +48,21 @@ def correction_variables(averages: Averages) -> Variables:
         "chi_correction": ("k", correction.mean),
         "control_difference": (("control", "k"), correction.difference),
         "chi_correction_error": ("k", correction.error),
+    }
+
+
+def attributes(
+    phases: FrozenPotentials, settings: Feff, *, engine: str, absorbers: int, four_body: int, checked: int
+) -> dict[str, str | int]:
+    """What made the spectra of a structure or trajectory: numbers of absorbers, those of the correction, FEFF."""
+    return {
+        "element": phases.element,
+        "edge": phases.edge,
+        "engine": engine,
+        "feff_settings": settings.model_dump_json(),
+        "feff_version": phases.feff_version,
+        "phases_hash": phases.phases_hash,
+        "absorbers": absorbers,
+        "four_body_absorbers": four_body,
+        "control_absorbers": checked,
     }

@@ -1,4 +1,4 @@
-"""EXAFS of any trajectory that ASE reads: all absorbers of all frames, and how far FEFF's full sum is."""
+"""EXAFS of any structure or trajectory that ASE reads: all absorbers, and how far FEFF's full sum is."""
 
 import logging
 from collections.abc import Sequence
@@ -13,7 +13,9 @@ from nnexafs import files
 from nnexafs.config import Distributions, Feff
 from nnexafs.errors import UserError
 from nnexafs.exafs import cache, spectra_file
-from nnexafs.exafs.averages import Averages, Structure, averages, structure_of
+from nnexafs.exafs.averages import Averages, Structure, averages, grids, structure_of
+from nnexafs.exafs.crystal import OTHER_ABSORBER, check_structure, exafs_of_crystal, sites_of
+from nnexafs.exafs.disorder import Disorder, disorder_of
 from nnexafs.exafs.engines import Engine, Frame
 from nnexafs.exafs.feff.input import Edge, check_edge
 from nnexafs.exafs.feff.reference import k_grid
@@ -22,16 +24,21 @@ from nnexafs.structures.frames import absorbers_of
 from nnexafs.structures.reading import frames_of as frames_of
 
 LOGGER = logging.getLogger(__name__)
-R_STEP_ANGSTROM = 0.02
+DEFAULT_SETTINGS = Feff(path_length_angstrom=6.0)
+# FEFF with all paths takes 3 s for a distinct absorber without any symmetry; tables for one species take 90.
+MOST_SITES = 24
 
 
 def exafs_of(
-    frames: Sequence[Atoms],
+    structure: Atoms | Sequence[Atoms],
     *,
     absorber: str,
     edge: Edge = "K",
-    settings: Feff,
-    engine: Literal["nbody", "feff"] = "nbody",
+    settings: Feff = DEFAULT_SETTINGS,
+    engine: Literal["nbody", "feff"] | None = None,
+    sigma2_angstrom2: float | None = None,
+    einstein_temperature_kelvin: float | None = None,
+    temperature_kelvin: float | None = None,
     four_body: int = 256,
     control: int = 4,
     angle_cutoff_angstrom: float | None = None,
@@ -39,19 +46,82 @@ def exafs_of(
     cache_folder: Path | None = None,
     seed: int = 0,
 ) -> xr.Dataset:
-    """chi(k) of every frame and of their mean, all atoms of `absorber`, and n(r) by neighbour species.
+    """chi(k) of one structure, or of every frame of a trajectory and their mean, all atoms of `absorber`, and n(r).
 
-    Potentials are frozen around the first absorber of the first frame and kept, with the n-body tables, under
-    `cache_folder`. Variables: `chi_frame` (frame, k), means over the frame's absorbers as the engine gives
-    them; `chi` (k), the mean over all absorbers plus `chi_correction` (k) from `four_body` and `control`
-    absorbers (`correction_of`), with its standard error `chi_correction_error`; `control_difference` (control,
-    k); `pair_distribution` (scatterer, r); with a cut-off `angle_distribution` (angle) of all neighbours closer.
-    UserError for frames that do not fit; FeffError naming frame and atom where the engine FEFF fails.
+    One structure (Atoms): FEFF with all paths on every absorber that symmetry makes distinct (`crystal`), damped by
+    `sigma2_angstrom2`, or by the Einstein model with both of its temperatures (`disorder`). Without an engine
+    given, a structure of more than MOST_SITES distinct absorbers and no such disorder counts as a trajectory of one
+    frame.
+
+    A trajectory: `engine` (default nbody) with what it leaves out from `four_body` and `control` absorbers
+    (`correction_of`). Potentials are frozen around the first absorber of the first frame and kept, with the n-body
+    tables, under `cache_folder`. Variables: `chi_frame` (frame, k), means over the frame's absorbers as the engine
+    gives them; `chi` (k), the mean over all absorbers plus `chi_correction` (k), with its standard error
+    `chi_correction_error`; `control_difference` (control, k); `pair_distribution` (scatterer, r); with a cut-off
+    `angle_distribution` (angle) of all neighbours closer.
+    UserError for what does not fit; FeffError naming frame and atom where the engine FEFF fails.
     """
     check_edge(absorber, edge)
     check_options(
         engine, settings, four_body=four_body, control=control, angle_cutoff_angstrom=angle_cutoff_angstrom
     )
+    disorder = disorder_of(sigma2_angstrom2, einstein_temperature_kelvin, temperature_kelvin)
+    if isinstance(structure, Atoms) and _is_crystal(structure, absorber, engine, disorder):
+        return exafs_of_crystal(
+            structure,
+            absorber=absorber,
+            edge=edge,
+            settings=settings,
+            disorder=disorder,
+            angle_cutoff_angstrom=angle_cutoff_angstrom,
+            processes=processes,
+            cache_folder=cache_folder,
+        )
+    if disorder:
+        raise UserError(
+            "disorder: sigma2 and Einstein temperature are for one structure and the engine feff; the frames of a "
+            "trajectory, and the engine nbody, have the disorder of their positions"
+        )
+    frames = [structure] if isinstance(structure, Atoms) else structure
+    return exafs_of_frames(
+        frames,
+        absorber=absorber,
+        edge=edge,
+        settings=settings,
+        engine=engine or "nbody",
+        four_body=four_body,
+        control=control,
+        angle_cutoff_angstrom=angle_cutoff_angstrom,
+        processes=processes,
+        cache_folder=cache_folder,
+        seed=seed,
+    )
+
+
+def _is_crystal(atoms: Atoms, absorber: str, engine: str | None, disorder: Disorder | None) -> bool:
+    """Whether a single structure goes through FEFF, absorber by absorber."""
+    check_structure(atoms, place="structure")
+    absorbers = absorbers_of(atoms, absorber, place="structure", remedy=OTHER_ABSORBER)
+    if engine or disorder:
+        return engine != "nbody"
+    return len(sites_of(atoms, absorbers).atoms) <= MOST_SITES
+
+
+def exafs_of_frames(
+    frames: Sequence[Atoms],
+    *,
+    absorber: str,
+    edge: Edge,
+    settings: Feff,
+    engine: Literal["nbody", "feff"],
+    four_body: int,
+    control: int,
+    angle_cutoff_angstrom: float | None,
+    processes: int,
+    cache_folder: Path | None,
+    seed: int,
+) -> xr.Dataset:
+    """`exafs_of` a trajectory."""
     chosen = with_absorbers(frames, absorber)
     distributions = grids(settings.path_length_angstrom, angle_cutoff_angstrom)
     structure = structure_of(chosen, distributions, angles=angle_cutoff_angstrom is not None)
@@ -75,25 +145,22 @@ def exafs_of(
         LOGGER.warning(line)
     counts = np.array([len(frame.absorbers) for frame in chosen])
     result = contents(found, structure, counts, settings=settings, distributions=distributions)
-    result.attrs = {
-        "element": absorber,
-        "edge": edge,
-        "engine": engine,
-        "feff_settings": settings.model_dump_json(),
-        "feff_version": phases.feff_version,
-        "phases_hash": phases.phases_hash,
-        "absorbers": int(counts.sum()),
-        "four_body_absorbers": found.correction.four_body_absorbers,
-        "control_absorbers": len(found.correction.difference),
-        "seed": seed,
-    }
+    result.attrs = spectra_file.attributes(
+        phases,
+        settings,
+        engine=engine,
+        absorbers=int(counts.sum()),
+        four_body=found.correction.four_body_absorbers,
+        checked=len(found.correction.difference),
+    )
+    result.attrs["seed"] = seed
     if angle_cutoff_angstrom is not None:
         result.attrs["angle_cutoff_angstrom"] = angle_cutoff_angstrom
     return result
 
 
 def check_options(
-    engine: str, settings: Feff, *, four_body: int, control: int, angle_cutoff_angstrom: float | None
+    engine: str | None, settings: Feff, *, four_body: int, control: int, angle_cutoff_angstrom: float | None
 ) -> None:
     """Raise UserError for what no engine does."""
     if angle_cutoff_angstrom is not None and angle_cutoff_angstrom <= 0:
@@ -103,7 +170,7 @@ def check_options(
     for name, count in (("four-body", four_body), ("control", control)):
         if count < 0:
             raise UserError(f"{name}: expected 0 or more absorbers, got {count}")
-    if engine == "nbody" and settings.legs != 4:
+    if engine != "feff" and settings.legs != 4:
         raise UserError(f"legs: the n-body expansion has paths of up to 4 legs, asked for {settings.legs}")
 
 
@@ -119,8 +186,7 @@ def with_absorbers(trajectory: Sequence[Atoms], absorber: str) -> list[Frame]:
             atoms,
             absorber,
             place=place,
-            remedy="choose another absorber (a LAMMPS dump needs the column `element`, or types are read as "
-            "atomic numbers)",
+            remedy=OTHER_ABSORBER,
         )
         if not set(atoms.symbols) <= known:
             raise UserError(
@@ -129,13 +195,6 @@ def with_absorbers(trajectory: Sequence[Atoms], absorber: str) -> list[Frame]:
             )
         frames.append(Frame(place, number, atoms, absorbers))
     return frames
-
-
-def grids(path_length_angstrom: float, angle_cutoff_angstrom: float | None) -> Distributions:
-    """n(r) from zero to the path length; bond angles on the campaign's grid."""
-    r_max = R_STEP_ANGSTROM * round(path_length_angstrom / R_STEP_ANGSTROM)
-    cutoff = {} if angle_cutoff_angstrom is None else {"angle_cutoff_angstrom": angle_cutoff_angstrom}
-    return Distributions(r_min_angstrom=0.0, r_max_angstrom=r_max, r_step_angstrom=R_STEP_ANGSTROM, **cutoff)
 
 
 def contents(

@@ -1,4 +1,4 @@
-"""FEFF's spectrum of one absorber with frozen potentials, and of single paths."""
+"""FEFF's spectrum of one absorber with frozen potentials, its list of paths, and single-scattering paths."""
 
 import numpy as np
 
@@ -6,8 +6,13 @@ from nnexafs.config import Feff
 from nnexafs.errors import UserError
 from nnexafs.exafs.feff import process
 from nnexafs.exafs.feff.input import Cluster, Edge, check_edge, feff_input
+from nnexafs.exafs.feff.path_list import PathList, read_paths
 from nnexafs.exafs.feff.process import FeffError
 from nnexafs.exafs.feff.reference import K_STEP_PER_ANGSTROM, FrozenPotentials, _reference_cluster, k_grid
+from nnexafs.k_axis import r_factor
+
+LARGEST_R_OF_SUM = 1e-8  # of the paths of feff.pad against chi.dat; 1e-11 in fcc Ni, bcc Fe and B2 NiAl
+CHECKED_FROM_K_PER_ANGSTROM = 0.5  # FEFF may leave out k = 0
 
 
 def chi_of_cluster(cluster: Cluster, *, phases: FrozenPotentials, settings: Feff) -> np.ndarray:
@@ -16,11 +21,31 @@ def chi_of_cluster(cluster: Cluster, *, phases: FrozenPotentials, settings: Feff
     Without S0^2 and Debye-Waller factor. Only the phase files are given to FEFF; rdinp, pathfinder, genfmt
     and ff2x run (CONTROL 0 0 0 1 1 1).
     """
+    return _chi(_with_frozen_phases(cluster, phases, settings), process.PATH_STAGES, settings)
+
+
+def paths_of_cluster(cluster: Cluster, *, phases: FrozenPotentials, settings: Feff) -> PathList:
+    """The paths that make up `chi_of_cluster`; FeffError where their sum is not FEFF's chi.dat."""
+    k = k_grid(settings)
+    made = process.run(
+        _with_frozen_phases(cluster, phases, settings),
+        process.PATH_STAGES,
+        keep=("feff.pad", "chi.dat"),
+        timeout_seconds=settings.timeout_seconds,
+    )
+    paths, chi = read_paths(made["feff.pad"]), read_chi(made["chi.dat"].decode(errors="replace"), k)
+    difference = r_factor(paths.chi(k), chi, k, k_range=(CHECKED_FROM_K_PER_ANGSTROM, float(k[-1])))
+    if not difference < LARGEST_R_OF_SUM:
+        raise FeffError(f"FEFF genfmt: the sum of its paths differs from FEFF's chi.dat by R {difference:.1e}")
+    return paths
+
+
+def _with_frozen_phases(cluster: Cluster, phases: FrozenPotentials, settings: Feff) -> dict[str, bytes]:
+    """The files with which FEFF's path finder and what follows it start."""
     # ASSUME: every atom of a species scatters as it does in the reference cell: one potential each.
     cluster = _with_potentials_of(cluster, phases, settings)
     text = feff_input(cluster, edge=phases.edge, settings=settings, fresh_potentials=False)
-    given = {"phase.pad": phases.phase_pad, "xsect.json": phases.xsect_json, "feff.inp": text.encode()}
-    return _chi(given, process.PATH_STAGES, settings)
+    return {"phase.pad": phases.phase_pad, "xsect.json": phases.xsect_json, "feff.inp": text.encode()}
 
 
 def single_scattering_paths(phases: FrozenPotentials) -> dict[str, bytes]:

@@ -134,8 +134,8 @@ def read_amplitudes(feff_pad: bytes, *, paths: int) -> PathAmplitudes:
     try:
         energies = int(lines[1].split()[2])
         start = 4 + pad.lines_of(2 * energies)  # the central atom's phase shifts come first
-        momentum, start, real = _momentum(lines, start, energies)
-        length = _block(lines[start], energies)
+        momentum, start, real = read_momentum(lines, start, energies)
+        length = block_length(lines[start], energies)
         if (len(lines) - start) != paths * length:
             raise FeffError(f"FEFF genfmt: feff.pad holds {(len(lines) - start) // length} of {paths} paths")
         blocks = np.array(lines[start:], dtype=object).reshape(paths, length)
@@ -152,7 +152,7 @@ def read_amplitudes(feff_pad: bytes, *, paths: int) -> PathAmplitudes:
     return PathAmplitudes(momentum, reff, magnitude, phase)
 
 
-def _momentum(lines: list[bytes], start: int, energies: int) -> tuple[Momentum, int, int]:
+def read_momentum(lines: list[bytes], start: int, energies: int) -> tuple[Momentum, int, int]:
     """p(k), where the paths start, and how many points lie on the real axis (the rest is a contour)."""
     middle = start + pad.lines_of(2 * energies)
     end = middle + pad.lines_of(energies)
@@ -162,7 +162,7 @@ def _momentum(lines: list[bytes], start: int, energies: int) -> tuple[Momentum, 
     return Momentum(k[:real], (pairs[:, 0] + 1j * pairs[:, 1])[:real]), end, real
 
 
-def _block(header: bytes, energies: int) -> int:
+def block_length(header: bytes, energies: int) -> int:
     """How many lines one path takes."""
     legs = int(header.split()[2])
     return 1 + sum(map(pad.lines_of, (3 * legs, legs, legs, legs, energies, energies)))
