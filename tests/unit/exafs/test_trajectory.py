@@ -119,7 +119,7 @@ def test_the_expansion_of_a_binary_is_feff_s_sum(corrected, by_feff):
 
 
 def test_every_long_part_says_how_far_it_is(corrected, lines):
-    assert "freezing the potentials of Ni K" in lines
+    assert any(line.startswith("freezing the potentials of Ni K: once") for line in lines)
     for end in ("frames measured: 2/2 ", "frames expanded: 2/2 ", "absorbers checked by FEFF: 4/4 "):
         assert sum(line.startswith(end) for line in lines) == 1
     made = [line for line in lines if " tables, " in line]
@@ -298,7 +298,7 @@ def test_the_command_writes_both_files(corrected, cache, tmp_path):
     assert read_dataset(tmp_path / "c.nc", what="spectra").sizes["frame"] == 1
     assert np.loadtxt(tmp_path / "c.dat").shape == (361, 3)
     assert "frames measured: 1/1 " in done.stderr
-    assert done.stdout == f"2 absorbers, 1 frames: wrote {tmp_path / 'c.nc'}\n"
+    assert done.stdout == f"2 absorbers, 1 frame: wrote {tmp_path / 'c.nc'}\n"
 
 
 @pytest.mark.parametrize(
@@ -306,11 +306,11 @@ def test_the_command_writes_both_files(corrected, cache, tmp_path):
     [
         (None, [], "no such trajectory file"),
         ("", [], "ASE cannot read"),
-        ('2\nPbc="F F F"\nNi 0 0 0\nNi 2 0 0\n', [], "frame 0 of ':': expected a cell"),
+        ('2\nPbc="F F F"\nNi 0 0 0\nNi 2 0 0\n', [], "run.extxyz: expected a cell"),
         ('1\nLattice="3 0 0 0 3 0 0 0 3"\nQq 0 0 0\n', [], "ASE cannot read ':' of it: KeyError 'Qq'"),
-        ('1\nLattice="3 0 0 0 3 0 0 0 3"\nX 0 0 0\n', [], "frame 0 of ':': atom 0 is no element"),
+        ('1\nLattice="3 0 0 0 3 0 0 0 3"\nX 0 0 0\n', [], "run.extxyz: atom 0 is no element"),
         ('1\nLattice="3 0 0 0 3 0 0 0 3"\nNi nan 0 0\n', [], "not finite"),
-        ('1\nLattice="3 0 0 0 3 0 0 0 3"\nAl 0 0 0\n', [], "frame 0: no atom of Ni, only Al"),
+        ('1\nLattice="3 0 0 0 3 0 0 0 3"\nAl 0 0 0\n', [], "structure: no atom of Ni, only Al"),
         ('1\nLattice="3 0 0 0 3 0 0 0 3"\nNi 0 0 0\n', ["--path-length", "99"], "--path-length 99: "),
         ('1\nLattice="3 0 0 0 3 0 0 0 3"\nNi 0 0 0\n', ["--index", "5:"], "no frames at index '5:'"),
     ],

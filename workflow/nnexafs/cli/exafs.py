@@ -18,9 +18,12 @@ from nnexafs.exafs.snapshots import spectra_of
 from nnexafs.files import read_dataset, write_dataset
 from nnexafs.jobs import batches
 from nnexafs.jobs.record import checked, is_done, job
+from nnexafs.text import counted
 
 if TYPE_CHECKING:
     import xarray as xr
+
+FIGURES = (".png", ".pdf", ".svg")
 
 
 @click.command()
@@ -231,19 +234,19 @@ def exafs(
         write_dataset(out, spectra)
     if columns:
         write_columns(spectra, columns)
-    click.echo(f"{spectra.attrs['absorbers']} absorbers, {spectra.sizes['frame']} frames: wrote {out}")
+    absorbers, frames_read = spectra.attrs["absorbers"], spectra.sizes["frame"]
+    click.echo(f"{counted(absorbers, 'absorber')}, {counted(frames_read, 'frame')}: wrote {out}")
     if plot:
-        plot_spectra(spectra, plot, f"{structure.name}, {absorber} {options['edge']} edge", measured)
+        title = f"{structure.name}, {absorber} {options['edge']} edge"
+        plot_spectra(spectra, plot, title=title, measured=measured, path_length_angstrom=path_length)
 
 
 def check_plot(plot: Path | None, compare: Path | None) -> None:
     """Raise UserError for a figure of an unknown format, or a comparison without a figure, before hours of work."""
-    from nnexafs.exafs.figure import FORMATS
-
-    if plot and plot.suffix.lower() not in FORMATS:
-        raise UserError(f"--plot {plot}: expected a name that ends with {', '.join(FORMATS)}")
     if compare and not plot:
         raise UserError("--compare: a measured spectrum is drawn in the figure; name one with --plot")
+    if plot and plot.suffix.lower() not in FIGURES:
+        raise UserError(f"--plot {plot}: expected a name that ends with {', '.join(FIGURES)}")
 
 
 def read_measured(path: Path, absorber: str) -> "xr.Dataset":
@@ -256,20 +259,29 @@ def read_measured(path: Path, absorber: str) -> "xr.Dataset":
     return measured
 
 
-def plot_spectra(spectra: "xr.Dataset", path: Path, title: str, measured: "xr.Dataset | None") -> None:
+def plot_spectra(
+    spectra: "xr.Dataset",
+    path: Path,
+    *,
+    title: str,
+    measured: "xr.Dataset | None",
+    path_length_angstrom: float,
+) -> None:
     """Draw the figure, with a measured spectrum after moving its E0."""
     import numpy as np
 
     from nnexafs.exafs.figure import draw
     from nnexafs.exafs.transform import overlay
 
-    moved = measured and overlay(
-        spectra["k"].values,
-        spectra["chi"].values,
-        measured_k=measured["k"].values,
-        measured_chi=np.mean(measured["chi_repeats"].values, axis=0),
-        path_length_angstrom=float(Feff.model_validate_json(spectra.attrs["feff_settings"]).path_length_angstrom),
-    )
+    moved = None
+    if measured is not None:
+        moved = overlay(
+            spectra["k"].values,
+            spectra["chi"].values,
+            measured_k=measured["k"].values,
+            measured_chi=np.mean(measured["chi_repeats"].values, axis=0),
+            path_length_angstrom=path_length_angstrom,
+        )
     draw(spectra, path, title=title, measured=moved)
     if moved:
         click.echo(

@@ -12,7 +12,6 @@ from nnexafs.progress import Steps
 from nnexafs.structures.distributions import angle_distribution, pair_distribution
 from nnexafs.structures.neighbours import neighbours_within
 
-
 R_STEP_ANGSTROM = 0.02
 
 

@@ -42,7 +42,9 @@ def phases_in(
     try:
         return feff.FrozenPotentials.load(folder)
     except UserError:
-        LOGGER.info("freezing the potentials of %s %s", absorber, edge)
+        LOGGER.info(
+            "freezing the potentials of %s %s: once for this structure, about a minute", absorber, edge
+        )
     feff.freeze(reference, element=absorber, edge=edge, settings=settings, folder=folder)
     return feff.FrozenPotentials.load(folder)
 

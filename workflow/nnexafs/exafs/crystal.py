@@ -1,6 +1,7 @@
 """EXAFS of one structure at rest: FEFF's paths of every distinct absorber, with thermal disorder path by path."""
 
 import logging
+import warnings
 from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
@@ -28,9 +29,11 @@ from nnexafs.progress import Steps
 from nnexafs.structures.distributions import angle_grid, r_grid
 from nnexafs.structures.frames import absorbers_of, check_frame
 from nnexafs.structures.neighbours import neighbours_within
+from nnexafs.text import counted
 
 LOGGER = logging.getLogger(__name__)
 SYMMETRY_ANGSTROM = 1e-3  # atoms this close to symmetric places count as equivalent
+SHELL_ANGSTROM = 0.01  # neighbours this close in distance are told as one shell
 SHELL_DIGITS = 4  # distances in angstrom that agree so far are one shell
 WIDTHS = 6.0  # standard deviations of a distance that n(r) takes in
 ENGINE = "feff"
@@ -53,19 +56,22 @@ class Sites:
 
 def sites_of(atoms: Atoms, absorbers: np.ndarray) -> Sites:
     """One absorber of every set that the crystal's symmetry makes equivalent (spglib); all where it finds none."""
-    try:
-        symmetry = spglib.get_symmetry_dataset(
-            (atoms.cell[:], atoms.get_scaled_positions(), atoms.numbers), symprec=SYMMETRY_ANGSTROM
-        )
-        equivalent = symmetry.equivalent_atoms[absorbers] if symmetry else absorbers
-    except spglib.error.SpglibError:
-        equivalent = absorbers
+    cell = (atoms.cell[:], atoms.get_scaled_positions(), atoms.numbers)
+    with warnings.catch_warnings():
+        warnings.simplefilter(
+            "ignore", DeprecationWarning
+        )  # of the way spglib tells errors: here it tells both
+        try:
+            symmetry = spglib.get_symmetry_dataset(cell, symprec=SYMMETRY_ANGSTROM)
+        except spglib.error.SpglibError:
+            symmetry = None
+    equivalent = symmetry.equivalent_atoms[absorbers] if symmetry else absorbers
     _, first, counts = np.unique(equivalent, return_index=True, return_counts=True)
     return Sites(absorbers[first], counts)
 
 
 def check_structure(atoms: Atoms, *, place: str) -> None:
-    """Raise UserError for what FEFF cannot take: no cell, overlaps, partly occupied sites, elements it does not know."""
+    """Raise UserError for what FEFF cannot take: no cell, overlaps, partly occupied sites, unknown elements."""
     check_frame(atoms, place=place, remedy="expected positions and cell in angstrom of separate atoms")
     for kind, species in (atoms.info.get("occupancy") or {}).items():
         if len(species) != 1 or abs(next(iter(species.values())) - 1) > 1e-3:
@@ -99,7 +105,9 @@ def exafs_of_crystal(
     (`path_sigma2`) and n(r) holds Gaussians; bond angles are those of the sites. `chi_site` (site, k), `site_atom`
     (site), `site_absorbers` (site): chi, first atom and number of absorbers of each distinct site.
     """
-    frame = Frame("structure", 0, atoms, absorbers_of(atoms, absorber, place="structure", remedy=OTHER_ABSORBER))
+    frame = Frame(
+        "structure", 0, atoms, absorbers_of(atoms, absorber, place="structure", remedy=OTHER_ABSORBER)
+    )
     check_amount(disorder, absorber)
     distributions = grids(settings.path_length_angstrom, angle_cutoff_angstrom)
     structure = structure_of([frame], distributions, angles=angle_cutoff_angstrom is not None)
@@ -110,7 +118,12 @@ def exafs_of_crystal(
     folder = cache.folder_of(atoms, absorber, edge, settings, cache_folder)
     phases = cache.phases_in(folder, atoms, absorber, edge, settings)
     sites = sites_of(atoms, frame.absorbers)
-    LOGGER.info("%d absorbers, %d of them distinct by symmetry", sites.counts.sum(), len(sites.atoms))
+    LOGGER.info(
+        "%s, %d distinct by symmetry; %s",
+        counted(len(frame.absorbers), "absorber"),
+        len(sites.atoms),
+        first_shell(frame, settings.path_length_angstrom, disorder),
+    )
     k = k_grid(settings)
     chi_site = np.array(
         [
@@ -158,6 +171,22 @@ def check_amount(disorder: Disorder | None, absorber: str) -> None:
             f"disorder: sigma2 of two {absorber} atoms would be {sigma2:.3g} angstrom^2, expected at most "
             f"{LARGEST_SIGMA2_ANGSTROM2:g}; check the temperatures"
         )
+
+
+def first_shell(frame: Frame, cutoff_angstrom: float, disorder: Disorder | None) -> str:
+    """The first absorber's nearest neighbours in words, with their sigma2."""
+    pairs = neighbours_within(frame.atoms, cutoff_angstrom)
+    pairs = pairs.some(pairs.first == frame.absorbers[0])
+    distances = np.linalg.norm(pairs.vectors, axis=1)
+    nearest = pairs.second[distances < distances.min() + SHELL_ANGSTROM]
+    symbols = [frame.atoms.symbols[atom] for atom in nearest]
+    told = ", ".join(f"{symbols.count(symbol)} {symbol}" for symbol in dict.fromkeys(symbols))
+    line = f"first shell {told} at {distances.min():.3f} angstrom"
+    if disorder is None:
+        return line
+    absorber = frame.atoms.symbols[frame.absorbers[0]]
+    sigma2 = disorder.u2_angstrom2(absorber) + disorder.u2_angstrom2(symbols[0])
+    return f"{line}, sigma2 {sigma2:.5f} angstrom^2"
 
 
 def paths_of_sites(

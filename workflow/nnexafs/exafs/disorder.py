@@ -53,7 +53,7 @@ def disorder_of(
     einstein_temperature_kelvin: float | None,
     temperature_kelvin: float | None,
 ) -> Disorder | None:
-    """The disorder that is asked for, None for none; UserError where the numbers do not make one."""
+    """The disorder that is asked for, None for none or a sigma2 of 0; UserError where the numbers do not make one."""
     einstein = (einstein_temperature_kelvin, temperature_kelvin)
     if sigma2_angstrom2 is not None and einstein != (None, None):
         raise UserError("disorder: give sigma2, or Einstein temperature and temperature, not both")
@@ -63,7 +63,7 @@ def disorder_of(
                 f"sigma2: expected 0 to {LARGEST_SIGMA2_ANGSTROM2:g} angstrom^2 (metals at room temperature: 0.005 to "
                 f"0.01), got {sigma2_angstrom2:g}"
             )
-        return GivenSigma2(sigma2_angstrom2)
+        return GivenSigma2(sigma2_angstrom2) if sigma2_angstrom2 else None
     if einstein_temperature_kelvin is None and temperature_kelvin is None:
         return None
     if einstein_temperature_kelvin is None or temperature_kelvin is None:

@@ -53,7 +53,7 @@ def correction_variables(averages: Averages) -> Variables:
 
 def attributes(
     phases: FrozenPotentials, settings: Feff, *, engine: str, absorbers: int, four_body: int, checked: int
-) -> dict[str, str | int]:
+) -> dict[str, str | int | float]:
     """What made the spectra of a structure or trajectory: numbers of absorbers, those of the correction, FEFF."""
     return {
         "element": phases.element,

@@ -78,7 +78,7 @@ def overlay(
 ) -> Overlay:
     """Move the measured spectrum's E0, and scale the computed `chi` (K,), so that both are as alike as they get.
 
-    Least squares of chi(R) between R_MIN and 1 angstrom below the path length. UserError where the spectra hardly overlap.
+    Least squares of chi(R) between R_MIN and 1 angstrom below the path length. UserError for a short spectrum.
     """
     good = np.isfinite(measured_chi)
     if good.sum() < 2:

@@ -49,23 +49,30 @@ def frames_of(path: Path, index: str = ":") -> list[Atoms]:
     known = format_of(path)
     check_counts(path, known)
     try:
-        with warnings.catch_warnings():
-            warnings.simplefilter("ignore")
+        with warnings.catch_warnings(record=True) as said:
+            warnings.simplefilter("always")
             frames = ase.io.read(path, index=index, format=known, do_not_split_by_at_sign=True)
     except Exception as error:  # every format of ASE's raises its own
         raise UserError(
             f"{path}: ASE cannot read '{one_line(index)}' of it: {type(error).__name__} {one_line(error)}"
         ) from error
+    if any("are equivalent" in str(warning.message) for warning in said):
+        raise UserError(
+            f"{path}: lists one place more than once; leave one atom there (ASE would drop the others)"
+        )
     frames = [frames] if isinstance(frames, Atoms) else frames
     if not frames:
         raise UserError(f"{path}: no frames at index '{one_line(index)}'")
+    remedy = "expected positions and cell in angstrom of separate atoms"
     for number, atoms in enumerate(frames):
-        check_extent(atoms, place=f"{path}: frame {number} of '{index}'")
-        check_frame(
-            atoms,
-            place=f"{path}: frame {number} of '{index}'",
-            remedy="expected positions and cell in angstrom of separate atoms; leave the frame out or correct it",
+        place, remedy_here = (
+            f"{path}: frame {number} of '{index}'",
+            f"{remedy}; leave the frame out or correct it",
         )
+        if len(frames) == 1:
+            place, remedy_here = str(path), remedy
+        check_extent(atoms, place=place)
+        check_frame(atoms, place=place, remedy=remedy_here)
     return frames
 
 

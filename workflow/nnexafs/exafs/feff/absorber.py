@@ -21,14 +21,14 @@ def chi_of_cluster(cluster: Cluster, *, phases: FrozenPotentials, settings: Feff
     Without S0^2 and Debye-Waller factor. Only the phase files are given to FEFF; rdinp, pathfinder, genfmt
     and ff2x run (CONTROL 0 0 0 1 1 1).
     """
-    return _chi(_with_frozen_phases(cluster, phases, settings), process.PATH_STAGES, settings)
+    return _chi(files_for_paths(cluster, phases, settings), process.PATH_STAGES, settings)
 
 
 def paths_of_cluster(cluster: Cluster, *, phases: FrozenPotentials, settings: Feff) -> PathList:
     """The paths that make up `chi_of_cluster`; FeffError where their sum is not FEFF's chi.dat."""
     k = k_grid(settings)
     made = process.run(
-        _with_frozen_phases(cluster, phases, settings),
+        files_for_paths(cluster, phases, settings),
         process.PATH_STAGES,
         keep=("feff.pad", "chi.dat"),
         timeout_seconds=settings.timeout_seconds,
@@ -36,11 +36,13 @@ def paths_of_cluster(cluster: Cluster, *, phases: FrozenPotentials, settings: Fe
     paths, chi = read_paths(made["feff.pad"]), read_chi(made["chi.dat"].decode(errors="replace"), k)
     difference = r_factor(paths.chi(k), chi, k, k_range=(CHECKED_FROM_K_PER_ANGSTROM, float(k[-1])))
     if not difference < LARGEST_R_OF_SUM:
-        raise FeffError(f"FEFF genfmt: the sum of its paths differs from FEFF's chi.dat by R {difference:.1e}")
+        raise FeffError(
+            f"FEFF genfmt: the sum of its paths differs from FEFF's chi.dat by R {difference:.1e}"
+        )
     return paths
 
 
-def _with_frozen_phases(cluster: Cluster, phases: FrozenPotentials, settings: Feff) -> dict[str, bytes]:
+def files_for_paths(cluster: Cluster, phases: FrozenPotentials, settings: Feff) -> dict[str, bytes]:
     """The files with which FEFF's path finder and what follows it start."""
     # ASSUME: every atom of a species scatters as it does in the reference cell: one potential each.
     cluster = _with_potentials_of(cluster, phases, settings)

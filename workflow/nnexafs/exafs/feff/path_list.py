@@ -6,7 +6,7 @@ from dataclasses import dataclass, replace
 import numpy as np
 
 from nnexafs.exafs.feff import pad
-from nnexafs.exafs.feff.paths import BOHR_ANGSTROM, Momentum, PathAmplitudes, block_length, read_momentum
+from nnexafs.exafs.feff.paths import BOHR_ANGSTROM, PathAmplitudes, block_length, read_momentum
 from nnexafs.exafs.feff.process import FeffError
 
 SAME_ATOM_DIGITS = 3  # of positions in angstrom: visits that agree so far are visits of one atom
@@ -66,18 +66,28 @@ def path_sigma2(positions: np.ndarray, u2: np.ndarray, u2_absorber: float) -> fl
     For single scattering that is u2 of absorber and neighbour together. An atom in the middle of a straight path adds
     nothing.
     """
+    _, together, visited = gradients(positions)
+    mean_squares = np.zeros(len(together))
+    mean_squares[visited] = [u2_absorber, *u2, u2_absorber]
+    return float((together**2).sum(axis=1) @ mean_squares)
+
+
+def gradients(positions: np.ndarray) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    """Gradients of half a path's length by the places of its atoms.
+
+    Returns the atoms (atom, xyz), the gradients (atom, xyz) and the atom of each visit (visit). `positions`
+    (scatterer, xyz) as in `path_sigma2`; visits begin and end with the absorber.
+    """
     visits = np.vstack([np.zeros(3), positions, np.zeros(3)])
     legs = np.diff(visits, axis=0)
     legs /= np.linalg.norm(legs, axis=1, keepdims=True)
-    gradients = np.zeros_like(visits)
-    gradients[1:] += legs / 2
-    gradients[:-1] -= legs / 2
-    known, atom = np.unique(np.round(visits, SAME_ATOM_DIGITS) + 0.0, axis=0, return_inverse=True)
-    together = np.zeros_like(known)
-    np.add.at(together, atom.ravel(), gradients)
-    mean_squares = np.zeros(len(known))
-    mean_squares[atom.ravel()] = [u2_absorber, *u2, u2_absorber]
-    return float((together**2).sum(axis=1) @ mean_squares)
+    by_visit = np.zeros_like(visits)
+    by_visit[1:] += legs / 2
+    by_visit[:-1] -= legs / 2
+    atoms, visited = np.unique(np.round(visits, SAME_ATOM_DIGITS) + 0.0, axis=0, return_inverse=True)
+    together = np.zeros_like(atoms)
+    np.add.at(together, visited.ravel(), by_visit)
+    return atoms, together, visited.ravel()
 
 
 def read_paths(feff_pad: bytes) -> PathList:
