@@ -16,7 +16,7 @@ COMMANDS = {
         "exafs",
         "Compute chi(k), n(r) and bond angles of snapshots of a TRAJECTORY written by `nnexafs md`.",
     ),
-    "exafs": ("exafs", "Mean chi(k) of a TRAJECTORY that ASE reads."),
+    "exafs": ("exafs", "chi(k) of a crystal or a trajectory: STRUCTURE is any file of atoms that ASE reads."),
     "dataset": ("dataset", "Gather SPECTRA into one dataset, split by trajectory."),
     "track": ("learning", "Open the campaign's parent run in MLflow."),
     "train": ("learning", "Train the network of one fold of DATASET."),
