@@ -15,7 +15,7 @@ GROUPS = {
         "config": ("config", "Write the default config file and what describes it."),
     },
     "Simulate": {
-        "exafs": ("exafs", "Mean chi(k) of a TRAJECTORY that ASE reads."),
+        "exafs": ("exafs", "Compute chi(k) of a crystal or a trajectory."),
         "md": ("structures", "Run the molecular dynamics of a state point with LAMMPS."),
         "freeze": ("exafs", "Compute FEFF's potentials and phase shifts, once per campaign."),
         "tables": ("exafs", "Tabulate FEFF's path amplitudes, once per campaign."),

@@ -212,7 +212,7 @@ def exafs(
     out: Path,
     **options: Any,
 ) -> None:
-    """chi(k) of a crystal or a trajectory: STRUCTURE is any file of atoms that ASE reads.
+    """Compute chi(k) of a crystal or a trajectory. STRUCTURE is any file of atoms that ASE reads.
 
     One structure (CIF, POSCAR, XYZ with a cell): FEFF with all paths, atoms at rest or with thermal disorder.
     A trajectory (extxyz, .traj, XDATCAR, LAMMPS dump): mean over all atoms of the absorbing element in all chosen

@@ -1,6 +1,6 @@
 """EXAFS of simulated structures: chi(k), with n(r) and bond angles over the same absorbers.
 
-Takes    trajectory.nc (structures), frozen potentials
+Takes    trajectory.nc (structures) or any structure that ASE reads, frozen potentials
 Gives    spectra.nc
 Entry    exafs.snapshots.spectra_of, exafs.trajectory.exafs_of
 Rules    freeze, tables, snapshots (workflow/rules/exafs.smk)
