@@ -1,7 +1,7 @@
 """The tutorials of the documentation, run as a reader would, in a copy of the checkout.
 
-Blocks of `bash` and `python` run one after the other, in one shell that stops at the first error. Blocks of `sh` are for
-the reader alone; `text` shows what commands print.
+Blocks of `bash` and `python` run one after the other, in one shell that stops at the first error. Blocks of `sh` are
+for the reader alone; `text` shows what commands print.
 """
 
 import os
