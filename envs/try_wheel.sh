@@ -3,6 +3,7 @@
 # there as someone would who inverts spectra and computes the EXAFS of trajectories.  envs/try_wheel.sh ENSEMBLE
 set -euo pipefail
 cd "$(dirname "$0")/.."
+unset PYTHONPATH  # pip takes what it finds there for installed
 ensemble=${1:?give the folder of an ensemble, such as results/nickel/ensemble}
 test -f "$ensemble/manifest.json" || { echo "$ensemble: no manifest.json; expected the folder of an ensemble"; exit 2; }
 
@@ -17,7 +18,6 @@ cp -r "$ensemble" "$folder/ensemble"
 cp resources/foils/Ni_foil_EXAFS_61348_r1.dat "$folder/foil.dat"
 
 cd "$folder"
-unset PYTHONPATH
 export PATH="$folder/venv/bin:$PATH" XDG_CACHE_HOME="$folder/cache"
 python -c '
 from ase.build import bulk

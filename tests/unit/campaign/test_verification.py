@@ -2,6 +2,7 @@
 
 import json
 from collections.abc import Callable
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -9,15 +10,24 @@ import xarray as xr
 
 from nnexafs.campaign.verification.findings import SHOWN, Findings
 from nnexafs.campaign.verification.physics import check_spectra, check_trajectory
-from nnexafs.config import CampaignConfig, load, seeds
+from nnexafs.campaign.verification.results import expected
+from nnexafs.config import CampaignConfig, load, seeds, validate
 from nnexafs.config.state_points import of_all
 from nnexafs.exafs.averages import Averages, structure_of
 from nnexafs.exafs.correction import Correction
 from nnexafs.exafs.feff.reference import k_grid
 from nnexafs.exafs.snapshots import choose, contents
+from nnexafs.jobs.stages import STAGES
 from nnexafs.structures.dynamics.simulation import simulate
 
 POINT = "fcc_T0300_x1.0000_r0"
+# They leave no result of a campaign: verify's own file, and the command `exafs`.
+WITHOUT_RESULT = {"verify", "trajectory-exafs"}
+
+
+def test_a_result_of_every_stage_is_expected(tmp_path: Path):
+    config = validate({"series": {"heating": {"phases": {"fcc": {}}}}, "studies": {"wide": {"folds": 2}}})
+    assert {stage for stage, _ in expected(config, tmp_path).values()} == STAGES.keys() - WITHOUT_RESULT
 
 
 @pytest.fixture(scope="module")
