@@ -1,5 +1,6 @@
 """Code hashes: blind to comments and docstrings, awake to statements, also in what is imported."""
 
+import subprocess
 from pathlib import Path
 
 import pytest
@@ -61,3 +62,16 @@ def test_the_real_package_knows_what_a_stage_stands_on():
     behind = code.modules_behind("exafs.snapshots")
     assert {"exafs.snapshots", "structures.distributions", "exafs.feff.reference"} <= behind
     assert not behind & {"config", "training", "report"}
+
+
+def test_a_package_installed_within_another_repository_has_no_commit(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+):
+    package = tmp_path / "site-packages" / "nnexafs"
+    package.mkdir(parents=True)
+    author = ("-c", "user.name=a", "-c", "user.email=a@b")
+    subprocess.run(["git", "init", "--quiet", tmp_path], check=True)
+    commit = ["git", *author, "commit", "--quiet", "--allow-empty", "-m", "theirs"]
+    subprocess.run(commit, cwd=tmp_path, check=True)
+    monkeypatch.setattr(code, "PACKAGE", package)
+    assert code.git_commit() == "unknown"

@@ -25,15 +25,13 @@ def cumulant_fit(
     *,
     phases: FrozenPotentials,
     k_range: tuple[float, float] = (3.0, 14.0),
-    r_range: tuple[float, float] | None = None,
-    k_weight: int = 2,
     s02: float = 1.0,
     fourth: bool = False,
 ) -> dict:
     """Fit N, R, sigma2, C3 (and C4 with `fourth`) of the first shell and E0 to a spectrum of known S0^2.
 
-    `k` per angstrom and `chi` of shape (k,), finite. The path is that of the frozen phases' nearest shell;
-    `r_range` (angstrom) is by default `shell_fit.transform_range`. UserError where the fit fails.
+    `k` per angstrom and `chi` of shape (k,), finite. The path is that of the frozen phases' nearest shell,
+    the range of R `shell_fit.transform_range`. UserError where the fit fails.
 
     Values are of the real distribution of distances, n(r), as `structures.first_shell` measures them (see
     `of_real_distribution`): `R1_angstrom, N1, sigma2_1_angstrom2, third_angstrom3, fourth_angstrom4` with `_std`
@@ -47,8 +45,7 @@ def cumulant_fit(
     check_fit_range(k, chi, k_range)
     shells = nearest_shells(phases, 1)
     start = _start(shells[0], s02=s02, fourth=fourth)
-    ranges = {"k_range": k_range, "r_range": r_range or transform_range(shells)}
-    result = feffit_of(start, shells[0], k, chi, **ranges, k_weight=k_weight)
+    result = feffit_of(start, shells[0], k, chi, k_range=k_range, r_range=transform_range(shells))
     return _summary(result, shells[0], s02=s02)
 
 

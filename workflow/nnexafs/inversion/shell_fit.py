@@ -114,7 +114,7 @@ def feffit_of(
     *,
     k_range: tuple[float, float],
     r_range: tuple[float, float],
-    k_weight: int,
+    k_weight: int = 2,
 ) -> Any:
     """Larch's feffit, in R, of paths whose parameters name those of `start`; UserError unless it converges."""
     from larch import Group

@@ -99,11 +99,14 @@ def code_hash(*names: str) -> str:
     return digest.hexdigest()[:16]
 
 
-def git_commit(folder: Path = PACKAGE) -> str:
+def git_commit() -> str:
     """The checkout's commit, with `-dirty` where tracked files changed; `unknown` outside a checkout."""
+    # An installed package may lie in a repository of something else.
+    if not (PACKAGE.parents[1] / "pyproject.toml").is_file():
+        return "unknown"
     try:
         command = ["git", "describe", "--always", "--dirty", "--abbrev=40", "--exclude=*"]
-        run = subprocess.run(command, cwd=folder, capture_output=True, text=True, timeout=20, check=True)
+        run = subprocess.run(command, cwd=PACKAGE, capture_output=True, text=True, timeout=20, check=True)
         return run.stdout.strip()
     except (OSError, subprocess.SubprocessError):
         return "unknown"

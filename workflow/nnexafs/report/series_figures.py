@@ -61,15 +61,15 @@ def panels(count: int, height: float, **options) -> tuple[Figure, np.ndarray]:
     return figure, axes
 
 
-def pair_distributions(one: Series, *, at_most: int = 6) -> Figure:
+def pair_distributions(one: Series) -> Figure:
     """n(r) of up to six runs along temperature, the networks' with band, against the truth."""
-    return _curves(one, along_temperature(one, one.runs, at_most), "pair", (R_LABEL, N_LABEL))
+    return _curves(one, along_temperature(one, one.runs, at_most=6), "pair", (R_LABEL, N_LABEL))
 
 
-def bond_angles(one: Series, *, at_most: int = 4) -> Figure:
+def bond_angles(one: Series) -> Figure:
     """Bond angles of up to four runs of the liquid, the networks' with band, against the truth."""
     liquid = one.runs & (one.labels("phase") == "liquid")
-    return _curves(one, along_temperature(one, liquid, at_most), "angle", (ANGLE_LABEL, PAIRS_LABEL))
+    return _curves(one, along_temperature(one, liquid, at_most=4), "angle", (ANGLE_LABEL, PAIRS_LABEL))
 
 
 def _curves(one: Series, cases: np.ndarray, target: str, axis_labels: tuple[str, str]) -> Figure:

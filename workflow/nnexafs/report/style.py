@@ -62,10 +62,10 @@ def svg(figure: Figure) -> str:
     return re.sub(r'width="[\d.]+pt" height="[\d.]+pt"', 'width="100%"', text, count=1)
 
 
-def band(axes: Axes, x: object, mean: object, std: object, *, label: str, color: str = PREDICTED) -> None:
+def band(axes: Axes, x: object, mean: object, std: object, *, label: str) -> None:
     """A curve with a band of two standard deviations."""
-    axes.fill_between(x, mean - 2 * std, mean + 2 * std, color=color, alpha=0.22, linewidth=0)
-    axes.plot(x, mean, color=color, label=label)
+    axes.fill_between(x, mean - 2 * std, mean + 2 * std, color=PREDICTED, alpha=0.22, linewidth=0)
+    axes.plot(x, mean, color=PREDICTED, label=label)
 
 
 def from_zero(axes: Axes) -> None:

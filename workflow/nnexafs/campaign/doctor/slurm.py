@@ -33,19 +33,19 @@ class Partition:
     memory_mb: int
 
 
-def slurm(profile: Path = PROFILE) -> list[Finding]:
+def slurm() -> list[Finding]:
     """Every check of SLURM; where its commands or its controller fail, only that."""
     absent = [command for command in COMMANDS if shutil.which(command) is None]
     if absent:
         return [missing("SLURM", f"no {', '.join(absent)} on the PATH", LAUNCH)]
     try:
         known = partitions()
-        settings = yaml.safe_load(profile.read_text(encoding="utf-8"))
-        return [controller(known), partition(settings, known, profile), accounting(settings, profile)]
+        settings = yaml.safe_load(PROFILE.read_text(encoding="utf-8"))
+        return [controller(known), partition(settings, known, PROFILE), accounting(settings, PROFILE)]
     except SlurmError as error:
         return [missing("SLURM", str(error), "the controller does not answer: sinfo; scontrol ping")]
     except (OSError, yaml.YAMLError) as error:
-        return [missing("SLURM", f"{profile}: {error}", "take the file from the repository")]
+        return [missing("SLURM", f"{PROFILE}: {error}", "take the file from the repository")]
 
 
 def output_of(*command: str) -> str:

@@ -31,17 +31,16 @@ SIGNATURE = ModelSignature(
 )
 
 
-def register_ensemble(folder: Path, *, ids: Mapping[str, str], name: str | None = None) -> str:
-    """Log an ensemble folder with the campaign's run, register it, and return its `models:/` URI.
+def register_ensemble(folder: Path, *, ids: Mapping[str, str]) -> str:
+    """Log an ensemble folder with the campaign's run, register it (`nnexafs-<campaign>`), and return its `models:/` URI.
 
-    `name` is by default `nnexafs-<campaign>`. With MLFLOW_TRACKING_URI set to the store,
-    `mlflow.pyfunc.load_model(uri).predict(table)` takes columns `k` and `chi` (and `spectrum` where there
-    are several) and needs nothing else.
+    With MLFLOW_TRACKING_URI set to the store, `mlflow.pyfunc.load_model(uri).predict(table)` takes columns `k` and
+    `chi` (and `spectrum` where there are several) and needs nothing else.
     """
     if not (Path(folder) / "manifest.json").is_file():
         raise UserError(f"{folder}: not an ensemble folder (no manifest.json); run the train stage")
     _, parent = campaign_client(ids)
-    name = name or f"nnexafs-{ids['campaign']}"
+    name = f"nnexafs-{ids['campaign']}"
     before = mlflow.get_tracking_uri()
     mlflow.set_tracking_uri(ids["tracking_uri"])
     try:
