@@ -32,7 +32,7 @@ SIGNATURE = ModelSignature(
 
 
 def register_ensemble(folder: Path, *, ids: Mapping[str, str]) -> str:
-    """Log an ensemble folder with the campaign's run, register it (`nnexafs-<campaign>`), and return its `models:/` URI.
+    """Log an ensemble folder with the campaign's run, register it as `nnexafs-<campaign>`; its `models:/` URI.
 
     With MLFLOW_TRACKING_URI set to the store, `mlflow.pyfunc.load_model(uri).predict(table)` takes columns `k` and
     `chi` (and `spectrum` where there are several) and needs nothing else.
