@@ -47,7 +47,7 @@ def test_without_a_terminal_a_run_prints_few_plain_lines_and_snakemakes_log_has_
     assert re.fullmatch(r"done in .*: results/smallest/report\.html", lines[-1])
     (log, *_) = sorted((finished_campaign.folder / ".snakemake" / "log").iterdir())
     content = log.read_text()
-    assert content.count("\nrule md:") == len(of_all(CONFIG)) and content.count("Finished jobid") > 20
+    assert content.count("\nlocalrule md:") == len(of_all(CONFIG)) and content.count("Finished jobid") > 20
 
 
 def test_a_second_run_has_nothing_to_do(finished_campaign: Campaign):

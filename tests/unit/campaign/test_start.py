@@ -101,7 +101,7 @@ def test_where_files_cannot_be_locked_everybody_may_run(
 
     monkeypatch.setattr(start.FileLock, "acquire", refuse)
     start.hold(tmp_path)
-    assert "no file locks here (Function not implemented)" in caplog.text
+    assert "this file system has no file locks (Function not implemented)" in caplog.text
 
 
 # --- truncated files ----------------------------------------------------------------------------

@@ -439,7 +439,7 @@ def test_k_grid_of_an_ensemble_of_version_0_1_follows_from_its_config():
     old = {"grids": {}, "config": {"exafs": {"feff": {"k_max_per_angstrom": 18.0, "no_longer_a_key": 1}}}}
     assert np.array_equal(_k_grid(old), K)
     for config in ({}, {"exafs": None}, {"exafs": {"feff": {"k_max_per_angstrom": 1e9}}}):
-        with pytest.raises(UserError, match="does not hold the k grid"):
+        with pytest.raises(UserError, match="lacks the k grid"):
             _k_grid({"config": config})
 
 

@@ -39,6 +39,6 @@ def test_another_file_is_not_a_batch(tmp_path: Path) -> None:
     path = tmp_path / "md" / "x.json"
     path.parent.mkdir()
     path.write_text("{}")
-    with pytest.raises(UserError, match=r"x\.json: no 'files'; expected the file of a batch"):
+    with pytest.raises(UserError, match=r"x\.json: no 'files'; expected a batch file"):
         batches.files_in(path)
     assert batches.incomplete(tmp_path) == [path]
