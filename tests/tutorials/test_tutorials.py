@@ -19,7 +19,7 @@ PAGES = CHECKOUT / "docs" / "tutorials"
 TUTORIALS = sorted(PAGES.glob("*.md"))
 LEFT_OUT = shutil.ignore_patterns(".*", "results", "site", "tests", "__pycache__", "*.egg-info")
 RUN, READ, SHOWN = {"bash", "python"}, "sh", "text"
-BLOCK = re.compile(r"^```(\w+)[^\n]*\n(.*?)^```$", re.MULTILINE | re.DOTALL)
+BLOCK = re.compile(r"^ *```(\w+)[^\n]*\n(.*?)^ *```$", re.MULTILINE | re.DOTALL)
 FIGURE = re.compile(r"!\[[^]]*\]\(([^)]+)\)")
 
 

@@ -307,6 +307,28 @@ def test_a_grid_too_coarse_is_made_finer_and_stays_so_in_the_file(phases, monkey
     assert read.classes["rattle"].path == finer.path and read.classes["single"].path == single
 
 
+@pytest.mark.parametrize(
+    ("error", "inner", "refinement", "serves"),
+    [
+        (5e-4, 5e-4, 0, True),
+        (2e-3, 5e-4, 0, False),
+        (2e-3, 5e-4, 1, True),
+        (2e-3, 2e-3, 1, False),
+        (2e-2, 5e-4, 2, False),
+    ],
+)
+def test_a_refined_table_may_be_less_accurate_at_the_edge(error, inner, refinement, serves):
+    part = tables._Part(np.empty(0), np.empty(0), error, inner)
+    assert tables._serves(part, refinement) is serves
+
+
+def test_the_edge_is_where_two_atoms_are_close():
+    path = next(path for path in tables.CLASSES if path.name == "dogleg")
+    # the third side of 2.5, 2.5 at 60 degrees is 2.5, at 40 degrees 1.71
+    geometry = (np.array([2.5, 2.5, 2.0]), np.array([2.5, 2.5, 3.0]), np.array([60.0, 40.0, 180.0]))
+    assert tables._shortest(path, geometry) == pytest.approx([2.5, 1.7101, 2.0], abs=1e-4)
+
+
 def test_triangles_of_all_atoms_at_once_are_those_of_each(made):
     """In disorder, and in a perfect crystal, where every triangle has equal sides."""
     for atoms in (nickel(), nickel(0.0), nickel(0.2)):

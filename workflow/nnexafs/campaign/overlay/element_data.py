@@ -67,6 +67,11 @@ def atomic_volume(phase: str, lattice_angstrom: float, c_over_a: float = Crystal
     return {"fcc": cell / 4, "bcc": cell / 2, "hcp": cell * c_over_a * 3**0.5 / 4}[phase]
 
 
+def fcc_neighbours_angstrom(volume_angstrom3: float) -> float:
+    """Distance of the nearest neighbours in fcc of that atomic volume."""
+    return float((4 * volume_angstrom3) ** (1 / 3) / 2**0.5)
+
+
 @cache
 def element_data(symbol: str) -> ElementData:
     """What ASE, pymatgen and mendeleev know of the element; UserError with what is missing.

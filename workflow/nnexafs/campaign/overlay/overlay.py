@@ -15,7 +15,13 @@ from nnexafs.campaign import preflight
 from nnexafs.campaign.overlay import choices, stability
 from nnexafs.campaign.overlay.assessment import Assessment, assess, default_cells, ranked
 from nnexafs.campaign.overlay.choices import Distances, EdgeChoice, Temperatures
-from nnexafs.campaign.overlay.element_data import CRYSTALS, ElementData, atomic_volume, element_data
+from nnexafs.campaign.overlay.element_data import (
+    CRYSTALS,
+    ElementData,
+    atomic_volume,
+    element_data,
+    fcc_neighbours_angstrom,
+)
 from nnexafs.campaign.overlay.foils import Foil, foils_of
 from nnexafs.campaign.overlay.melt import Melt, melt_of
 from nnexafs.campaign.overlay.potentials import HINT, candidates
@@ -395,7 +401,7 @@ def _liquid(
 
 def _closest(crystals: dict[str, Part], melt: Melt | None, volume_angstrom3: float) -> tuple[float, str]:
     """The shortest distance of the amplitude tables, angstrom, and where it comes from."""
-    nearest = (4 * volume_angstrom3) ** (1 / 3) / 2**0.5
+    nearest = fcc_neighbours_angstrom(volume_angstrom3)
     closest, why = (
         CLOSEST_OF_NEAREST * nearest,
         f"{CLOSEST_OF_NEAREST:g} of the nearest neighbours' distance in fcc",

@@ -24,7 +24,15 @@ from nnexafs.structures.neighbours import neighbours_within
 LOGGER = logging.getLogger(__name__)
 CHECKED_PATHS = 200  # random geometries a table
 LARGEST_R = 1e-3  # of a class; a table that misses it is made again with a finer grid
+# Four-body paths carry some thousandths of a spectrum (hot tungsten: a hundredth). Heavy atoms' amplitudes bend more
+# between the nodes in k (tungsten: R 5.5e-3, 7e-5 of the spectrum).
+LARGEST_FOUR_BODY_R = 1e-2
 REFINEMENTS = 2
+# Where heavy atoms are as close as the domain allows, their amplitudes at k > 13 pass through zero within a few grid
+# steps (tungsten at 2.0 angstrom). Hardly any pair is that close, so a refined table also serves if it is accurate from
+# 5 % above the shortest distance on, and fair below.
+EDGE = 1.05
+LARGEST_R_AT_EDGE = 1e-2
 CHECKED_K_PER_ANGSTROM = (3.0, 16.0)
 # ASSUME: no two atoms of a usable snapshot come closer than this fraction of the crystal's shortest distance
 # (in the default campaign the liquid reaches 0.78, crystals 0.80); nearer pairs are counted and fail their snapshot.
@@ -99,9 +107,9 @@ def make(phases: FrozenPotentials, domain: Domain, *, processes: int = 1) -> Tab
         LOGGER.info("%d/%d tables, %s: R %.1e", done, total, path.name, made[path.name].error.max())
     waves = waves_of(phases, domain, momentum)
     LOGGER.info("four-body paths: R %.1e", waves.error)
-    if waves.error > LARGEST_R:
+    if waves.error > LARGEST_FOUR_BODY_R:
         raise PhysicsError(
-            f"four-body paths: R {waves.error:.1e} against FEFF, expected below {LARGEST_R:.0e}"
+            f"four-body paths: R {waves.error:.1e} against FEFF, expected below {LARGEST_FOUR_BODY_R:.0e}"
         )
     return Tables(domain, phases.species, k, momentum.on(k), phases.phases_hash, made, waves)
 
@@ -122,11 +130,11 @@ def _class_table(
         for scatterers in choices:
             part, momentum = _table_of(finer, scatterers, phases, domain, k, processes)
             parts.append(part)
-            if part.error > LARGEST_R:
+            if not _serves(part, refinement):
                 break
         else:
             break
-    if part.error > LARGEST_R:
+    if not _serves(part, refinement):
         name = "-".join([phases.element, *(phases.species[scatterer] for scatterer in scatterers)])
         raise PhysicsError(
             f"amplitude table {path.name} {name}: R {part.error:.1e} against FEFF, expected below "
@@ -144,11 +152,18 @@ def _class_table(
 
 @dataclass(frozen=True)
 class _Part:
-    """A table for one choice of species."""
+    """A table for one choice of species; `inner_error`: R of the geometries that are not at the edge."""
 
     coefficients: np.ndarray
     basis: np.ndarray
     error: float
+    inner_error: float
+
+
+def _serves(part: _Part, refinement: int) -> bool:
+    """Whether a table is accurate, everywhere or, after a refinement, everywhere but at the edge."""
+    inside = refinement > 0 and part.inner_error <= LARGEST_R and part.error <= LARGEST_R_AT_EDGE
+    return part.error <= LARGEST_R or inside
 
 
 def _table_of(
@@ -172,9 +187,14 @@ def _table_of(
     spline = _coefficients(values[:count] @ basis.T, needed)
     found = _interpolated(spline, random, axes) @ (basis / weight.columns)
     found = found[:, : len(k)] + 1j * found[:, len(k) :]
-    error = _error(path, random, found, slow[count:], momentum, k)
+    exact = slow[count:]
+    inner = _shortest(path, random) >= EDGE * domain.r_min_angstrom
+    errors = [
+        _error(path, tuple(of[chosen] for of in random), found[chosen], exact[chosen], momentum, k)
+        for chosen in (np.ones_like(inner), inner if inner.any() else ~inner)
+    ]
     curves = basis / weight.columns
-    return _Part(spline, curves[:, : len(k)] + 1j * curves[:, len(k) :], error), momentum
+    return _Part(spline, curves[:, : len(k)] + 1j * curves[:, len(k) :], *errors), momentum
 
 
 def _axes(path: PathClass, domain: Domain) -> tuple[np.ndarray, ...]:
@@ -227,6 +247,11 @@ def _random_geometries(
         drawn = np.array([generator.uniform(axis[0], axis[-1], 2000) for axis in axes])
         found.append(drawn[:, domain.holds(path, *drawn)])
     return tuple(np.concatenate(found, axis=1)[:, :CHECKED_PATHS])
+
+
+def _shortest(path: PathClass, geometry: tuple[np.ndarray, ...]) -> np.ndarray:
+    """Shortest distance between two atoms of each geometry (geometry), angstrom."""
+    return np.min(path.sides(*full_geometry(path, geometry)), axis=0)
 
 
 def _slow_amplitudes(
