@@ -263,6 +263,7 @@ def test_inaccurate_tables_are_refused_with_what_to_do(corrected, cache, tmp_pat
     (folder,) = cache.iterdir()
     phases = reference.FrozenPotentials.load(folder)
     monkeypatch.setattr(tables, "LARGEST_R", 1e-12)
+    monkeypatch.setattr(tables, "LARGEST_R_AT_EDGE", 1e-12)
     domain = phases_cache.domain_for(2.5, SETTINGS.model_copy(update={"path_length_angstrom": 5.0}))
     with pytest.raises(PhysicsError, match=r"single Ni-Al: R .*; the engine feff needs no tables"):
         phases_cache.tables_in(tmp_path, phases, domain)
