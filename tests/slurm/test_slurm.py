@@ -16,7 +16,7 @@ from campaigns import SMALLEST, Campaign
 from checkout import CAMPAIGNS, CHECKOUT, prepared
 from slurm_cluster import CannotStart, jobs, one_node_cluster
 
-from nnexafs.campaign.doctor.slurm import slurm as slurm_findings
+from nnexafs.campaign.doctor import slurm as doctor
 from nnexafs.config import load
 from nnexafs.config.state_points import of_all
 
@@ -262,9 +262,9 @@ def test_jobs_write_their_temporary_files_to_the_scratch_of_their_node(cluster: 
     assert not [file for folder in used for file in folder.iterdir() if file.name.startswith("nnexafs-")]
 
 
-def test_the_doctor_sees_this_cluster(cluster: Path, tmp_path: Path):
+def test_the_doctor_sees_this_cluster(cluster: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
     """No accounting here: it names the line to change; with that line changed it is content."""
-    found = {one.name: one for one in slurm_findings()}
+    found = {one.name: one for one in doctor.slurm()}
     assert found["SLURM"].status == "ok" and "main*" in found["SLURM"].found
     assert found["accounting"].status == "MISSING"
     assert "slurm-status-command: squeue" in found["accounting"].remedy
@@ -277,13 +277,14 @@ def test_the_doctor_sees_this_cluster(cluster: Path, tmp_path: Path):
         text = text.replace(line, replaced)
     changed = tmp_path / "config.yaml"
     changed.write_text(text)
-    assert [(one.name, one.status) for one in slurm_findings(changed)] == [
+    monkeypatch.setattr(doctor, "PROFILE", changed)
+    assert [(one.name, one.status) for one in doctor.slurm()] == [
         ("SLURM", "ok"),
         ("partition", "ok"),
         ("accounting", "ok"),
     ]
     changed.write_text(changed.read_text().replace("slurm_partition: main", "slurm_partition: gone"))
-    partition = slurm_findings(changed)[1]
+    partition = doctor.slurm()[1]
     assert (
         partition.status == "MISSING"
         and "gone does not exist" in partition.found
