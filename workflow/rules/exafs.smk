@@ -1,6 +1,6 @@
 # in:  config, md/<batch>.json
 # out: scattering/ (frozen phases, amplitude tables), exafs/<state point>/spectra.nc, listed by
-#      batch in exafs/<batch>.json
+#      batch in exafs/<batch>.json; variants/<state point>/samples.nc, listed in variants/<batch>.json
 
 FROZEN = f"{RESULTS}/scattering/manifest.json"
 TABLES = f"{RESULTS}/scattering/tables.nc"
@@ -96,3 +96,35 @@ rule snapshots:
     shell:
         "python -m nnexafs snapshots {input.trajectories} --config {params.config}"
         " --phases {params.folder} --processes {threads} --out {output} > {log} 2>&1"
+
+
+rule variants:
+    """The trajectories of a batch once more, with other lattices and other displacements: a dense training set.
+
+    Between the grid's lattices and temperatures a network would have to guess; a spectrum of all atoms costs a
+    tenth of a second, so it need not.
+    """
+    input:
+        trajectories=f"{RESULTS}/md/{{batch}}.json",
+        spectra=f"{RESULTS}/exafs/{{batch}}.json",
+        phases=FROZEN,
+        tables=TABLES,
+    output:
+        f"{RESULTS}/variants/{{batch}}.json",
+    log:
+        f"{LOGS}/variants/{{batch}}.log",
+    benchmark:
+        f"{BENCHMARKS}/variants/{{batch}}.tsv"
+    conda:
+        "../../envs/exafs.yaml"
+    params:
+        config=CONFIG,
+        settings=lambda wildcards: [
+            settings_of("variants", state_point=name)
+            for name in batches[wildcards.batch]
+        ],
+        code=stages.code_of("variants"),
+        folder=lambda wildcards, input: Path(input.phases).parent,
+    shell:
+        "python -m nnexafs variants {input.trajectories} --spectra {input.spectra} --config {params.config}"
+        " --phases {params.folder} --out {output} > {log} 2>&1"

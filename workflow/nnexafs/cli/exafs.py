@@ -1,4 +1,4 @@
-"""Commands of the package exafs: freeze, tables, snapshots, exafs."""
+"""Commands of the package exafs: freeze, tables, snapshots, variants, exafs."""
 
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -15,6 +15,7 @@ from nnexafs.exafs.feff.reference import FrozenPotentials
 from nnexafs.exafs.nbody import tables as nbody_tables
 from nnexafs.exafs.nbody import tables_file
 from nnexafs.exafs.snapshots import spectra_of
+from nnexafs.exafs.variants import samples_of
 from nnexafs.files import read_dataset, write_dataset
 from nnexafs.jobs import batches
 from nnexafs.jobs.record import checked, is_done, job
@@ -130,6 +131,53 @@ def spectra_file(
             failed_snapshots=int((spectra["snapshot_status"] != 0).sum()),
         )
         write_dataset(out, spectra)
+
+
+@click.command()
+@click.argument("batch", type=InFile)
+@click.option("--spectra", type=InFile, required=True, help="Its spectra: the batch's file of snapshots (JSON).")
+@config_option
+@click.option("--phases", type=Folder, required=True, help="Folder of phase shifts (nnexafs freeze).")
+@out_option("List of the files of variants to write (JSON).")
+def variants(batch: Path, spectra: Path, configs: tuple[Path, ...], phases: Path, out: Path) -> None:
+    """Compute strained and otherwise disordered copies of trajectories.
+
+    BATCH is the file that `nnexafs md --batch` wrote. The samples of each trajectory go to
+    <folder of OUT>/<state point>/samples.nc; files made before from the same inputs are kept.
+    """
+    config = load(*configs)
+    if config.exafs.engine != "nbody":
+        raise UserError("variants: they need exafs.engine nbody; set variants.per_trajectory to 0")
+    trajectories = {file.parent.name: file for file in batches.files_in(batch)}
+    own = {file.parent.name: file for file in batches.files_in(spectra)}
+
+    def one(name: str, file: Path) -> None:
+        variants_file(config, trajectories[name], own[name], phases, file)
+
+    batches.compute(out, trajectories, "samples.nc", one)
+
+
+def variants_file(config: CampaignConfig, trajectory: Path, spectra: Path, phases: Path, out: Path) -> None:
+    """Write the samples of a trajectory's variants with their record, unless they are there already."""
+    inputs = checked(trajectory, spectra, *frozen_files(phases), phases / TABLES_FILE)
+    simulated = read_dataset(trajectory, what="trajectory")
+    name = str(simulated.attrs.get("state_point", trajectory.stem))
+    if is_done("variants", out, inputs=inputs, config=config, state_point=name):
+        LOGGER.info("%s: kept, made before from the same inputs", name)
+        return
+    LOGGER.info("%s", name)
+    with job("variants", out, inputs=inputs, config=config, state_point=name) as record:
+        samples = samples_of(
+            simulated,
+            read_dataset(spectra, what="spectra"),
+            phases_folder=phases,
+            exafs=config.exafs,
+            distributions=config.distributions,
+            variants=config.variants,
+            seed=record.seed,
+        )
+        record.describe(variants=samples.sizes["sample"], phases_hash=samples.attrs["phases_hash"])
+        write_dataset(out, samples)
 
 
 @click.command()

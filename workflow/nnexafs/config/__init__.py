@@ -36,6 +36,7 @@ from nnexafs.config.structures import (
     SeriesPhases,
     SuttonChenPotential,
 )
+from nnexafs.config.variants import Variants
 
 __all__ = [
     "Augmentation",
@@ -73,6 +74,7 @@ __all__ = [
     "SuttonChenPotential",
     "Tracking",
     "Training",
+    "Variants",
     "canonical",
     "key",
     "load",

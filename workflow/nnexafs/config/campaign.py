@@ -30,6 +30,7 @@ from nnexafs.config.structures import (
     Potential,
     SuttonChenPotential,
 )
+from nnexafs.config.variants import Variants
 
 # A series' name begins the ids of its runs, up to the first minus.
 SeriesName = Annotated[str, Field(pattern=r"^[A-Za-z0-9][A-Za-z0-9_]{0,79}$")]
@@ -69,6 +70,7 @@ class CampaignConfig(Model):
     dynamics: Dynamics = key(Dynamics(), "molecular dynamics")
     exafs: Exafs = key(Exafs(), "spectra of the snapshots")
     distributions: Distributions = key(Distributions(), "grids of the targets")
+    variants: Variants = key(Variants(), "variants of the trajectories: the training set made dense")
     dataset: DatasetSettings = key(DatasetSettings(), "split")
     representation: Representation = key(Representation(), "input of the network")
     augmentation: Augmentation = key(Augmentation(), "random changes during training")

@@ -22,6 +22,11 @@ def exafs_seed(config: CampaignConfig, state_point: str) -> int:
     return seed_of(config.seed, "exafs", state_point)
 
 
+def variants_seed(config: CampaignConfig, state_point: str) -> int:
+    """Seed of a trajectory's variants; `state_point` is the id."""
+    return seed_of(config.seed, "variants", state_point)
+
+
 def dataset_seed(config: CampaignConfig) -> int:
     """Seed of the split."""
     return seed_of(config.seed, "dataset")

@@ -107,6 +107,14 @@ def _exafs_seed(config: CampaignConfig, state_point: str, controls: int | None =
     return seeds.exafs_seed(config, state_point)
 
 
+def _variants(config: CampaignConfig, state_point: str) -> dict:
+    return {"variants": config.variants, "distributions": config.distributions, "feff": config.exafs.feff}
+
+
+def _variants_seed(config: CampaignConfig, state_point: str) -> int:
+    return seeds.variants_seed(config, state_point)
+
+
 def _dataset(config: CampaignConfig) -> dict:
     return {"dataset": config.dataset, "campaign": config.campaign}
 
@@ -174,6 +182,7 @@ STAGES = {
     "freeze": Stage(("exafs.feff.reference", "structures.cells"), _freeze),
     "tables": Stage(("exafs.nbody.tables", "exafs.nbody.tables_file"), _tables),
     "snapshots": Stage(("exafs.snapshots",), _snapshots, _exafs_seed),
+    "variants": Stage(("exafs.variants",), _variants, _variants_seed),
     "dataset": Stage(("dataset.file",), _dataset, seeds.dataset_seed),
     "track": Stage(
         (),  # a new run of MLflow would be the input of every training
