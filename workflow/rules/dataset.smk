@@ -1,4 +1,4 @@
-# in:  exafs/<batch>.json of every batch
+# in:  exafs/<batch>.json and variants/<batch>.json of every batch
 # out: dataset/dataset.nc
 
 
@@ -11,6 +11,11 @@ rule dataset:
     input:
         # a function, here and in later rules: other jobs, which read this file too, need not make the list
         spectra=lambda wildcards: expand(rules.snapshots.output, batch=IN_DATASET),
+        variants=lambda wildcards: (
+            expand(rules.variants.output, batch=IN_DATASET)
+            if campaign.variants.per_trajectory
+            else []
+        ),
     output:
         f"{RESULTS}/dataset/dataset.nc",
     log:
@@ -24,4 +29,4 @@ rule dataset:
         settings=settings_of("dataset"),
         code=stages.code_of("dataset"),
     shell:
-        "python -m nnexafs dataset {input.spectra} --config {params.config} --out {output} > {log} 2>&1"
+        "python -m nnexafs dataset {input} --config {params.config} --out {output} > {log} 2>&1"

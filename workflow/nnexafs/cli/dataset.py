@@ -18,7 +18,7 @@ from nnexafs.jobs.record import job
 def dataset(spectra: tuple[Path, ...], configs: tuple[Path, ...], out: Path) -> None:
     """Gather SPECTRA into one dataset, split by trajectory.
 
-    SPECTRA are spectra files (.nc) or lists of them (.json), both written by `nnexafs snapshots`.
+    SPECTRA are files of spectra (.nc) or lists of them (.json), written by `nnexafs snapshots` and `nnexafs variants`.
     """
     config = load(*configs)
     files = batches.spelled_out(spectra)

@@ -75,7 +75,7 @@ def train(dataset_file: Path, configs: tuple[Path, ...], fold: int, run: Path | 
 
     config = load(*configs)
     inputs = checked(dataset_file, *([run] if run else []))
-    samples = read(dataset_file)
+    samples = read(dataset_file, sources=None)
     with job("train", out, inputs=inputs, config=config, fold=fold) as record:
         tracker = _tracker(run, config.model_dump(mode="json"))
         metrics = train_fold(
@@ -106,7 +106,7 @@ def study(dataset_file: Path, configs: tuple[Path, ...], name: str, run: Path | 
     config = load(*configs)
     chosen = entry_of(config.studies, name, "study")
     inputs = checked(dataset_file, *([run] if run else []))
-    samples = read(dataset_file, dtype=float)
+    samples = read(dataset_file, sources=None, dtype=float)
     with job("study", out, inputs=inputs, config=config, study=name) as record:
         tracker = _tracker(run, as_trained(config, chosen), study=name, question=chosen.question)
         result = run_study(
@@ -153,7 +153,7 @@ def ensemble(folds: tuple[Path, ...], dataset_file: Path, configs: tuple[Path, .
     """
     config = load(*configs)
     inputs = checked(*folds, dataset_file)
-    samples = read(dataset_file)
+    samples = read(dataset_file, sources=None)
     with job("ensemble", out, inputs=inputs, config=config):
         manifest = assemble_ensemble(
             list(folds),
@@ -191,7 +191,7 @@ def evaluate(
         from nnexafs.learning.tracking.runs import finish_campaign_run
     config = load(*configs)
     inputs = checked(dataset_file, ensemble_folder, *([run] if run else []))
-    samples, ensemble = read(dataset_file, dtype=float), Ensemble.load(ensemble_folder)
+    samples, ensemble = read(dataset_file, sources=None, dtype=float), Ensemble.load(ensemble_folder)
     with job("evaluate", out, inputs=inputs, config=config) as record:
         table, metrics = errors_of(samples, ensemble, augmentation=config.augmentation, seed=record.seed)
         if run:

@@ -11,6 +11,8 @@ import xarray as xr
 
 from nnexafs import netcdf
 from nnexafs.config import DatasetSettings
+from nnexafs.dataset import beside
+from nnexafs.dataset.beside import DYNAMICS, LABELS
 from nnexafs.dataset.gathering import (
     ABOUT,
     DIMENSIONS,
@@ -27,18 +29,18 @@ from nnexafs.files import read_dataset, readable, replacing
 # A quarter of a megabyte of chi(k): some rows are read without much else, and each chunk fits HDF5's cache.
 SAMPLES_IN_CHUNK = 64
 COMPRESSION = {"compression": "gzip", "compression_opts": 4, "shuffle": True}
-ON_SAMPLES = ("state_point", "phase", "temperature_kelvin", "lattice_scale", "snapshot", "split")
-LOOKED_AT = {*VARIABLES, *GRIDS, "chi_correction_error", "snapshot_status"}
+ON_SAMPLES = ("state_point", "phase", "temperature_kelvin", "lattice_scale", "snapshot", "split", "source")
+LOOKED_AT = {*VARIABLES, *GRIDS, *LABELS, "chi_correction_error", "snapshot_status"}
 
 
 def write(
     out: Path, spectra_files: list[Path], *, settings: DatasetSettings, campaign: str, seed: int
 ) -> dict:
-    """Gather `spectra.nc` files into the dataset file `out` and return its attributes.
+    """Gather `spectra.nc` files, and `samples.nc` beside them, into the dataset file `out`; returns its attributes.
 
     The file follows the contract of `dataset.nc` (docs/reference/files.md): chi(sample, k),
     pair_distribution(sample, r) and angle_distribution(sample, angle), with `split` -1 for the test set and otherwise
-    the fold in which a sample is validation data.
+    the fold in which a sample is validation data, and `source` where it comes from (`beside.py`).
 
     The spectra files are read twice: for the split, and for the curves, about `PIECE` samples at a time. The same
     files in any order give the same bytes. UserError when files disagree (grids, element, edge, phases), when nothing
@@ -60,19 +62,33 @@ def read(
     *,
     variables: Collection[str] = VARIABLES,
     splits: Collection[int] | None = None,
+    sources: Collection[str] | None = (DYNAMICS,),
     dtype: type = np.float32,
 ) -> xr.Dataset:
-    """The samples of a dataset file that lie in `splits` (None: all), with no more curves than `variables`.
+    """The samples of a dataset file that lie in `splits` and come from `sources` (None: all), with the curves `variables`.
 
     Curves are of `dtype`; coordinates and attributes as stored. In memory is never more than the result and a piece.
     UserError where `path` is no dataset file.
     """
     with readable(path, what="dataset"):
-        split = netcdf.load(path, names={"split"})["split"].values
-        chosen = np.ones(len(split), bool) if splits is None else np.isin(split, list(splits))
+        chosen = _is_chosen(netcdf.load(path, names={"split", "source"}), splits, sources)
         names = {*GRIDS, *ON_SAMPLES, *variables}
         found = netcdf.load(path, names=names, values=partial(_chosen, samples=chosen, dtype=dtype))
+        if "source" not in found:  # of version 0.1
+            found["source"] = ("sample", np.full(found.sizes["sample"], DYNAMICS))
         return found.set_coords(ON_SAMPLES)
+
+
+def _is_chosen(
+    stored: xr.Dataset, splits: Collection[int] | None, sources: Collection[str] | None
+) -> np.ndarray:
+    """Which samples (sample,) are wanted."""
+    chosen = np.ones(stored.sizes["sample"], dtype=bool)
+    if splits is not None:
+        chosen &= np.isin(stored["split"].values, list(splits))
+    if sources is not None and "source" in stored:
+        chosen &= np.isin(stored["source"].values.astype(str), list(sources))
+    return chosen
 
 
 def _chosen(stored: h5py.Dataset, *, samples: np.ndarray, dtype: type) -> np.ndarray:
@@ -124,16 +140,24 @@ def _fill(file: h5netcdf.File, assembly: Assembly) -> None:
 
 
 def _pieces(assembly: Assembly) -> Iterator[dict[str, np.ndarray]]:
-    """The curves of as many trajectories as make `PIECE` samples."""
+    """The curves of as many files as make `PIECE` samples."""
     waiting: list[dict[str, np.ndarray]] = []
-    for one in assembly.trajectories:
-        names = {*VARIABLES, "chi_correction_error"}
-        waiting.append(samples(read_dataset(one.path, what="spectra", names=names), one))
+    for curves in _of_files(assembly):
+        waiting.append(curves)
         if sum(len(curves["chi"]) for curves in waiting) >= PIECE:
             yield _joined(waiting)
             waiting = []
     if waiting:
         yield _joined(waiting)
+
+
+def _of_files(assembly: Assembly) -> Iterator[dict[str, np.ndarray]]:
+    """The curves of each file, in the order of the outline."""
+    for one in assembly.trajectories:
+        names = {*VARIABLES, "chi_correction_error"}
+        yield samples(read_dataset(one.path, what="spectra", names=names), one)
+    for other in assembly.beside:
+        yield beside.curves(read_dataset(other.path, what="samples", names=set(VARIABLES)), other, VARIABLES)
 
 
 def _joined(parts: list[dict[str, np.ndarray]]) -> dict[str, np.ndarray]:

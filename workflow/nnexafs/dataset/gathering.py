@@ -2,7 +2,7 @@
 
 import hashlib
 import json
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -10,6 +10,7 @@ import numpy as np
 import xarray as xr
 
 from nnexafs.config import DatasetSettings
+from nnexafs.dataset.beside import DYNAMICS, Beside, is_samples_file, placed
 from nnexafs.dataset.splits import TEST as TEST
 from nnexafs.dataset.splits import split_trajectories
 from nnexafs.errors import UserError
@@ -32,6 +33,7 @@ ABOUT = {
     "pair_distribution": {"units": "1/angstrom", "long_name": "n(r), mean over the absorbers"},
     "temperature_kelvin": {"units": "kelvin", "long_name": "temperature asked for"},
     "lattice_scale": {"units": "1", "long_name": "lattice, of the phase's own"},
+    "source": {"long_name": "dynamics: a snapshot; variant: of a trajectory; objective: no dynamics"},
     "split": {"long_name": "-1: test set; otherwise the fold in which the sample is validation data"},
 }
 PIECE = 4096
@@ -69,9 +71,10 @@ class Contents:
 
 @dataclass(frozen=True)
 class Assembly:
-    """A dataset whose curves are still to be read, one trajectory after the other."""
+    """A dataset whose curves are still to be read, one file after the other."""
 
     trajectories: list[Trajectory]
+    beside: list[Beside]
     outline: xr.Dataset
     """grids, attributes, and the coordinates on `sample`"""
 
@@ -83,17 +86,42 @@ def planned(
 
     UserError as in `file.write`.
     """
-    contents = survey(files)
+    beside: list[tuple[Path, xr.Dataset]] = []
+    contents = survey(_without_samples(files, beside))
     if not contents.trajectories:
         reasons = "; ".join(f"{item['state_point']}: {item['reason']}" for item in contents.excluded[:3])
         raise UserError(f"dataset: none of {len(contents.excluded)} trajectories is usable ({reasons}, ...)")
     phases = {one.state_point: one.phase for one in contents.trajectories}
     splits = split_trajectories(phases, settings=settings, seed=seed)
-    coordinates = _sample_coordinates(contents.trajectories, splits)
+    extra = [
+        placed(path, content, splits, folds=settings.folds, seed=seed)
+        for path, content in _fitting(beside, contents)
+    ]
+    coordinates = _sample_coordinates(contents.trajectories, splits, extra)
     outline = xr.Dataset(
         coords=contents.shared.assign_coords(coordinates).coords, attrs=_attributes(contents, campaign)
     )
-    return Assembly(contents.trajectories, outline)
+    return Assembly(contents.trajectories, extra, outline)
+
+
+def _without_samples(
+    files: Iterable[tuple[Path, xr.Dataset]], beside: list[tuple[Path, xr.Dataset]]
+) -> Iterator[tuple[Path, xr.Dataset]]:
+    """The files of trajectories; those of other samples go to `beside`."""
+    for path, content in files:
+        if is_samples_file(content):
+            beside.append((path, content))
+        else:
+            yield path, content
+
+
+def _fitting(
+    beside: list[tuple[Path, xr.Dataset]], contents: Contents
+) -> Iterator[tuple[Path, xr.Dataset]]:
+    """Samples files, each compared with the first trajectory's grids and settings (UserError)."""
+    for path, content in beside:
+        _check_agreement(contents.trajectories[0].path, contents.shared, path, content)
+        yield path, content
 
 
 def survey(files: Iterable[tuple[Path, xr.Dataset]]) -> Contents:
@@ -185,8 +213,10 @@ def samples(spectra: xr.Dataset, one: Trajectory) -> dict[str, np.ndarray]:
     return found | {"chi_error": np.broadcast_to(error, found["chi"].shape)}
 
 
-def _sample_coordinates(trajectories: list[Trajectory], splits: dict[str, int]) -> dict[str, tuple]:
-    """The coordinates of the contract on `sample`."""
+def _sample_coordinates(
+    trajectories: list[Trajectory], splits: dict[str, int], beside: list[Beside]
+) -> dict[str, tuple]:
+    """The coordinates of the contract on `sample`: those of the snapshots, then those of the samples beside."""
     snapshots = [np.flatnonzero(one.good) for one in trajectories]
     constant: dict[str, list] = {
         "state_point": [one.state_point for one in trajectories],
@@ -194,10 +224,14 @@ def _sample_coordinates(trajectories: list[Trajectory], splits: dict[str, int]) 
         "temperature_kelvin": [one.temperature_kelvin for one in trajectories],
         "lattice_scale": [one.lattice_scale for one in trajectories],
         "split": [splits[one.state_point] for one in trajectories],
+        "source": [DYNAMICS for _ in trajectories],
     }
     counts = [len(numbers) for numbers in snapshots]
     coordinates = {name: np.repeat(values, counts) for name, values in constant.items()}
     coordinates["snapshot"] = np.concatenate(snapshots)
+    for one in beside:
+        for name, values in one.coordinates.items():
+            coordinates[name] = np.concatenate([coordinates[name], values])
     return {name: ("sample", values, ABOUT.get(name, {})) for name, values in coordinates.items()}
 
 

@@ -1,39 +1,55 @@
-"""Random changes of training spectra, like those of measurements: E0, amplitude, noise, mixtures."""
+"""Random changes of training spectra, like those of measurements: E0, amplitude, a wrong theory, noise, mixtures."""
 
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 import torch
 from torch import Tensor
 
-from nnexafs.config import Augmentation
+from nnexafs.config import Augmentation, Representation
 from nnexafs.errors import UserError
 from nnexafs.k_axis import K2_PER_EV, shifted_k
+from nnexafs.learning.distortion import Distortion
+from nnexafs.learning.representation import window_grid
 
 Device = torch.device | str
 
 
+class Augmented(NamedTuple):
+    """Spectra as measurements might be, and what was done to them.
+
+    `chi` (B, W) on the grid of the widest window; `window` (B, 2): start and end of the window in k, per angstrom;
+    `scalars` (B, 2): shift of E0 in eV and S0^2.
+    """
+
+    chi: Tensor
+    window: Tensor
+    scalars: Tensor
+
+
 class Augmenter:
-    """Draws augmented spectra on the grid `window_k` from spectra on the uniform grid `k`.
+    """Draws augmented spectra on `window_grid(representation)` from spectra on the uniform grid `k`.
 
     Everything is vectorised over the batch and happens on the device of the tensors given.
 
-    `window_k` lies inside `k` far enough for the largest shift of E0, else UserError.
+    The window's grid lies inside `k` far enough for the largest shift of E0, else UserError.
     """
 
     def __init__(
         self,
         k: np.ndarray,
-        window_k: np.ndarray,
+        representation: Representation,
         settings: Augmentation,
         *,
         device: Device = "cpu",
     ) -> None:
+        window_k = window_grid(representation)
         _check_reach(k, window_k, settings)
-        self.settings = settings
+        self.settings, self.representation = settings, representation
         self.k_first, self.k_step = float(k[0]), float(k[1] - k[0])
         self.window_k = torch.as_tensor(window_k, dtype=torch.float32, device=device)
         self.sigma = settings.noise * (self.window_k / 10.0) ** settings.noise_power
+        self.distortion = Distortion(window_k, settings, device=device)
 
     def shifted(self, chi: Tensor, shift_ev: Tensor) -> Tensor:
         """chi (B, K) as seen with E0 placed `shift_ev` (B,) eV BELOW FEFF's, on `window_k` (B, W).
@@ -55,39 +71,75 @@ class Augmenter:
         )
         return sum(weight * chi.gather(1, first + i) for i, weight in enumerate(weights))  # type: ignore[return-value]
 
-    def measured(self, chi: Tensor, *, generator: torch.Generator, shift_ev: Tensor | None = None) -> Tensor:
-        """Spectra (B, W) with random E0 (unless `shift_ev` (B,) is given), amplitude S0^2 and noise."""
-        settings, count = self.settings, len(chi)
+    def simulated(self, chi: Tensor) -> Augmented:
+        """Spectra (B, K) as they are, in the representation's own window."""
+        count, device = len(chi), chi.device
+        zero = torch.zeros(count, device=device)
+        window = torch.tensor(self.representation.k_range_per_angstrom, device=device).expand(count, 2)
+        return Augmented(self.shifted(chi, zero), window, torch.stack([zero, zero + 1], dim=1))
+
+    def measured(
+        self, chi: Tensor, *, generator: torch.Generator, shift_ev: Tensor | None = None
+    ) -> Augmented:
+        """Spectra (B, K) with random E0 (unless `shift_ev` (B,) is given), S0^2, distortion, noise and window."""
+        settings, count, device = self.settings, len(chi), chi.device
         if shift_ev is None:
-            shift_ev = _uniform(settings.e0_shift_ev, count, generator, chi.device)
-        s02 = _uniform(settings.s02, count, generator, chi.device)
-        changed = s02[:, None] * self.shifted(chi, shift_ev)
-        noise = torch.randn(changed.shape, generator=generator, device=chi.device)
-        return changed + self.sigma * noise
+            shift_ev = _uniform(settings.e0_shift_ev, count, generator, device)
+        s02 = _uniform(settings.s02, count, generator, device)
+        changed = self.distortion.applied(self.shifted(chi, shift_ev), generator=generator)
+        noise = torch.randn(changed.shape, generator=generator, device=device)
+        changed = s02[:, None] * changed + self.sigma * noise
+        # Last, so that a study with other windows is validated on the same spectra.
+        return Augmented(changed, self._windows(count, generator, device), torch.stack([shift_ev, s02], dim=1))
+
+    def _windows(self, count: int, generator: torch.Generator, device: Device) -> Tensor:
+        """Starts and ends (count, 2) of the windows in k."""
+        known, fixed = self.representation, self.representation.k_range_per_angstrom
+        ranges = (known.k_starts_per_angstrom, known.k_ends_per_angstrom)
+        ends = [
+            _uniform(drawn or (of_fixed, of_fixed), count, generator, device)
+            for drawn, of_fixed in zip(ranges, fixed, strict=True)
+        ]
+        return torch.stack(ends, dim=1)
 
     def draw(
-        self, chi: Tensor, targets: tuple[Tensor, ...], count: int, *, generator: torch.Generator
-    ) -> tuple[Tensor, tuple[Tensor, ...]]:
-        """`count` augmented samples of the training set: spectra (count, W) and their targets.
+        self,
+        chi: Tensor,
+        targets: tuple[Tensor, ...],
+        count: int,
+        *,
+        generator: torch.Generator,
+        weights: Tensor | None = None,
+    ) -> tuple[Augmented, tuple[Tensor, ...]]:
+        """`count` augmented samples of the training set, and their targets.
 
         A fraction `mixture_fraction` are mixtures of 2 to `mixture_samples` samples with Dirichlet weights
         (uniform on the simplex); spectra and targets are averages over absorbers, so the same weights hold
-        for both.
+        for both. Samples are drawn in proportion to `weights` (samples,), or all alike.
         """
-        index, weights = self._mixtures(len(chi), count, generator, chi.device)
-        mixed = [(weights[:, :, None] * tensor[index]).sum(dim=1) for tensor in (chi, *targets)]
+        index, shares = self._mixtures(len(chi), count, generator, chi.device, weights)
+        mixed = [(shares[:, :, None] * tensor[index]).sum(dim=1) for tensor in (chi, *targets)]
         return self.measured(mixed[0], generator=generator), tuple(mixed[1:])
 
     def _mixtures(
-        self, samples: int, count: int, generator: torch.Generator, device: Device
+        self,
+        samples: int,
+        count: int,
+        generator: torch.Generator,
+        device: Device,
+        weights: Tensor | None,
     ) -> tuple[Tensor, Tensor]:
-        """Members (count, M) and weights (count, M) of `count` mixtures (pure: one weight is 1)."""
+        """Members (count, M) and their shares (count, M) of `count` mixtures (pure: one share is 1)."""
         most = self.settings.mixture_samples
         options: dict[str, Any] = {"generator": generator, "device": device}
         members = torch.randint(2, most + 1, (count,), **options)
         pure = torch.rand(count, **options) >= self.settings.mixture_fraction
         members = torch.where(pure, 1, members)
-        index = torch.randint(samples, (count, most), **options)
+        if weights is None:
+            index = torch.randint(samples, (count, most), **options)
+        else:
+            index = torch.multinomial(weights, count * most, replacement=True, generator=generator)
+            index = index.reshape(count, most)
         # Exponential draws, normalised, are Dirichlet(1, ..., 1).
         draws = torch.empty((count, most), device=device).exponential_(generator=generator)
         draws = draws * (torch.arange(most, device=device) < members[:, None])
@@ -111,5 +163,5 @@ def _check_reach(k: np.ndarray, window_k: np.ndarray, settings: Augmentation) ->
         raise UserError(
             f"augmentation.e0_shift_ev: with these shifts the window needs chi from k = {ends[0]:.2f} to "
             f"{ends[1]:.2f}, but the spectra cover {k[0]:.2f} to {k[-1]:.2f} per angstrom; narrow the shift "
-            "or representation.k_range_per_angstrom"
+            "or the windows of representation"
         )

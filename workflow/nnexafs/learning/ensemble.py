@@ -16,7 +16,7 @@ from nnexafs.errors import UserError
 from nnexafs.learning.domain import NearestTraining
 from nnexafs.learning.manifest import SUFFIXES, networks_in, read_manifest, tensors_in
 from nnexafs.learning.network import StructureNetwork
-from nnexafs.learning.representation import operator
+from nnexafs.learning.representation import Window, operator, window_ends, window_for
 
 
 @dataclass(frozen=True)
@@ -35,6 +35,9 @@ class Prediction:
     """n(r) of each network (fold, S, R), neighbours per angstrom"""
     angle_members: np.ndarray
     """bond angles of each network (fold, S, A), pairs per absorber and degree"""
+    scalar_members: np.ndarray | None = None
+    """shift of E0 in eV (how far the spectrum's E0 lies below FEFF's) and S0^2 of each network (fold, S, 2); None where
+    the networks did not learn them"""
 
     @property
     def pair_mean(self) -> np.ndarray:
@@ -55,6 +58,16 @@ class Prediction:
     def angle_std(self) -> np.ndarray:
         """Spread of the bond angles (S, A)."""
         return spread(self.angle_members)
+
+    @property
+    def e0_shift_ev(self) -> np.ndarray | None:
+        """Mean shift of E0 (S,), eV; None where the networks did not learn it."""
+        return None if self.scalar_members is None else self.scalar_members[..., 0].mean(axis=0)
+
+    @property
+    def s02(self) -> np.ndarray | None:
+        """Mean S0^2 (S,); None where the networks did not learn it."""
+        return None if self.scalar_members is None else self.scalar_members[..., 1].mean(axis=0)
 
     def with_scaled_distances(self, scale: float) -> Self:
         """n(r) of distances `scale` times as large: r times it, n(r) over it, so that neighbours stay neighbours."""
@@ -85,28 +98,37 @@ class Ensemble:
         """What the networks see of chi(k)."""
         return Representation.model_validate(self.manifest["representation"])
 
-    def features(self, k: np.ndarray, chi: np.ndarray) -> np.ndarray:
-        """The networks' input (S, F) of chi (S, K) on any grid `k` (K,) that covers the window.
+    def features(self, k: np.ndarray, chi: np.ndarray, window: Window | None = None) -> np.ndarray:
+        """The networks' input (S, F) of chi (S, K) on any grid `k` (K,), by default in the widest window that it covers.
 
-        UserError when the grid does not, is not increasing, or a value is not finite.
+        UserError when the grid is too short for any window, not increasing, or a value is not finite.
         """
         k, chi = np.asarray(k, dtype=float), np.atleast_2d(np.asarray(chi, dtype=float))
         if k.ndim != 1 or chi.ndim != 2 or chi.shape[1] != len(k) or len(k) < 4:
             raise UserError(f"spectrum: k has shape {k.shape} and chi {chi.shape}; expected (K,) and (S, K)")
         if not (np.isfinite(k).all() and np.isfinite(chi).all() and (np.diff(k) > 0).all()):
             raise UserError("spectrum: expected increasing k and finite chi; remove the rows that are not")
-        return chi @ operator(k, self.representation).T
+        window = window or window_for(k, self.representation)
+        spectral = chi @ operator(k, self.representation, window).T
+        ends = window_ends(np.array([window]), self.representation)
+        return np.hstack([spectral, np.repeat(ends, len(chi), axis=0)])
 
-    def predict(self, k: np.ndarray, chi: np.ndarray) -> Prediction:
-        """n(r) and bond angles of chi (S, K) on the grid `k` (K,), per angstrom, from every network."""
-        features = torch.as_tensor(self.features(k, chi), dtype=torch.float32)
+    def predict(self, k: np.ndarray, chi: np.ndarray, window: Window | None = None) -> Prediction:
+        """What every network answers to chi (S, K) on the grid `k` (K,), per angstrom; `window` as in `features`."""
+        features = torch.as_tensor(self.features(k, chi, window), dtype=torch.float32)
         answers = [network.predict(features) for network in self.networks]
         return Prediction(
             r_angstrom=np.array(self.manifest["grids"]["r_angstrom"]),
             angle_degree=np.array(self.manifest["grids"]["angle_degree"]),
-            pair_members=torch.stack([pair for pair, _ in answers]).double().numpy(),
-            angle_members=torch.stack([angle for _, angle in answers]).double().numpy(),
+            pair_members=_members([answer.pair for answer in answers]),
+            angle_members=_members([answer.angle for answer in answers]),
+            scalar_members=_members([answer.scalars for answer in answers]) if self.finds_scalars else None,
         )
+
+    @property
+    def finds_scalars(self) -> bool:
+        """Whether the networks answer with E0 and S0^2 too."""
+        return self.manifest["architecture"].get("scalar_outputs", 0) == 2
 
     def distance(self, k: np.ndarray, chi: np.ndarray) -> np.ndarray:
         """Distance (S,) of the spectra from the training set: see `domain.NearestTraining.distance`.
@@ -115,6 +137,10 @@ class Ensemble:
         training trajectory from all others.
         """
         return self.neighbours.distance(self.features(k, chi))
+
+
+def _members(tensors: list[torch.Tensor]) -> np.ndarray:
+    return torch.stack(tensors).double().numpy()
 
 
 def _network(path: Path, manifest: Mapping) -> StructureNetwork:

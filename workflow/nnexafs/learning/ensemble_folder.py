@@ -13,8 +13,8 @@ from nnexafs.jobs.code import git_commit, versions
 from nnexafs.learning.domain import NearestTraining, training_domain
 from nnexafs.learning.ensemble import _network
 from nnexafs.learning.manifest import FORMAT, SUFFIXES
-from nnexafs.learning.network import StructureNetwork, smoothing_bins
-from nnexafs.learning.representation import operator, window_grid
+from nnexafs.learning.network import StructureNetwork, architecture, smoothing_bins
+from nnexafs.learning.representation import window_grid
 
 
 def assemble_ensemble(
@@ -34,14 +34,8 @@ def assemble_ensemble(
         raise UserError("ensemble: no folds given; run the train stage")
     metrics = [read_json(Path(folder) / "metrics.json", what="fold metrics") for folder in fold_folders]
     _check_folds(metrics, dataset, fold_folders)
-    features = len(operator(window_grid(learning.representation), learning.representation))
-    architecture = {
-        "features": features,
-        "r_bins": dataset.sizes["r"],
-        "angle_bins": dataset.sizes["angle"],
-        "hidden_sizes": list(learning.network.hidden_sizes),
-        "smoothing_bins": list(smoothing_bins(dataset, learning.network)),
-    }
+    sizes = {f"{name}_bins": dataset.sizes[name] for name in ("r", "angle")}
+    smoothing = {"smoothing_bins": list(smoothing_bins(dataset, learning.network))}
     neighbours = NearestTraining.of(dataset, learning.representation, learning.augmentation)
     manifest = {
         "format": FORMAT,
@@ -59,7 +53,7 @@ def assemble_ensemble(
             "angle_degree": dataset["angle"].values.tolist(),
         },
         "representation": learning.representation.model_dump(mode="json"),
-        "architecture": architecture,
+        "architecture": architecture(learning, **sizes) | smoothing,
         "training_domain": training_domain(
             dataset, learning.representation, learning.augmentation, neighbours
         ),

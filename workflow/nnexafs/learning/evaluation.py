@@ -25,6 +25,7 @@ from nnexafs.errors import UserError
 from nnexafs.learning.augmentation import Augmenter
 from nnexafs.learning.domain import shift_grid, shifted_features
 from nnexafs.learning.ensemble import Ensemble, Prediction
+from nnexafs.learning.fold_data import is_dynamics
 from nnexafs.learning.representation import window_grid
 from nnexafs.structures.first_shell import FIELDS, shells_of
 
@@ -56,14 +57,16 @@ def evaluate(
     """
     _check(dataset, ensemble)
     split = dataset["split"].values
-    train, test = dataset.isel(sample=split != TEST), dataset.isel(sample=split == TEST)
+    train = dataset.isel(sample=split != TEST)
+    test = dataset.isel(sample=(split == TEST) & is_dynamics(dataset))
     means = trajectory_means(test)
     cases = {
         "samples": Case(test, test["k"].values, test["chi"].values),
         "augmented": _augmented(test, ensemble, augmentation, seed),
         "trajectories": Case(means, means["k"].values, means["chi"].values),
     }
-    predictions = {name: ensemble.predict(case.k, case.chi) for name, case in cases.items()}
+    window = ensemble.representation.k_range_per_angstrom
+    predictions = {name: ensemble.predict(case.k, case.chi, window) for name, case in cases.items()}
     found = {
         name: case_errors(case.truth, predictions[name], _baselines(case, train, ensemble, augmentation))
         for name, case in cases.items()
@@ -83,18 +86,21 @@ def _check(dataset: xr.Dataset, ensemble: Ensemble) -> None:
 
 
 def _augmented(test: xr.Dataset, ensemble: Ensemble, augmentation: Augmentation, seed: int) -> Case:
-    grid = window_grid(ensemble.representation)
-    augmenter = Augmenter(test["k"].values, grid, augmentation)
+    known = ensemble.representation
+    augmenter = Augmenter(test["k"].values, known, augmentation)
     chi = torch.as_tensor(test["chi"].values, dtype=torch.float32)
     generator = torch.Generator().manual_seed(seed)
-    return Case(test, grid, augmenter.measured(chi, generator=generator).double().numpy(), augmented=True)
+    changed = augmenter.measured(chi, generator=generator).chi.double().numpy()
+    return Case(test, window_grid(known), changed, augmented=True)
 
 
 def _baselines(
     case: Case, train: xr.Dataset, ensemble: Ensemble, augmentation: Augmentation
 ) -> dict[str, Curves]:
     """The baselines; for augmented spectra with training samples at many E0 shifts and the middle S0^2."""
-    features = ensemble.features(case.k, case.chi)
+    window = ensemble.representation.k_range_per_angstrom
+    spectral = ensemble.networks[0].spectral
+    features = ensemble.features(case.k, case.chi, window)[:, :spectral]
     if not case.augmented:
         return baselines(features, train, ensemble.representation)
     scaled = train.assign(chi=np.mean(augmentation.s02) * train["chi"])

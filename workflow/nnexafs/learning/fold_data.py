@@ -1,37 +1,54 @@
 """A fold's training and validation samples, augmented and represented for the network."""
 
 from collections.abc import Callable, Iterator
+from typing import NamedTuple
 
 import numpy as np
 import torch
 import xarray as xr
 from torch import Tensor
 
-from nnexafs.config import Learning
+from nnexafs.config import Learning, Representation, Shares
 from nnexafs.config.seeds import seed_of
+from nnexafs.dataset.beside import DYNAMICS
 from nnexafs.dataset.gathering import TEST, VARIABLES
 from nnexafs.dataset.means import trajectory_means
 from nnexafs.errors import UserError
-from nnexafs.learning.augmentation import Augmenter
-from nnexafs.learning.network import smoothing_bins
-from nnexafs.learning.representation import operator, window_grid
-
-VALIDATION_SHIFTS = 4
-"""Each validation spectrum is seen at this many fixed E0 shifts, evenly over the trained range."""
+from nnexafs.learning.augmentation import Augmented, Augmenter
+from nnexafs.learning.network import Samples, smoothing_bins
+from nnexafs.learning.representation import K_SILL_PER_ANGSTROM, transform
 
 VALIDATION_SAMPLES = 4096
-"""At most so many of the fold's samples, drawn once, at each of these shifts: more would only cost time."""
+"""Augmented samples of the validation fold, drawn once."""
 
 NORMALISATION_SAMPLES = 4096
 
-Samples = tuple[Tensor, Tensor, Tensor]
 
+class Pool(NamedTuple):
+    """Samples in memory, chi (S, K), n(r) (S, R), angles (S, A), and how often each is drawn (S,), relative."""
 
-def samples_of(dataset: xr.Dataset, device: torch.device | str = "cpu") -> Samples:
-    """chi, n(r) and angles of a dataset as tensors (samples, ...)."""
-    return tuple(  # type: ignore[return-value]
-        torch.as_tensor(dataset[name].values, dtype=torch.float32, device=device) for name in VARIABLES
-    )
+    chi: Tensor
+    pair: Tensor
+    angle: Tensor
+    weights: Tensor
+
+    @classmethod
+    def of(cls, dataset: xr.Dataset, shares: Shares, device: torch.device | str = "cpu") -> "Pool":
+        """A dataset's samples and the trajectories' means; every source is drawn with its share."""
+        if "source" not in dataset.coords:
+            dataset = dataset.assign_coords(source=("sample", np.full(dataset.sizes["sample"], DYNAMICS)))
+        source = dataset["source"].values.astype(str)
+        of_runs = source == DYNAMICS
+        parts = [append_trajectory_means(dataset.isel(sample=of_runs))] if of_runs.any() else []
+        parts += [dataset.isel(sample=source == name) for name in sorted(set(source) - {DYNAMICS})]
+        drawn = shares.model_dump()
+        weights = [
+            np.full(part.sizes["sample"], drawn[str(part["source"].values[0])] / part.sizes["sample"])
+            for part in parts
+        ]
+        curves = (np.concatenate([part[name].values for part in parts]) for name in VARIABLES)
+        tensors = (torch.as_tensor(values, dtype=torch.float32, device=device) for values in curves)
+        return cls(*tensors, torch.as_tensor(np.concatenate(weights), dtype=torch.float32, device=device))
 
 
 def append_trajectory_means(dataset: xr.Dataset) -> xr.Dataset:
@@ -48,17 +65,8 @@ def append_trajectory_means(dataset: xr.Dataset) -> xr.Dataset:
     return xr.concat([dataset, means.isel(sample=own)], dim="sample", join="exact")
 
 
-def random_part(dataset: xr.Dataset, count: int, *, seed: int) -> xr.Dataset:
-    """`count` random samples in the dataset's order; all of them where there are no more."""
-    size = dataset.sizes["sample"]
-    if size <= count:
-        return dataset
-    drawn = np.random.default_rng(seed).choice(size, count, replace=False)
-    return dataset.isel(sample=np.sort(drawn))
-
-
 class FoldData:
-    """A fold's samples in memory: draws augmented batches, holds fixed validation features."""
+    """A fold's samples in memory: draws augmented batches, holds fixed validation samples."""
 
     def __init__(
         self, dataset: xr.Dataset, fold: int, learning: Learning, *, device: torch.device, seed: int
@@ -66,47 +74,72 @@ class FoldData:
         split = dataset["split"].values
         if not (split == fold).any() or not ((split != fold) & (split != TEST)).any():
             raise UserError(f"dataset: fold {fold} has no validation or no training samples")
-        grid = window_grid(learning.representation)
-        matrix = operator(grid, learning.representation)
-        self.matrix = torch.as_tensor(matrix.T, dtype=torch.float32, device=device)
+        known = learning.representation
+        self.representation = known
+        self.matrix = torch.as_tensor(transform(known).T, dtype=torch.float32, device=device)
         k, validated_with = dataset["k"].values, learning.validated_with or learning.augmentation
-        self.augmenter = Augmenter(k, grid, learning.augmentation, device=device)
-        self.validation_augmenter = Augmenter(k, grid, validated_with, device=device)
+        self.augmenter = Augmenter(k, known, learning.augmentation, device=device)
         self.generator = torch.Generator(device).manual_seed(seed_of(seed, "augmentation", fold))
         self.fold, self.dataset_hash = fold, dataset.attrs["hash"]
         self.smoothing_bins = smoothing_bins(dataset, learning.network)
-        self.train = samples_of(
-            append_trajectory_means(dataset.isel(sample=(split != fold) & (split != TEST))), device
+        shares = learning.augmentation.shares
+        self.train = Pool.of(dataset.isel(sample=(split != fold) & (split != TEST)), shares, device)
+        self.validation = Pool.of(dataset.isel(sample=split == fold), validated_with.shares, device)
+        test = (split == TEST) & is_dynamics(dataset)
+        self.test = Pool.of(dataset.isel(sample=test), shares, device) if test.any() else None
+        self.fixed_validation = self._drawn(
+            Augmenter(k, known, validated_with, device=device),
+            self.validation,
+            VALIDATION_SAMPLES,
+            torch.Generator(device).manual_seed(seed_of(seed, "validation", fold)),
         )
-        validation = append_trajectory_means(dataset.isel(sample=split == fold))
-        chosen = random_part(validation, VALIDATION_SAMPLES, seed=seed_of(seed, "validation samples", fold))
-        self.validation = samples_of(chosen, device)
-        self.test = samples_of(dataset.isel(sample=split == TEST), device)
-        self.fixed_validation = self._fixed_validation(seed_of(seed, "validation", fold), device)
 
     def draw(self, count: int) -> Samples:
         """Features and targets of `count` augmented training samples."""
-        chi, *targets = self.train
-        spectra, (pair, angle) = self.augmenter.draw(chi, tuple(targets), count, generator=self.generator)
-        return spectra @ self.matrix, pair, angle
+        return self._drawn(self.augmenter, self.train, count, self.generator)
 
-    def simulated(self, samples: Samples) -> Samples:
-        """Features and targets of samples as they were simulated: no shift, S0^2 = 1, no noise."""
-        chi, pair, angle = samples
-        return (
-            self.augmenter.shifted(chi, torch.zeros(len(chi), device=chi.device)) @ self.matrix,
-            pair,
-            angle,
+    def simulated(self, pool: Pool) -> Samples:
+        """Features and targets of samples as they were simulated: no shift, S0^2 = 1, no distortion, no noise."""
+        spectra = self.augmenter.simulated(pool.chi)
+        return Samples(self.features(spectra), pool.pair, pool.angle, spectra.scalars)
+
+    def features(self, spectra: Augmented) -> Tensor:
+        """The network's input (B, F): the windowed spectra represented, and the ends of their windows."""
+        window = hanning(self.augmenter.window_k, spectra.window)
+        ends = scaled_ends(spectra.window, self.representation)
+        return torch.cat([(spectra.chi * window) @ self.matrix, ends], dim=1)
+
+    def _drawn(
+        self, augmenter: Augmenter, pool: Pool, count: int, generator: torch.Generator
+    ) -> Samples:
+        spectra, (pair, angle) = augmenter.draw(
+            pool.chi, (pool.pair, pool.angle), count, generator=generator, weights=pool.weights
         )
+        return Samples(self.features(spectra), pair, angle, spectra.scalars)
 
-    def _fixed_validation(self, seed: int, device: torch.device) -> Samples:
-        chi, pair, angle = (tensor.repeat(VALIDATION_SHIFTS, 1) for tensor in self.validation)
-        augmenter = self.validation_augmenter
-        low, high = augmenter.settings.e0_shift_ev
-        shifts = torch.linspace(low, high, VALIDATION_SHIFTS, device=device)
-        shifts = shifts.repeat_interleave(len(self.validation[0]))
-        generator = torch.Generator(device).manual_seed(seed)
-        return augmenter.measured(chi, generator=generator, shift_ev=shifts) @ self.matrix, pair, angle
+
+def is_dynamics(dataset: xr.Dataset) -> np.ndarray:
+    """Which samples (sample,) are snapshots of trajectories; all, in datasets of earlier versions."""
+    if "source" not in dataset.coords:
+        return np.ones(dataset.sizes["sample"], dtype=bool)
+    return dataset["source"].values.astype(str) == DYNAMICS
+
+
+def hanning(k: Tensor, windows: Tensor) -> Tensor:
+    """The windows (B, W) whose starts and ends are (B, 2): as `representation.hanning_window`."""
+    low, high = windows[:, :1], windows[:, 1:]
+    rise = ((k - low) / K_SILL_PER_ANGSTROM + 0.5).clamp(0, 1)
+    fall = ((high - k) / K_SILL_PER_ANGSTROM + 0.5).clamp(0, 1)
+    return (torch.pi / 2 * rise).sin().square() * (torch.pi / 2 * fall).sin().square()
+
+
+def scaled_ends(windows: Tensor, settings: Representation) -> Tensor:
+    """As `representation.window_ends`, for tensors (B, 2)."""
+    ranges = settings.k_starts_per_angstrom, settings.k_ends_per_angstrom
+    if ranges[0] is None or ranges[1] is None:
+        return windows[:, :0]
+    low, high = torch.tensor(ranges, device=windows.device).T
+    return 2 * (windows - low) / (high - low) - 1
 
 
 class Batches:

@@ -17,9 +17,10 @@ from nnexafs.errors import UserError
 from nnexafs.files import read_json, sha256
 from nnexafs.text import one_line
 
-FORMAT = 2
-SUFFIXES = {1: ".pt", 2: ".safetensors"}
-"""Of the files of each format that can be read: pickled by torch in version 0.1, without pickles since."""
+FORMAT = 3
+SUFFIXES = {1: ".pt", 2: ".safetensors", 3: ".safetensors"}
+"""Of the files of each format that can be read: pickled by torch in version 0.1, without pickles since; the third has
+windows in k and finds E0."""
 REQUIRED = {"files", "architecture", "grids", "representation", "training_domain"}
 # A head's smoothing is a matrix of bins by bins.
 Bins = Annotated[int, Field(ge=2, le=5000)]
@@ -41,6 +42,8 @@ class _Architecture(_Part):
     angle_bins: Bins
     hidden_sizes: list[Width] = Field(min_length=1, max_length=64)
     smoothing_bins: tuple[float, float] = (0.0, 0.0)
+    window_inputs: Literal[0, 2] = 0
+    scalar_outputs: Literal[0, 2] = 0
 
     def parameters(self) -> int:
         """Numbers in the layers of one network."""
@@ -72,7 +75,7 @@ class _Domain(_Part):
 
 
 class _Manifest(_Part):
-    format: Literal[1, 2]
+    format: Literal[1, 2, 3]
     element: str = Field(pattern=r"^[A-Z][a-z]?$")
     edge: Literal["K", "L3"]
     files: dict[FileName, Sha256]
@@ -104,7 +107,6 @@ def read_manifest(folder: Path) -> dict:
         raise UserError(f"{folder}: not an ensemble folder (no manifest.json); run the train stage")
     try:
         manifest = read_json(path, what="ensemble manifest")
-        text = json.dumps(manifest)
     except RecursionError as error:
         raise UserError(f"{path}: not a readable ensemble manifest (JSON): nested too deeply") from error
     if manifest.get("format") not in tuple(SUFFIXES):
@@ -114,17 +116,25 @@ def read_manifest(folder: Path) -> dict:
             f"{folder}: ensemble format {one_line(manifest.get('format'), limit=20)} is unknown (expected at most "
             f"{FORMAT}); use the nnexafs that wrote it ({one_line(writer, limit=40)})"
         )
+    _without_windows(manifest)
     missing = REQUIRED - manifest.keys()
     if missing:
         raise UserError(f"{folder}: incomplete manifest ({', '.join(sorted(missing))}); train again")
     try:
-        checked = _Manifest.model_validate_json(text, strict=True)
+        checked = _Manifest.model_validate_json(json.dumps(manifest), strict=True)
     except ValidationError as error:
         raise UserError(f"{first_problem(error, str(path))}; copy the folder again or retrain") from error
     for name, expected in checked.files.items():
         _check_file(folder / name, expected)
     _check_sizes(folder, checked)
     return manifest
+
+
+def _without_windows(manifest: dict) -> None:
+    """Networks of the first formats know one window in k; their manifests do not say so."""
+    representation = manifest.get("representation")
+    if manifest["format"] < 3 and isinstance(representation, dict):
+        representation |= {"k_starts_per_angstrom": None, "k_ends_per_angstrom": None}
 
 
 def _check_file(path: Path, expected: str) -> None:

@@ -1,5 +1,7 @@
 """The network's input from chi(k): a linear operator (window, Fourier filter, wavelets), as larch defines them."""
 
+from functools import lru_cache
+
 import numpy as np
 
 from nnexafs.config import Representation
@@ -14,20 +16,61 @@ R_SILL_ANGSTROM = 0.5
 FOURIER_POINTS = 2048
 
 
-def hanning_window(x: np.ndarray, low: float, high: float, *, sill: float) -> np.ndarray:
-    """Window with sin^2 sills of width `sill` centred on `low` and `high` (ifeffit's and larch's Hanning)."""
+Window = tuple[float, float]
+"""Start and end of a window in k, per angstrom: the middles of its sills."""
+
+
+def hanning_window(
+    x: np.ndarray, low: float | np.ndarray, high: float | np.ndarray, *, sill: float
+) -> np.ndarray:
+    """Window with sin^2 sills of width `sill` centred on `low` and `high` (ifeffit's and larch's Hanning).
+
+    Ends of shape (S, 1) give S windows (S, X).
+    """
     rise = np.clip((x - (low - sill / 2)) / sill, 0, 1)
     fall = np.clip(((high + sill / 2) - x) / sill, 0, 1)
     return np.sin(np.pi / 2 * rise) ** 2 * np.sin(np.pi / 2 * fall) ** 2
 
 
-def window_grid(settings: Representation) -> np.ndarray:
-    """The k points (multiples of the step, per angstrom) where the k window is not zero, sills included."""
-    low, high = settings.k_range_per_angstrom
+def window_grid(settings: Representation, window: Window | None = None) -> np.ndarray:
+    """The k points (multiples of the step, per angstrom) where a window in k is not zero, sills included.
+
+    Without `window`: where any of the windows that the networks know is not zero.
+    """
+    low, high = window or settings.widest_k_per_angstrom
     step = settings.k_step_per_angstrom
     first = max(0, np.ceil((low - K_SILL_PER_ANGSTROM / 2) / step - 1e-6))
     last = np.floor((high + K_SILL_PER_ANGSTROM / 2) / step + 1e-6)
     return step * np.arange(int(first), int(last) + 1)
+
+
+def window_for(k: np.ndarray, settings: Representation) -> Window:
+    """The widest window known to the networks that lies, sills included, inside the data's k (K,) per angstrom.
+
+    UserError where the data are too short for any of them.
+    """
+    starts = settings.k_starts_per_angstrom or (settings.k_range_per_angstrom[0],) * 2
+    ends = settings.k_ends_per_angstrom or (settings.k_range_per_angstrom[1],) * 2
+    half, slack = K_SILL_PER_ANGSTROM / 2, 0.01 * (k[-1] - k[0]) / (len(k) - 1)
+    # At k = 0 the sill is cut off by the axis itself.
+    low = max(starts[0], k[0] + half - slack) if k[0] > slack else starts[0]
+    high = min(ends[1], k[-1] - half + slack)
+    if low > starts[1] + slack or high < ends[0] - slack:
+        raise UserError(
+            f"spectrum covers k = {k[0]:.2f} to {k[-1]:.2f} per angstrom, but the networks need at least "
+            f"{max(starts[1] - half, 0):.2f} to {ends[0] + half:.2f}; give a longer spectrum, or train with other "
+            "representation.k_starts_per_angstrom and k_ends_per_angstrom"
+        )
+    return min(low, starts[1]), max(high, ends[0])
+
+
+def window_ends(windows: np.ndarray, settings: Representation) -> np.ndarray:
+    """Starts and ends of windows (S, 2) as the networks' inputs, -1 to 1 over the drawn ranges; (S, 0) for fixed ones."""
+    ranges = settings.k_starts_per_angstrom, settings.k_ends_per_angstrom
+    if ranges[0] is None or ranges[1] is None:
+        return np.zeros((len(windows), 0))
+    low, high = np.array(ranges).T
+    return 2 * (windows - low) / (high - low) - 1
 
 
 def interpolation_matrix(x: np.ndarray, target: np.ndarray) -> np.ndarray:
@@ -64,7 +107,7 @@ def r_grid(settings: Representation) -> np.ndarray:
 
 def wavelet_points(settings: Representation) -> tuple[np.ndarray, np.ndarray]:
     """k (P,) per angstrom and R (P,) angstrom of the points of the Morlet transform, R by R, inside both ranges."""
-    k = _steps(settings.k_range_per_angstrom, settings.wavelet_k_step_per_angstrom)
+    k = _steps(settings.widest_k_per_angstrom, settings.wavelet_k_step_per_angstrom)
     r = _steps(settings.r_range_angstrom, settings.wavelet_r_step_angstrom)
     return np.tile(k, len(r)), np.repeat(r, len(k))
 
@@ -84,13 +127,26 @@ def feature_axis(settings: Representation) -> np.ndarray:
         return np.tile(r_grid(settings), 2)
     if settings.space == "wavelet":
         return np.tile(wavelet_points(settings)[1], 2)
-    low, high = settings.k_range_per_angstrom
+    low, high = settings.widest_k_per_angstrom
     k = window_grid(settings)
     return k[(k >= low - 1e-9) & (k <= high + 1e-9)]
 
 
-def operator(k: np.ndarray, settings: Representation) -> np.ndarray:
+def operator(k: np.ndarray, settings: Representation, window: Window | None = None) -> np.ndarray:
     """Matrix (features, K) that turns chi on the grid `k` (K,) into the network's input, `matrix @ chi`.
+
+    `window` in k; without it `k_range_per_angstrom`. It is `transform` of the windowed spectrum.
+    """
+    low, high = window or settings.k_range_per_angstrom
+    grid, wide = window_grid(settings, (low, high)), window_grid(settings)
+    seen = slice(first := int(np.argmin(np.abs(wide - grid[0]))), first + len(grid))
+    weights = hanning_window(grid, low, high, sill=K_SILL_PER_ANGSTROM)
+    return (transform(settings)[:, seen] * weights) @ interpolation_matrix(np.asarray(k, dtype=float), grid)
+
+
+@lru_cache(maxsize=8)
+def transform(settings: Representation) -> np.ndarray:
+    """Matrix (features, W) that turns a windowed chi on `window_grid(settings)` (W,) into the network's input.
 
     Space "k": real part of k^w chi(k), windowed, Fourier transformed, windowed in R and transformed back.
     The simulated spectra hold only paths up to a length; the window in R removes what lies beyond it from
@@ -107,9 +163,7 @@ def operator(k: np.ndarray, settings: Representation) -> np.ndarray:
     k and R / (kappa sigma) in R; their product is 1/2. It needs the window in R too: at the range's end it
     would otherwise see what lies an R / (kappa sigma) beyond.
     """
-    grid = window_grid(settings)
-    to_r = _forward(grid, settings) @ interpolation_matrix(np.asarray(k, dtype=float), grid)
-    r = _all_r(settings)
+    to_r, r = _forward(window_grid(settings), settings), _all_r(settings)
     if settings.space == "r":
         inside = np.isin(r, r_grid(settings))
         return _real_and_imaginary(to_r[inside])
@@ -140,8 +194,7 @@ def _wavelets(r: np.ndarray, settings: Representation) -> np.ndarray:
 
 
 def _forward(grid: np.ndarray, settings: Representation) -> np.ndarray:
-    """Matrix (R, grid) of the weighted, windowed forward transform (complex)."""
-    step = settings.k_step_per_angstrom
-    window = hanning_window(grid, *settings.k_range_per_angstrom, sill=K_SILL_PER_ANGSTROM)
+    """Matrix (R, grid) of the weighted forward transform (complex)."""
     r = _all_r(settings)
-    return step / np.sqrt(np.pi) * np.exp(-2j * np.outer(r, grid)) * window * grid**settings.k_weight
+    scale = settings.k_step_per_angstrom / np.sqrt(np.pi)
+    return scale * np.exp(-2j * np.outer(r, grid)) * grid**settings.k_weight

@@ -11,10 +11,11 @@ from nnexafs.config.learning import SECTIONS
 from nnexafs.dataset import metrics
 from nnexafs.dataset.gathering import TEST, content_hash
 from nnexafs.dataset.means import trajectory_means
-from nnexafs.dataset.metrics import Curves
+from nnexafs.dataset.metrics import TARGETS, Curves
 from nnexafs.errors import UserError
 from nnexafs.learning.evaluation import baselines, errors_of
-from nnexafs.learning.representation import operator
+from nnexafs.learning.fold_data import is_dynamics
+from nnexafs.learning.representation import operator, window_ends
 from nnexafs.learning.training import Tracker, TrainedFold, fit_fold
 
 VALIDATION = ("pair_relative_l2", "angle_relative_l2", "pair_rmse", "angle_rmse")
@@ -141,7 +142,7 @@ def _of_folds(trained: list[dict]) -> dict:
 def _test_errors(data: xr.Dataset, trained: list[TrainedFold], representation: Representation) -> dict:
     """`test` and `baselines`: errors on the test trajectories, all of them and by phase."""
     split = data["split"].values
-    means = trajectory_means(data.isel(sample=split == TEST))
+    means = trajectory_means(data.isel(sample=(split == TEST) & is_dynamics(data)))
     features = means["chi"].values @ operator(means["k"].values, representation).T
     train = data.isel(sample=split != TEST)
     answers = {"ensemble": _mean_answer(features, trained)} | baselines(features, train, representation)
@@ -154,9 +155,12 @@ def _test_errors(data: xr.Dataset, trained: list[TrainedFold], representation: R
 
 def _mean_answer(features: np.ndarray, trained: list[TrainedFold]) -> Curves:
     """n(r) and bond angles of features (S, F), mean over the networks."""
-    inputs = torch.as_tensor(features, dtype=torch.float32)
-    answers = [one.network.to("cpu").predict(inputs) for one in trained]
-    pair, angle = (
-        torch.stack(members).mean(dim=0).double().numpy() for members in zip(*answers, strict=True)
-    )
-    return {"pair": pair, "angle": angle}
+    ends = window_ends(np.array([representation.k_range_per_angstrom]), representation)
+    inputs = np.hstack([features, np.repeat(ends, len(features), axis=0)])
+    answers = [
+        one.network.to("cpu").predict(torch.as_tensor(inputs, dtype=torch.float32)) for one in trained
+    ]
+    return {
+        name: torch.stack([getattr(answer, name) for answer in answers]).mean(dim=0).double().numpy()
+        for name in TARGETS
+    }

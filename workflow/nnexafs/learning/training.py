@@ -24,8 +24,8 @@ from nnexafs.dataset.metrics import TARGETS, curve_errors, summary
 from nnexafs.errors import UserError
 from nnexafs.files import replacing_folder, write_json
 from nnexafs.jobs.restart import remove
-from nnexafs.learning.fold_data import NORMALISATION_SAMPLES, Batches, FoldData, Samples
-from nnexafs.learning.network import StructureNetwork
+from nnexafs.learning.fold_data import NORMALISATION_SAMPLES, Batches, FoldData
+from nnexafs.learning.network import Samples, StructureNetwork, architecture
 from nnexafs.learning.restart_file import RestartFile, restart_folder
 
 LOGGER = logging.getLogger(__name__)
@@ -125,7 +125,7 @@ def choose_device(accelerator: str) -> torch.device:
 
 
 class Regression(pl.LightningModule):
-    """Both heads' mean squared error, Adam."""
+    """The heads' mean squared errors, Adam."""
 
     def __init__(self, network: StructureNetwork, learning: Learning) -> None:
         super().__init__()
@@ -134,10 +134,7 @@ class Regression(pl.LightningModule):
 
     def loss(self, samples: Samples) -> Tensor:
         """The loss of features and targets."""
-        network = self.learning.network
-        return self.network.loss(
-            *samples, angle_weight=network.angle_loss_weight, relative=network.relative_loss
-        )
+        return self.network.loss(samples, self.learning.network)
 
     def training_step(self, samples: Samples, batch_idx: int) -> Tensor:
         loss = self.loss(samples)
@@ -147,11 +144,16 @@ class Regression(pl.LightningModule):
     def validation_step(self, samples: Samples, batch_idx: int) -> None:
         self.log("validation_loss", self.loss(samples), batch_size=len(samples[0]))
 
-    def configure_optimizers(self) -> torch.optim.Optimizer:
+    def configure_optimizers(self) -> Any:
         training = self.learning.training
-        return torch.optim.Adam(
+        optimizer = torch.optim.Adam(
             self.parameters(), lr=training.learning_rate, weight_decay=training.weight_decay, fused=True
         )
+        if training.schedule == "constant":
+            return optimizer
+        steps = training.max_epochs * training.steps_per_epoch
+        cosine = torch.optim.lr_scheduler.CosineAnnealingLR(optimizer, steps)
+        return {"optimizer": optimizer, "lr_scheduler": {"scheduler": cosine, "interval": "step"}}
 
 
 class History(Callback):
@@ -185,21 +187,19 @@ class History(Callback):
 
 
 def _fit(data: FoldData, learning: Learning, restarts: RestartFile) -> tuple[Regression, History]:
-    features, pair, angle = data.draw(NORMALISATION_SAMPLES)
+    samples = data.draw(NORMALISATION_SAMPLES)
+    device = samples.features.device
     network = StructureNetwork(
-        features=features.shape[1],
-        r_bins=pair.shape[1],
-        angle_bins=angle.shape[1],
-        hidden_sizes=learning.network.hidden_sizes,
+        **architecture(learning, r_bins=samples.pair.shape[1], angle_bins=samples.angle.shape[1]),
         smoothing_bins=data.smoothing_bins,
-    ).to(features.device)
-    network.set_normalisation(features, pair, angle)
+    ).to(device)
+    network.set_normalisation(samples)
     module, history = Regression(network, learning), History(data.fold)
     stopping = EarlyStopping("validation_loss", patience=learning.training.patience, check_finite=True)
-    size, epoch = learning.training.batch_size, learning.training.samples_per_epoch
-    train = Batches(lambda: data.draw(size), -(-epoch // size))
+    size = learning.training.batch_size
+    train = Batches(lambda: data.draw(size), learning.training.steps_per_epoch)
     validation = Batches(lambda: data.fixed_validation, 1)
-    trainer = _trainer(features.device, learning.training, [history, stopping, restarts])
+    trainer = _trainer(device, learning.training, [history, stopping, restarts])
     fit = partial(trainer.fit, module, train_dataloaders=train, val_dataloaders=validation)
     with warnings.catch_warnings():
         # Lightning 2.6 still uses a pytree call that torch 2.13 deprecates.
@@ -214,7 +214,7 @@ def _fit(data: FoldData, learning: Learning, restarts: RestartFile) -> tuple[Reg
     if history.best["weights"] is None:
         raise UserError(f"fold {data.fold}: the loss is not finite; lower training.learning_rate")
     network.load_state_dict(history.best["weights"])
-    return module.to(features.device).eval(), history
+    return module.to(device).eval(), history
 
 
 def _trainer(device: torch.device, training: Training, callbacks: list[Callback]) -> pl.Trainer:
@@ -237,10 +237,9 @@ def _trainer(device: torch.device, training: Training, callbacks: list[Callback]
 
 def errors(network: StructureNetwork, samples: Samples) -> dict[str, float | None]:
     """Root-mean-square errors of both targets, and the mean over the samples of their relative L2 errors."""
-    features, *truths = samples
     answer, truth = (
-        {name: tensor.double().cpu().numpy() for name, tensor in zip(TARGETS, tensors, strict=True)}
-        for tensors in (network.predict(features), truths)
+        {name: getattr(curves, name).double().cpu().numpy() for name in TARGETS}
+        for curves in (network.predict(samples.features), samples)
     )
     return summary(curve_errors(answer, truth))
 
@@ -255,9 +254,9 @@ def _metrics(module: Regression, data: FoldData, history: History, times: Restar
         "epochs": len(history.rows),
         "validation_loss": history.best["validation_loss"],
         "validation": errors(network, data.fixed_validation),
-        "test": errors(network, data.simulated(data.test)),
-        "training_samples": len(data.train[0]),
-        "features": data.matrix.shape[1],
+        "test": errors(network, data.simulated(data.test)) if data.test else None,
+        "training_samples": len(data.train.chi),
+        "features": data.fixed_validation.features.shape[1],
         "weights": sum(weight.numel() for weight in network.parameters()),
         "device": str(next(network.parameters()).device),
         "started": times.started,
