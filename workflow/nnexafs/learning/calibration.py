@@ -1,0 +1,331 @@
+"""Errors that hold: bands for n(r), bond angles and single numbers, calibrated on out-of-fold residuals.
+
+Split conformal prediction: the factors of the bands (`bands.Scale`) are quantiles of |residual| / s over predictions of
+spectra that the predicting network was not trained on. Quantiles for groups: Dunn, Wasserman, Ramdas, J. Am. Stat.
+Assoc. 118, 2491 (2023).
+"""
+
+from collections.abc import Mapping
+from typing import Annotated, Literal, Self
+
+import numpy as np
+from pydantic import Field, field_validator
+from scipy.optimize import nnls
+
+from nnexafs.dataset.metrics import TARGETS, Curves, Part
+from nnexafs.errors import UserError
+from nnexafs.learning.bands import (
+    SCALARS,
+    Bands,
+    CurveBands,
+    Factors,
+    NotNegative,
+    Positive,
+    ScalarCalibration,
+    Scale,
+    disorder_of,
+    step_of,
+    terms_of,
+)
+from nnexafs.learning.groups import Groups
+from nnexafs.structures.first_shell import KEYS, shells_of
+
+LEVELS = (0.1, 0.2, 0.3, 0.4, 0.5, 0.6, 0.68, 0.8, 0.9, 0.95)
+"""Nominal coverages that are calibrated; people are shown those of 0.68 and 0.95, the reliability figure all."""
+
+SMOOTHING = {"pair": 0.25, "angle": 10.0}
+"""Standard deviation of the Gaussian of `smoothed n`, angstrom and degree."""
+
+AROUND = {"pair": 0.4, "angle": 25.0}
+"""Standard deviation of the Gaussian over which t^2 is averaged, angstrom and degree."""
+
+OCCUPIED = 0.01
+"""Of a curve's maximum: bins below it, in truth and prediction, are easy and do not count as covered."""
+
+SMALLEST_FACTOR = 1e-6  # of residuals that are all zero
+SMALLEST_SCALE = 1e-6  # of the curves' maximum
+SMALLEST_FLOOR = 0.01  # of the rms residual
+FEWEST_SAMPLES = 5
+WINSORISED = (
+    0.98  # a first shell that ends elsewhere is an outlier of another kind, and must not set the slope
+)
+
+
+class CurveCalibration(Part):
+    """Bands of one kind of curve."""
+
+    bins: Annotated[int, Field(ge=3, le=100_000)]
+    step: Positive
+    """of the grid it was calibrated on, angstrom or degree"""
+    scale: Scale
+    pointwise: Factors
+    simultaneous: Factors
+    spread: NotNegative
+    """root mean square of |residual| / s over the occupied bins, none counted as more than the 95 % factor"""
+
+    def scaled(self, factor: float) -> Self:
+        """The same with all factors times `factor`."""
+        changed = {"pointwise": self.pointwise.times(factor), "simultaneous": self.simultaneous.times(factor)}
+        return self.model_copy(update=changed | {"spread": factor * self.spread})
+
+
+class Calibration(Part):
+    """All of it, as the ensemble's manifest holds it; `Calibration.of(json, place=..., what=...)` checks it."""
+
+    pair: CurveCalibration
+    angle: CurveCalibration
+    scalars: dict[str, ScalarCalibration]
+    """those of `SCALARS` with enough samples to calibrate"""
+    groups: Annotated[int, Field(ge=1)]
+    """trajectories; a band of coverage p needs more than p / (1 - p) of them (95 %: 19)"""
+    samples: Annotated[int, Field(ge=1)]
+    dropped: Annotated[int, Field(ge=0)] = 0
+    """samples with values that were not finite"""
+    phases: dict[str, int] = Field(default_factory=dict)
+    """groups of each phase"""
+
+    @field_validator("scalars")
+    @classmethod
+    def known(cls, scalars: dict[str, ScalarCalibration]) -> dict[str, ScalarCalibration]:
+        if unknown := set(scalars) - set(SCALARS):
+            raise ValueError(f"expected {', '.join(SCALARS)}, got {sorted(unknown)[0]!r}")
+        return scalars
+
+    @classmethod
+    def fit(
+        cls,
+        r_angstrom: np.ndarray,
+        angle_degree: np.ndarray,
+        *,
+        predicted: Curves,
+        truth: Curves,
+        groups: np.ndarray,
+        phases: np.ndarray,
+        e0_ev: tuple[np.ndarray, np.ndarray] | None = None,
+        s02: tuple[np.ndarray, np.ndarray] | None = None,
+    ) -> Self:
+        """From S out-of-fold predictions and their truths, `pair` (S, R) and `angle` (S, A) each.
+
+        `groups` (S,): what belongs together, a trajectory with its variants; each counts once, however many samples
+        it has. `phases` (S,): see `Groups.weights`. `e0_ev`, `s02`: predicted and true values (S,).
+        Samples with values that are not finite are left out. UserError when none is left or shapes disagree.
+        """
+        curves = {
+            name: (np.asarray(predicted[name], float), np.asarray(truth[name], float)) for name in TARGETS
+        }
+        _check_shapes(curves, {"pair": r_angstrom, "angle": angle_degree}, groups, phases)
+        good = np.all([np.isfinite(one).all(axis=1) for pair in curves.values() for one in pair], axis=0)
+        if not good.any():
+            raise UserError(
+                "calibration: no sample has finite predictions and truths; look at the networks' losses"
+            )
+        members = Groups.of(np.asarray(groups)[good], np.asarray(phases)[good])
+        curves = {name: (one[good], other[good]) for name, (one, other) in curves.items()}
+        shells = [shells_of(np.asarray(r_angstrom, float), one) for one in curves["pair"]]
+        scalars = dict(zip(KEYS, zip(shells[0].T, shells[1].T, strict=True), strict=True))
+        for name, values in (("e0_ev", e0_ev), ("s02", s02)):
+            if values is not None:
+                scalars[name] = (np.asarray(values[0], float)[good], np.asarray(values[1], float)[good])
+        disorder = disorder_of(shells[0])
+        found = {
+            name: _fit_scalar(*values, disorder, members, SCALARS[name]) for name, values in scalars.items()
+        }
+        return cls(
+            pair=_fit_curve("pair", np.asarray(r_angstrom, float), *curves["pair"], members),
+            angle=_fit_curve("angle", np.asarray(angle_degree, float), *curves["angle"], members),
+            scalars={name: one for name, one in found.items() if one is not None},
+            groups=len(members.names),
+            samples=int(good.sum()),
+            dropped=int((~good).sum()),
+            phases=members.groups_by_phase(),
+        )
+
+    def bands(
+        self,
+        r_angstrom: np.ndarray,
+        angle_degree: np.ndarray,
+        predicted: Curves,
+        *,
+        extra: Curves | None = None,
+        extra_scalars: Mapping[str, np.ndarray] | None = None,
+    ) -> Bands:
+        """Bands of predictions `pair` (S, R) and `angle` (S, A).
+
+        `extra`, `extra_scalars` (keys of `SCALARS`): further standard deviations, Gaussian and independent, that the
+        calibration spectra did not have (scatter of repeats, sigma(k) carried through, E0); added in quadrature.
+        UserError when the grids are not those of the calibration.
+        """
+        axes = {"pair": np.asarray(r_angstrom, float), "angle": np.asarray(angle_degree, float)}
+        curves = {}
+        for name, x in axes.items():
+            own: CurveCalibration = getattr(self, name)
+            values = np.atleast_2d(np.asarray(predicted[name], float))
+            _check_grid(own, x, values, name)
+            more = None if extra is None or name not in extra else np.asarray(extra[name], float)
+            curves[name] = CurveBands(own.scale.over(x, values), own.pointwise, own.simultaneous, extra=more)
+        shells = shells_of(axes["pair"], np.atleast_2d(np.asarray(predicted["pair"], float)))
+        return Bands(
+            pair=curves["pair"],
+            angle=curves["angle"],
+            scalars=self.scalars,
+            disorder=disorder_of(shells),
+            extra=dict(extra_scalars or {}),
+        )
+
+    def for_mean(
+        self, r_angstrom: np.ndarray, angle_degree: np.ndarray, members: Mapping[str, np.ndarray]
+    ) -> Self:
+        """For the mean of the networks, from their answers to spectra that none was trained on; needs no truth.
+
+        Out-of-fold residuals are those of single networks. Their variance holds what the networks do not have in
+        common, of which the mean of M keeps a share of 1/M. `members`: `pair` (fold, S, R), `angle` (fold, S, A),
+        if wanted `e0_ev` and `s02` (fold, S). Unchanged for a single network.
+        """
+        r, count = np.asarray(r_angstrom, float), len(members["pair"])
+        if count < 2:
+            return self
+        curves = {}
+        for name, x in (("pair", r), ("angle", np.asarray(angle_degree, float))):
+            own, answers = getattr(self, name), np.asarray(members[name], float)
+            mean = answers.mean(axis=0)
+            apart = answers.std(axis=0, ddof=1) / own.scale.over(x, mean)
+            curves[name] = own.scaled(
+                _shrinkage(own.spread, apart[occupied(mean, mean)], own.pointwise, count)
+            )
+        shells = shells_of(r, np.asarray(members["pair"], float))
+        single = dict(zip(KEYS, np.moveaxis(shells, -1, 0), strict=True)) | dict(members)
+        disorder = disorder_of(shells_of(r, np.asarray(members["pair"], float).mean(axis=0)))
+        scalars = {}
+        for name, one in self.scalars.items():
+            apart = (
+                np.std(single[name], axis=0, ddof=1) / one.typical(disorder)
+                if name in single
+                else np.zeros(1)
+            )
+            scalars[name] = one.scaled(_shrinkage(one.spread, apart[np.isfinite(apart)], one.factors, count))
+        return self.model_copy(update={**curves, "scalars": scalars})
+
+
+# --- fits ----------------------------------------------------------------------------------------
+
+
+def occupied(truth: np.ndarray, predicted: np.ndarray) -> np.ndarray:
+    """Bins (S, X) in which the truth or the prediction exceeds a hundredth of the truth's maximum."""
+    return np.maximum(truth, predicted) > OCCUPIED * truth.max(axis=-1, keepdims=True)
+
+
+def _fit_curve(
+    name: str, x: np.ndarray, predicted: np.ndarray, truth: np.ndarray, members: Groups
+) -> CurveCalibration:
+    scale = _fit_scale(name, x, predicted, truth, members.sample_weights)
+    scores = np.abs(predicted - truth) / scale.over(x, predicted)
+    counted = np.where(occupied(truth, predicted), scores, np.nan)
+    pointwise = _factors(counted, members)
+    return CurveCalibration(
+        bins=len(x),
+        step=step_of(x),
+        scale=scale,
+        pointwise=pointwise,
+        simultaneous=_factors(scores.max(axis=1, keepdims=True), members),
+        spread=_spread(counted, pointwise, members),
+    )
+
+
+def _spread(scores: np.ndarray, factors: Factors, members: Groups) -> float:
+    return float(np.sqrt(members.mean(np.minimum(scores, factors.at(0.95)) ** 2)))
+
+
+def _fit_scale(
+    name: str, x: np.ndarray, predicted: np.ndarray, truth: np.ndarray, weights: np.ndarray
+) -> Scale:
+    """Non-negative least squares on squared residuals.
+
+    Weights 1 / s^4, by which a squared residual would count according to its own error, gave bands a third wider.
+    """
+    terms = terms_of(x, predicted, SMOOTHING[name])
+    squares = (predicted - truth) ** 2
+    numbers = np.sqrt(_weighted_nnls(terms, squares, np.broadcast_to(weights[:, None], squares.shape)))
+    typical = max(float(np.sqrt(squares.mean())), SMALLEST_SCALE * float(np.abs(truth).max()), 1e-12)
+    numbers[-1] = max(numbers[-1], SMALLEST_FLOOR * typical)
+    names = ("slope", "curvature", "height", "smoothed", "floor")
+    found = dict(zip(names, map(float, numbers), strict=True))
+    return Scale(**found, smoothing=SMOOTHING[name], around=AROUND[name])
+
+
+def _weighted_nnls(terms: np.ndarray, values: np.ndarray, weights: np.ndarray) -> np.ndarray:
+    """Non-negative coefficients (T,) of terms (T, S, X) that fit values (S, X), by the normal equations."""
+    flat = terms.reshape(len(terms), -1)
+    weighted = flat * weights.ravel()
+    gram, right = weighted @ flat.T, weighted @ values.ravel()
+    size = np.sqrt(np.maximum(np.diag(gram), np.finfo(float).tiny))
+    gram, right = gram / np.outer(size, size), right / size
+    eigenvalues, vectors = np.linalg.eigh(gram)
+    root = np.sqrt(np.maximum(eigenvalues, 1e-12))
+    # min |root V^T z - root^-1 V^T right| has the same normal equations
+    return nnls(root[:, None] * vectors.T, (vectors.T @ right) / root)[0] / size
+
+
+def _factors(scores: np.ndarray, members: Groups) -> Factors:
+    found = np.maximum.accumulate(members.conformal_quantiles(scores, LEVELS))
+    return Factors(levels=list(LEVELS), factors=[max(float(one), SMALLEST_FACTOR) for one in found])
+
+
+def _fit_scalar(
+    predicted: np.ndarray, truth: np.ndarray, disorder: np.ndarray, members: Groups, power: Literal[1, 2]
+) -> ScalarCalibration | None:
+    """|error| ~ constant + slope s^power, and its quantiles; None where too few samples have a value."""
+    chosen = np.isfinite(predicted) & np.isfinite(truth) & np.isfinite(disorder)
+    if chosen.sum() < FEWEST_SAMPLES:
+        return None
+    own, s = members.part(chosen), disorder[chosen]
+    errors = np.abs(predicted - truth)[chosen]
+    clipped = np.minimum(errors, own.quantile(errors, WINSORISED))
+    terms = np.stack([np.ones_like(s), s**power])
+    constant, slope = map(float, _weighted_nnls(terms, clipped, own.sample_weights))
+    smallest = max(SMALLEST_FLOOR * float(clipped.mean()), 1e-12)
+    unscaled = ScalarCalibration(
+        constant=max(constant, smallest),
+        slope=slope,
+        power=power,
+        largest_disorder=float(s.max()),
+        factors=Factors(levels=list(LEVELS), factors=[1.0] * len(LEVELS)),
+        spread=1.0,
+    )
+    scores = (errors / unscaled.typical(s))[:, None]
+    factors = _factors(scores, own)
+    return unscaled.model_copy(update={"factors": factors, "spread": _spread(scores, factors, own)})
+
+
+def _shrinkage(spread: float, apart: np.ndarray, factors: Factors, count: int) -> float:
+    """Error of the mean of `count` networks over that of one, from their standard deviations `apart` in units of s."""
+    if not apart.size or not spread:
+        return 1.0
+    variance = float((np.minimum(apart, factors.at(0.95)) ** 2).mean())
+    return float(np.sqrt(np.clip(1 - (1 - 1 / count) * variance / spread**2, 1 / count, 1.0)))
+
+
+# --- checks --------------------------------------------------------------------------------------
+
+
+def _check_shapes(
+    curves: Mapping[str, tuple[np.ndarray, np.ndarray]],
+    axes: Mapping[str, np.ndarray],
+    groups: np.ndarray,
+    phases: np.ndarray,
+) -> None:
+    for name, (predicted, truth) in curves.items():
+        expected = (len(groups), len(axes[name]))
+        if predicted.shape != expected or truth.shape != expected or len(phases) != len(groups):
+            raise UserError(
+                f"calibration: {name} has shapes {predicted.shape} and {truth.shape}; expected {expected} "
+                "(groups, bins) for both, and a phase for each group"
+            )
+
+
+def _check_grid(own: CurveCalibration, x: np.ndarray, values: np.ndarray, name: str) -> None:
+    step = step_of(x)
+    if len(x) != own.bins or values.shape[-1] != own.bins or not np.isclose(step, own.step, rtol=1e-6):
+        raise UserError(
+            f"calibration: {name} was calibrated on {own.bins} bins of {own.step:g}, got {values.shape[-1]} on "
+            f"{len(x)} of {step:g}; assemble the ensemble again"
+        )
