@@ -25,6 +25,13 @@ class Beside:
     coordinates: dict[str, np.ndarray]
 
 
+def is_dynamics(dataset: xr.Dataset) -> np.ndarray:
+    """Which samples (sample,) are snapshots of trajectories; all, in datasets of earlier versions."""
+    if "source" not in dataset.coords:
+        return np.ones(dataset.sizes["sample"], dtype=bool)
+    return dataset["source"].values.astype(str) == DYNAMICS
+
+
 def is_samples_file(content: xr.Dataset) -> bool:
     """Whether a file holds samples beside the trajectories' own; otherwise it should be a spectra file."""
     return content.attrs.get("source") in (VARIANT, OBJECTIVE)

@@ -12,6 +12,7 @@ from nnexafs.config import Augmentation, Representation
 from nnexafs.dataset.metrics import Curves
 from nnexafs.errors import UserError
 from nnexafs.learning.domain import shift_grid, shifted_features
+from nnexafs.learning.representation import Window
 from nnexafs.structures.first_shell import shells_of
 
 NEAREST = 8
@@ -73,8 +74,14 @@ class Bank:
     """range of S0^2 to expect"""
 
     @classmethod
-    def of(cls, dataset: xr.Dataset, representation: Representation, augmentation: Augmentation) -> Self:
-        """From all samples of `dataset` (leave the test set out before), in the window of `representation`.
+    def of(
+        cls,
+        dataset: xr.Dataset,
+        representation: Representation,
+        augmentation: Augmentation,
+        window: Window | None = None,
+    ) -> Self:
+        """From all samples of `dataset` (leave the test set out before), in a window or that of `representation`.
 
         Give trajectories' means and variants, not single snapshots: a measurement averages over very many absorbers.
         UserError when there are no samples, or the window does not fit them (see `interpolation_matrix`).
@@ -83,7 +90,7 @@ class Bank:
             raise UserError("baselines: no samples; give the training part of a dataset")
         k, chi = dataset["k"].values, dataset["chi"].values.astype(float)
         shifts = shift_grid(augmentation)
-        features = [shifted_features(k, chi, representation, shift_ev=shift) for shift in shifts]
+        features = [shifted_features(k, chi, representation, shift_ev=shift, window=window) for shift in shifts]
         basis = _basis(features)
         return cls(
             pair=dataset["pair_distribution"].values.astype(float),

@@ -8,15 +8,15 @@ from pathlib import Path
 import numpy as np
 import torch
 import xarray as xr
-from safetensors.torch import save_file
 
 from nnexafs.config import Augmentation, Representation
 from nnexafs.dataset.gathering import TEST
+from nnexafs.dataset.beside import is_dynamics
 from nnexafs.dataset.means import trajectory_means
 from nnexafs.errors import UserError
 from nnexafs.k_axis import shifted_k
 from nnexafs.learning.manifest import tensors_in
-from nnexafs.learning.representation import interpolation_matrix, operator, window_grid
+from nnexafs.learning.representation import Window, interpolation_matrix, operator, window_grid
 from nnexafs.structures.first_shell import KEYS, shells_of
 
 SHIFT_STEP_EV = 1.5
@@ -25,12 +25,18 @@ BLOCK = 256
 
 
 def shifted_features(
-    k: np.ndarray, chi: np.ndarray, representation: Representation, *, shift_ev: float
+    k: np.ndarray,
+    chi: np.ndarray,
+    representation: Representation,
+    *,
+    shift_ev: float,
+    window: Window | None = None,
 ) -> np.ndarray:
     """Features (S, F) of chi (S, K) with E0 placed `shift_ev` too low (see `augmentation`)."""
-    grid = window_grid(representation)
+    window = window or representation.k_range_per_angstrom
+    grid = window_grid(representation, window)
     true_k = np.nan_to_num(shifted_k(grid, shift_ev))
-    to_features = operator(grid, representation) @ interpolation_matrix(k, true_k)
+    to_features = operator(grid, representation, window) @ interpolation_matrix(k, true_k)
     return chi @ to_features.T
 
 
@@ -52,10 +58,9 @@ class NearestTraining:
 
     @classmethod
     def of(
-        cls, dataset: xr.Dataset, representation: Representation, augmentation: Augmentation
+        cls, means: xr.Dataset, representation: Representation, augmentation: Augmentation
     ) -> "NearestTraining":
-        """From the training part of a dataset (everything but the test set)."""
-        means = trajectory_means(dataset.isel(sample=dataset["split"].values != TEST))
+        """From the training trajectories' means, in the representation's own window."""
         k, chi = means["k"].values, means["chi"].values
         shifts = shift_grid(augmentation)
         blocks = [shifted_features(k, chi, representation, shift_ev=shift) for shift in shifts]
@@ -77,14 +82,9 @@ class NearestTraining:
         cosine[self.trajectory[rows, None] == self.trajectory] = -1.0
         return cosine.max(axis=1)
 
-    def save(self, path: Path) -> None:
-        """Write as safetensors, single precision."""
-        directions = torch.as_tensor(self.directions, dtype=torch.float32)
-        save_file({"directions": directions, "trajectory": torch.as_tensor(self.trajectory)}, path)
-
     @classmethod
     def load(cls, path: Path, *, features: int) -> "NearestTraining":
-        """Read what `save` wrote for spectra of so many features; UserError for anything else."""
+        """Read the file of an ensemble of the first two formats; UserError for anything else."""
         saved = tensors_in(path, what="training directions")
         directions, trajectory = saved.get("directions"), saved.get("trajectory")
         if (
@@ -113,15 +113,11 @@ def _sine(cosine: np.ndarray) -> np.ndarray:
     return np.sqrt(1 - np.clip(cosine, 0, 1) ** 2)
 
 
-def training_domain(
-    dataset: xr.Dataset,
-    representation: Representation,
-    augmentation: Augmentation,
-    neighbours: NearestTraining,
-) -> dict:
+def training_domain(dataset: xr.Dataset, representation: Representation, augmentation: Augmentation) -> dict:
     """Ranges [low, high] of the training trajectories' means, counts, and neighbour distances."""
-    training = dataset.isel(sample=dataset["split"].values != TEST)
+    training = dataset.isel(sample=(dataset["split"].values != TEST) & is_dynamics(dataset))
     means = trajectory_means(training)
+    neighbours = NearestTraining.of(means, representation, augmentation)
     phases, counts = np.unique(means["phase"].values.astype(str), return_counts=True)
     distances = neighbours.own_distances()
     return {

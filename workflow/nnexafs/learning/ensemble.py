@@ -13,10 +13,12 @@ import torch
 from nnexafs.config import Representation
 from nnexafs.dataset.metrics import spread
 from nnexafs.errors import UserError
+from nnexafs.learning.baselines import Bank
 from nnexafs.learning.domain import NearestTraining
-from nnexafs.learning.manifest import SUFFIXES, networks_in, read_manifest, tensors_in
+from nnexafs.learning.manifest import networks_in, read_manifest, tensors_in, training_file
 from nnexafs.learning.network import StructureNetwork
 from nnexafs.learning.representation import Window, operator, window_ends, window_for
+from nnexafs.learning.training_set import TrainingSet
 
 
 @dataclass(frozen=True)
@@ -75,10 +77,12 @@ class Prediction:
 
 
 class Ensemble:
-    """The networks of an ensemble folder, and its manifest."""
+    """The networks of an ensemble folder, its manifest, and what they were trained on."""
 
-    def __init__(self, networks: list[StructureNetwork], manifest: dict, neighbours: NearestTraining) -> None:
-        self.networks, self.manifest, self.neighbours = networks, manifest, neighbours
+    def __init__(
+        self, networks: list[StructureNetwork], manifest: dict, known: TrainingSet | NearestTraining
+    ) -> None:
+        self.networks, self.manifest, self.known = networks, manifest, known
 
     @classmethod
     def load(cls, folder: Path) -> "Ensemble":
@@ -89,9 +93,11 @@ class Ensemble:
         folder = Path(folder)
         manifest = read_manifest(folder)
         networks = [_network(folder / name, manifest) for name in networks_in(manifest["files"])]
+        path = folder / training_file(manifest["format"])
+        if manifest["format"] > 2:
+            return cls(networks, manifest, TrainingSet.load(path, manifest))
         features = manifest["architecture"]["features"]
-        nearest = folder / f"neighbours{SUFFIXES[manifest['format']]}"
-        return cls(networks, manifest, NearestTraining.load(nearest, features=features))
+        return cls(networks, manifest, NearestTraining.load(path, features=features))
 
     @cached_property
     def representation(self) -> Representation:
@@ -131,12 +137,27 @@ class Ensemble:
         return self.manifest["architecture"].get("scalar_outputs", 0) == 2
 
     def distance(self, k: np.ndarray, chi: np.ndarray) -> np.ndarray:
-        """Distance (S,) of the spectra from the training set: see `domain.NearestTraining.distance`.
+        """Distance (S,) of the spectra from the training set: sqrt(1 - cos^2) of the nearest at its best E0, 0 to 1.
 
-        Compare with `manifest["training_domain"]["neighbour_distance"]`, whose `largest` is the largest distance of a
+        It is the fraction of a spectrum (rms) that its nearest training spectrum, scaled, leaves unexplained. Compare
+        with `manifest["training_domain"]["neighbour_distance"]`, whose `largest` is the largest distance of a
         training trajectory from all others.
         """
-        return self.neighbours.distance(self.features(k, chi))
+        if isinstance(self.known, NearestTraining):
+            return self.known.distance(self.features(k, chi))
+        bank, spectral = self.bank_for(k, chi)
+        return np.sqrt(np.clip(bank.nearest_mean(spectral, count=1).misfit, 0, 1))
+
+    def bank_for(self, k: np.ndarray, chi: np.ndarray) -> tuple[Bank, np.ndarray]:
+        """The training set in the spectra's own window, and their features (S, F) there.
+
+        UserError for ensembles of the first two formats, which do not hold it.
+        """
+        if isinstance(self.known, NearestTraining):
+            raise UserError("ensemble: of an early version, without its training set; train again")
+        window = self.known.rounded(window_for(np.asarray(k, dtype=float), self.representation))
+        spectral = self.features(k, chi, window)[:, : self.networks[0].spectral]
+        return self.known.bank(window), spectral
 
 
 def _members(tensors: list[torch.Tensor]) -> np.ndarray:

@@ -10,11 +10,12 @@ from nnexafs.config import Learning
 from nnexafs.errors import UserError
 from nnexafs.files import read_json, replacing_folder, sha256, write_json
 from nnexafs.jobs.code import git_commit, versions
-from nnexafs.learning.domain import NearestTraining, training_domain
+from nnexafs.learning.domain import training_domain
 from nnexafs.learning.ensemble import _network
-from nnexafs.learning.manifest import FORMAT, SUFFIXES
+from nnexafs.learning.manifest import FORMAT, SUFFIXES, training_file
 from nnexafs.learning.network import StructureNetwork, architecture, smoothing_bins
 from nnexafs.learning.representation import window_grid
+from nnexafs.learning.training_set import TrainingSet
 
 
 def assemble_ensemble(
@@ -36,7 +37,7 @@ def assemble_ensemble(
     _check_folds(metrics, dataset, fold_folders)
     sizes = {f"{name}_bins": dataset.sizes[name] for name in ("r", "angle")}
     smoothing = {"smoothing_bins": list(smoothing_bins(dataset, learning.network))}
-    neighbours = NearestTraining.of(dataset, learning.representation, learning.augmentation)
+    known = TrainingSet.of(dataset, learning.representation, learning.augmentation)
     manifest = {
         "format": FORMAT,
         "campaign": dataset.attrs["campaign"],
@@ -54,15 +55,14 @@ def assemble_ensemble(
         },
         "representation": learning.representation.model_dump(mode="json"),
         "architecture": architecture(learning, **sizes) | smoothing,
-        "training_domain": training_domain(
-            dataset, learning.representation, learning.augmentation, neighbours
-        ),
+        "augmentation": learning.augmentation.model_dump(mode="json"),
+        "training_domain": training_domain(dataset, learning.representation, learning.augmentation),
         "metrics": metrics,
         "config": dict(config),
         "versions": versions(),
         "git_commit": git_commit(),
     }
-    return _write(Path(out), fold_folders, metrics, neighbours, manifest)
+    return _write(Path(out), fold_folders, metrics, known, manifest)
 
 
 def _check_folds(metrics: list[dict], dataset: xr.Dataset, fold_folders: list[Path]) -> None:
@@ -75,7 +75,7 @@ def _check_folds(metrics: list[dict], dataset: xr.Dataset, fold_folders: list[Pa
 
 
 def _write(
-    out: Path, fold_folders: list[Path], metrics: list[dict], neighbours: NearestTraining, manifest: dict
+    out: Path, fold_folders: list[Path], metrics: list[dict], known: TrainingSet, manifest: dict
 ) -> dict:
     with replacing_folder(out) as temporary:
         normalisation = {}
@@ -86,7 +86,7 @@ def _write(
             network, name = _network(source, manifest), f"fold{one['fold']}{SUFFIXES[FORMAT]}"
             save_file(network.state_dict(), temporary / name)
             normalisation[name] = _normalisation(network)
-        neighbours.save(temporary / f"neighbours{SUFFIXES[FORMAT]}")
+        known.save(temporary / training_file(FORMAT))
         manifest["normalisation"] = normalisation
         manifest["files"] = {path.name: sha256(path) for path in sorted(temporary.iterdir())}
         write_json(temporary / "manifest.json", manifest)

@@ -9,6 +9,7 @@ import xarray as xr
 
 from nnexafs.config import Augmentation, Representation
 from nnexafs.dataset import metrics
+from nnexafs.dataset.beside import is_dynamics
 from nnexafs.dataset.gathering import TEST
 from nnexafs.dataset.means import trajectory_means
 from nnexafs.dataset.metrics import (
@@ -25,7 +26,6 @@ from nnexafs.errors import UserError
 from nnexafs.learning.augmentation import Augmenter
 from nnexafs.learning.domain import shift_grid, shifted_features
 from nnexafs.learning.ensemble import Ensemble, Prediction
-from nnexafs.learning.fold_data import is_dynamics
 from nnexafs.learning.representation import window_grid
 from nnexafs.structures.first_shell import FIELDS, shells_of
 

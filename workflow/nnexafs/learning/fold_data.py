@@ -10,7 +10,7 @@ from torch import Tensor
 
 from nnexafs.config import Learning, Representation, Shares
 from nnexafs.config.seeds import seed_of
-from nnexafs.dataset.beside import DYNAMICS
+from nnexafs.dataset.beside import DYNAMICS, is_dynamics
 from nnexafs.dataset.gathering import TEST, VARIABLES
 from nnexafs.dataset.means import trajectory_means
 from nnexafs.errors import UserError
@@ -116,13 +116,6 @@ class FoldData:
             pool.chi, (pool.pair, pool.angle), count, generator=generator, weights=pool.weights
         )
         return Samples(self.features(spectra), pair, angle, spectra.scalars)
-
-
-def is_dynamics(dataset: xr.Dataset) -> np.ndarray:
-    """Which samples (sample,) are snapshots of trajectories; all, in datasets of earlier versions."""
-    if "source" not in dataset.coords:
-        return np.ones(dataset.sizes["sample"], dtype=bool)
-    return dataset["source"].values.astype(str) == DYNAMICS
 
 
 def hanning(k: Tensor, windows: Tensor) -> Tensor:

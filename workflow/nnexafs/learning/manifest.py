@@ -11,10 +11,11 @@ import torch
 from pydantic import ConfigDict, Field, ValidationError, field_validator, model_validator
 from safetensors.torch import load_file
 
-from nnexafs.config import Model, Representation
+from nnexafs.config import Augmentation, Model, Representation
 from nnexafs.config import one_line as first_problem
 from nnexafs.errors import UserError
 from nnexafs.files import read_json, sha256
+from nnexafs.learning.calibration import Calibration
 from nnexafs.text import one_line
 
 FORMAT = 3
@@ -26,7 +27,7 @@ REQUIRED = {"files", "architecture", "grids", "representation", "training_domain
 Bins = Annotated[int, Field(ge=2, le=5000)]
 WaveNumber = Annotated[float, Field(ge=0, le=100)]
 Width = Annotated[int, Field(ge=1, le=100_000)]
-FileName = Annotated[str, Field(pattern=r"^(fold[0-9]{1,3}|neighbours)\.(pt|safetensors)$")]
+FileName = Annotated[str, Field(pattern=r"^(fold[0-9]{1,3}|neighbours|training_set)\.(pt|safetensors)$")]
 Sha256 = Annotated[str, Field(pattern=r"^[0-9a-f]{64}$")]
 
 
@@ -83,18 +84,27 @@ class _Manifest(_Part):
     grids: _Grids
     representation: Representation
     training_domain: _Domain
+    augmentation: Augmentation | None = None
+    calibration: Calibration | None = None
 
     @model_validator(mode="after")
     def agree(self) -> "_Manifest":
-        suffix = SUFFIXES[self.format]
-        if f"neighbours{suffix}" not in self.files or len(self.files) < 2:
-            raise ValueError(f"files: expected neighbours{suffix} and at least one network, fold0{suffix}")
+        suffix, known = SUFFIXES[self.format], training_file(self.format)
+        if known not in self.files or len(self.files) < 2:
+            raise ValueError(f"files: expected {known} and at least one network, fold0{suffix}")
+        if self.format > 2 and self.augmentation is None:
+            raise ValueError("augmentation: missing")
         if any(Path(name).suffix != suffix for name in self.files):
             raise ValueError(f"files: expected names that end with {suffix}")
         sizes = len(self.grids.r_angstrom), len(self.grids.angle_degree)
         if sizes != (self.architecture.r_bins, self.architecture.angle_bins):
             raise ValueError("grids: not of the architecture's r_bins and angle_bins")
         return self
+
+
+def training_file(format_number: int) -> str:
+    """Name of the file that holds what the networks were trained on, in each format."""
+    return f"{'training_set' if format_number > 2 else 'neighbours'}{SUFFIXES[format_number]}"
 
 
 def read_manifest(folder: Path) -> dict:
@@ -194,6 +204,6 @@ def _is_plain(tensor: object) -> bool:
         and not tensor.is_quantized
         and tensor.is_contiguous()
         and tensor.numel() * tensor.element_size() <= tensor.untyped_storage().nbytes()
-        and (tensor.dtype in (torch.float32, torch.float64, torch.int64))
+        and (tensor.dtype in (torch.float16, torch.float32, torch.float64, torch.int64))
         and bool(torch.isfinite(tensor).all())
     )

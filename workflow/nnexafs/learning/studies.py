@@ -9,12 +9,12 @@ import xarray as xr
 from nnexafs.config import CampaignConfig, LeftOut, Representation, Study, seeds
 from nnexafs.config.learning import SECTIONS
 from nnexafs.dataset import metrics
+from nnexafs.dataset.beside import is_dynamics
 from nnexafs.dataset.gathering import TEST, content_hash
 from nnexafs.dataset.means import trajectory_means
 from nnexafs.dataset.metrics import TARGETS, Curves
 from nnexafs.errors import UserError
 from nnexafs.learning.evaluation import baselines, errors_of
-from nnexafs.learning.fold_data import is_dynamics
 from nnexafs.learning.representation import operator, window_ends
 from nnexafs.learning.training import Tracker, TrainedFold, fit_fold
 

@@ -1,0 +1,88 @@
+"""What the networks were trained on, kept in the ensemble: spectra and structures that answers are compared with."""
+
+from dataclasses import dataclass
+from functools import lru_cache
+from pathlib import Path
+
+import numpy as np
+import torch
+import xarray as xr
+from safetensors.torch import save_file
+
+from nnexafs.config import Augmentation, Representation
+from nnexafs.dataset.beside import is_dynamics
+from nnexafs.dataset.gathering import TEST
+from nnexafs.dataset.means import trajectory_means
+from nnexafs.errors import UserError
+from nnexafs.learning.baselines import Bank
+from nnexafs.learning.manifest import tensors_in
+from nnexafs.learning.representation import Window
+
+CURVES = {"chi": "k", "pair_distribution": "r", "angle_distribution": "angle"}
+WINDOW_STEP_PER_ANGSTROM = 0.1
+"""Banks are made for windows rounded to this, so that a series of spectra of nearly the same range needs one."""
+
+
+@dataclass(frozen=True)
+class TrainingSet:
+    """Mean spectra and structures of the training trajectories, of their variants, and of other structures.
+
+    `curves` (sample, k or r or angle) on the dataset's grids; `representation` and `augmentation` are the training's.
+    """
+
+    curves: xr.Dataset
+    representation: Representation
+    augmentation: Augmentation
+
+    @classmethod
+    def of(cls, dataset: xr.Dataset, representation: Representation, augmentation: Augmentation) -> "TrainingSet":
+        """From everything of a dataset but the test set."""
+        return cls(_means(dataset), representation, augmentation)
+
+    def rounded(self, window: Window) -> Window:
+        """The window in steps of `WINDOW_STEP_PER_ANGSTROM`, inside the given one."""
+        step = WINDOW_STEP_PER_ANGSTROM
+        return step * float(np.ceil(window[0] / step - 1e-6)), step * float(np.floor(window[1] / step + 1e-6))
+
+    @lru_cache(maxsize=4)  # noqa: B019 - an ensemble lives as long as the process
+    def bank(self, window: Window) -> Bank:
+        """The spectra in a window in k, at all trained E0, to look up nearest ones and mixtures."""
+        return Bank.of(self.curves, self.representation, self.augmentation, window)
+
+    def save(self, path: Path) -> None:
+        """Write as safetensors, half precision: an error of 5e-4 of each value."""
+        scale = {name: float(np.abs(self.curves[name].values).max()) for name in CURVES}
+        tensors = {
+            name: torch.as_tensor(self.curves[name].values / scale[name], dtype=torch.float16) for name in CURVES
+        }
+        scales = torch.tensor([scale[name] for name in CURVES], dtype=torch.float64)
+        save_file(tensors | {"scales": scales}, path)
+
+    @classmethod
+    def load(cls, path: Path, manifest: dict) -> "TrainingSet":
+        """Read what `save` wrote; UserError for anything else."""
+        saved = tensors_in(path, what="the training set of this ensemble")
+        grids = manifest["grids"]
+        axes = {"k": grids["chi_k_per_angstrom"], "r": grids["r_angstrom"], "angle": grids["angle_degree"]}
+        scales = saved.get("scales")
+        curves = {}
+        for number, (name, axis) in enumerate(CURVES.items()):
+            values = saved.get(name)
+            if values is None or scales is None or scales.shape != (3,) or values.shape[1:] != (len(axes[axis]),):
+                raise UserError(f"{path}: does not hold the training set of this ensemble; train again")
+            curves[name] = (("sample", axis), values.double().numpy() * float(scales[number]))
+        if len({values.shape[0] for _, values in curves.values()}) > 1 or not len(curves["chi"][1]):
+            raise UserError(f"{path}: does not hold the training set of this ensemble; train again")
+        return cls(
+            xr.Dataset(curves, coords=axes),
+            Representation.model_validate(manifest["representation"]),
+            Augmentation.model_validate(manifest["augmentation"]),
+        )
+
+
+def _means(dataset: xr.Dataset) -> xr.Dataset:
+    """Means of the training trajectories, then the samples beside them."""
+    training, of_runs = dataset["split"].values != TEST, is_dynamics(dataset)
+    parts = [trajectory_means(dataset.isel(sample=training & of_runs)), dataset.isel(sample=training & ~of_runs)]
+    curves = [part[list(CURVES)].drop_vars([name for name in part.coords if name not in CURVES.values()]) for part in parts]
+    return xr.concat(curves, dim="sample", join="exact")
