@@ -23,7 +23,7 @@ WINDOW_STEP_PER_ANGSTROM = 0.1
 """Banks are made for windows rounded to this, so that a series of spectra of nearly the same range needs one."""
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False)
 class TrainingSet:
     """Mean spectra and structures of the training trajectories, of their variants, and of other structures.
 
