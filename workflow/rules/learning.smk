@@ -66,6 +66,7 @@ rule ensemble:
         "../../envs/training.yaml"
     params:
         config=CONFIG,
+        settings=settings_of("ensemble"),
         code=stages.code_of("ensemble"),
         folds=lambda wildcards, input: [
             str(Path(path).parent) for path in input.networks

@@ -154,13 +154,14 @@ def ensemble(folds: tuple[Path, ...], dataset_file: Path, configs: tuple[Path, .
     config = load(*configs)
     inputs = checked(*folds, dataset_file)
     samples = read(dataset_file, sources=None)
-    with job("ensemble", out, inputs=inputs, config=config):
+    with job("ensemble", out, inputs=inputs, config=config) as record:
         manifest = assemble_ensemble(
             list(folds),
             samples,
             out,
             learning=config.learning,
             config=config.model_dump(mode="json"),
+            seed=record.seed,
         )
     click.echo(f"{len(manifest['metrics'])} networks in {out}")
 

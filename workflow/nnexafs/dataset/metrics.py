@@ -129,6 +129,18 @@ class Errors(Part):
         return cls(count=int(chosen.sum()), **summary(values), without_first_shell=missing)
 
 
+class ScalarErrors(Part):
+    """Mean and root mean square of the errors of a number."""
+
+    mean: float | None = None
+    rms: float | None = None
+
+    @classmethod
+    def over(cls, found: np.ndarray, truth: np.ndarray) -> Self:
+        """Over samples (S,)."""
+        return cls(mean=finite_mean(found - truth), rms=finite_rms(found - truth))
+
+
 class Coverage(Part):
     """How often the truth lies within 1 and 2 standard deviations of the mean (a Gaussian: 0.68, 0.95)."""
 
@@ -161,10 +173,16 @@ class Calibration(Part):
 
 
 class Group(Part):
-    """Errors of the ensemble and of two baselines, nearest training spectrum and mean of the training set."""
+    """Errors of the ensemble and of what needs no network.
+
+    `nearest_mean`: mean of the nearest training spectra's structures; `mixture`: non-negative mixture of training
+    spectra (see `learning.baselines`); `mean`: that of the training set; `nearest`: the nearest one, of version 0.1.
+    """
 
     ensemble: Errors = Errors()
     nearest: Errors = Errors()
+    nearest_mean: Errors = Errors()
+    mixture: Errors = Errors()
     mean: Errors = Errors()
     calibration: Calibration = Calibration()
 
@@ -175,7 +193,11 @@ class Case(Part):
     count: int | None = None
     ensemble: Errors
     nearest: Errors = Errors()
+    nearest_mean: Errors = Errors()
+    mixture: Errors = Errors()
     mean: Errors = Errors()
+    scalars: dict[str, ScalarErrors] = {}
+    """of E0 (eV) and S0^2, where they are known and learned"""
     by_phase: dict[str, Group] = {}
     by_temperature_kelvin: dict[str, Group] = {}
     calibration: Calibration = Calibration()
@@ -201,6 +223,15 @@ class Evaluation(Part):
     samples: Case = Case(ensemble=Errors())
     augmented: Case = Case(ensemble=Errors())
     trajectories: Case
+    variants: Case | None = None
+    """variants of the test trajectories"""
+    theories: dict[str, Case] = {}
+    """the test trajectories with spectra of another theory of FEFF"""
+    coverage: dict[str, dict] = {}
+    """how often the calibrated bands hold the truth, by test set (held_out, variants, each theory) and quantity: what
+    `learning.coverage.ObservedCoverage` holds"""
+    truth_noise: dict[str, Errors] = {}
+    """half the difference of odd and even snapshots of the truth, over all and by phase"""
     dataset_hash: str | None = None
     folds: int | None = None
     model_uri: str | None = None

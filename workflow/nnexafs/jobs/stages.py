@@ -190,7 +190,9 @@ STAGES = {
     ),
     "train": Stage(("learning.training",), _train, seeds.training_seed),
     "study": Stage(("learning.studies",), _study, lambda config, study: seeds.training_seed(config, "all")),
-    "ensemble": Stage(("learning.ensemble_folder",)),
+    "ensemble": Stage(
+        ("learning.ensemble_folder",), seed=lambda config: seeds.training_seed(config, "calibration")
+    ),
     "evaluate": Stage(
         ("learning.evaluation", "learning.ensemble"),
         lambda config: {"augmentation": config.augmentation},

@@ -10,7 +10,7 @@ from nnexafs.config import Augmentation, Representation
 from nnexafs.errors import UserError
 from nnexafs.k_axis import K2_PER_EV, shifted_k
 from nnexafs.learning.distortion import Distortion
-from nnexafs.learning.representation import window_grid
+from nnexafs.learning.representation import transform, window_grid
 
 Device = torch.device | str
 
@@ -50,6 +50,7 @@ class Augmenter:
         self.window_k = torch.as_tensor(window_k, dtype=torch.float32, device=device)
         self.sigma = settings.noise * (self.window_k / 10.0) ** settings.noise_power
         self.distortion = Distortion(window_k, settings, device=device)
+        self.matrix = torch.as_tensor(transform(representation).T, dtype=torch.float32, device=device)
 
     def shifted(self, chi: Tensor, shift_ev: Tensor) -> Tensor:
         """chi (B, K) as seen with E0 placed `shift_ev` (B,) eV BELOW FEFF's, on `window_k` (B, W).

@@ -13,7 +13,9 @@ import torch
 from nnexafs.config import Representation
 from nnexafs.dataset.metrics import spread
 from nnexafs.errors import UserError
+from nnexafs.learning.bands import Bands
 from nnexafs.learning.baselines import Bank
+from nnexafs.learning.calibration import Calibration
 from nnexafs.learning.domain import NearestTraining
 from nnexafs.learning.manifest import networks_in, read_manifest, tensors_in, training_file
 from nnexafs.learning.network import StructureNetwork
@@ -148,14 +150,31 @@ class Ensemble:
         bank, spectral = self.bank_for(k, chi)
         return np.sqrt(np.clip(bank.nearest_mean(spectral, count=1).misfit, 0, 1))
 
-    def bank_for(self, k: np.ndarray, chi: np.ndarray) -> tuple[Bank, np.ndarray]:
-        """The training set in the spectra's own window, and their features (S, F) there.
+    def bands(
+        self, prediction: Prediction, *, extra: Mapping[str, np.ndarray] | None = None
+    ) -> Bands | None:
+        """Calibrated bands of n(r) and angles and errors of the first shell, E0 and S0^2; None for early ensembles.
+
+        `extra`: further standard deviations of `pair` (S, R) and `angle` (S, A), added in quadrature.
+        """
+        if "calibration" not in self.manifest:
+            return None
+        calibration = Calibration.of(
+            self.manifest["calibration"], place="manifest.json", what="the calibration of an ensemble"
+        )
+        curves = {"pair": prediction.pair_mean, "angle": prediction.angle_mean}
+        return calibration.bands(prediction.r_angstrom, prediction.angle_degree, curves, extra=extra)
+
+    def bank_for(
+        self, k: np.ndarray, chi: np.ndarray, window: Window | None = None
+    ) -> tuple[Bank, np.ndarray]:
+        """The training set in the spectra's own window, or the given one, and their features (S, F) there.
 
         UserError for ensembles of the first two formats, which do not hold it.
         """
         if isinstance(self.known, NearestTraining):
             raise UserError("ensemble: of an early version, without its training set; train again")
-        window = self.known.rounded(window_for(np.asarray(k, dtype=float), self.representation))
+        window = window or self.known.rounded(window_for(np.asarray(k, dtype=float), self.representation))
         spectral = self.features(k, chi, window)[:, : self.networks[0].spectral]
         return self.known.bank(window), spectral
 

@@ -14,6 +14,7 @@ from nnexafs.learning.domain import training_domain
 from nnexafs.learning.ensemble import _network
 from nnexafs.learning.manifest import FORMAT, SUFFIXES, training_file
 from nnexafs.learning.network import StructureNetwork, architecture, smoothing_bins
+from nnexafs.learning.out_of_fold import calibrated
 from nnexafs.learning.representation import window_grid
 from nnexafs.learning.training_set import TrainingSet
 
@@ -25,6 +26,7 @@ def assemble_ensemble(
     *,
     learning: Learning,
     config: Mapping,
+    seed: int,
 ) -> dict:
     """Write the ensemble folder of the trained folds and return its manifest.
 
@@ -62,7 +64,19 @@ def assemble_ensemble(
         "versions": versions(),
         "git_commit": git_commit(),
     }
-    return _write(Path(out), fold_folders, metrics, known, manifest)
+    networks = {
+        one["fold"]: _network_of(folder, manifest)
+        for one, folder in zip(metrics, fold_folders, strict=True)
+    }
+    manifest["calibration"] = calibrated(dataset, networks, learning, seed=seed).as_json()
+    return _write(Path(out), networks, known, manifest)
+
+
+def _network_of(folder: Path, manifest: dict) -> StructureNetwork:
+    source = Path(folder) / "network.pt"
+    if not source.is_file():
+        raise UserError(f"{source}: no such network; run the train stage for this fold")
+    return _network(source, manifest)
 
 
 def _check_folds(metrics: list[dict], dataset: xr.Dataset, fold_folders: list[Path]) -> None:
@@ -75,15 +89,12 @@ def _check_folds(metrics: list[dict], dataset: xr.Dataset, fold_folders: list[Pa
 
 
 def _write(
-    out: Path, fold_folders: list[Path], metrics: list[dict], known: TrainingSet, manifest: dict
+    out: Path, networks: dict[int, StructureNetwork], known: TrainingSet, manifest: dict
 ) -> dict:
     with replacing_folder(out) as temporary:
         normalisation = {}
-        for one, folder in zip(metrics, fold_folders, strict=True):
-            source = Path(folder) / "network.pt"
-            if not source.is_file():
-                raise UserError(f"{source}: no such network; run the train stage for this fold")
-            network, name = _network(source, manifest), f"fold{one['fold']}{SUFFIXES[FORMAT]}"
+        for fold, network in networks.items():
+            name = f"fold{fold}{SUFFIXES[FORMAT]}"
             save_file(network.state_dict(), temporary / name)
             normalisation[name] = _normalisation(network)
         known.save(temporary / training_file(FORMAT))

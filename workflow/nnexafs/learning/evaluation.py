@@ -1,13 +1,13 @@
-"""How good an ensemble is on trajectories it never saw, compared with two baselines that need no network."""
+"""How good an ensemble is on trajectories it never saw, also under another theory, beside what needs no network."""
 
+from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Any
 
 import numpy as np
 import torch
 import xarray as xr
 
-from nnexafs.config import Augmentation, Representation
+from nnexafs.config import Augmentation
 from nnexafs.dataset import metrics
 from nnexafs.dataset.beside import is_dynamics
 from nnexafs.dataset.gathering import TEST
@@ -24,13 +24,14 @@ from nnexafs.dataset.metrics import (
 )
 from nnexafs.errors import UserError
 from nnexafs.learning.augmentation import Augmenter
-from nnexafs.learning.domain import shift_grid, shifted_features
+from nnexafs.learning.coverage import coverage
 from nnexafs.learning.ensemble import Ensemble, Prediction
-from nnexafs.learning.representation import window_grid
+from nnexafs.learning.representation import Window, window_grid
 from nnexafs.structures.first_shell import FIELDS, shells_of
 
-NO_SHIFT = np.zeros(1)
-BLOCK = 64
+THEORY = "theory_"
+COVERAGE_DRAWS = 8
+SCALARS = ("e0_ev", "s02")
 
 
 @dataclass(frozen=True)
@@ -40,39 +41,92 @@ class Case:
     truth: xr.Dataset
     k: np.ndarray
     chi: np.ndarray
-    augmented: bool = False
+    scalars: np.ndarray
+    """shift of E0 (eV) and S0^2 (S, 2)"""
+    mixtures: bool = False
+    """whether mixtures of training spectra are fitted too"""
+
+    @classmethod
+    def simulated(cls, truth: xr.Dataset, *, mixtures: bool = False) -> "Case":
+        """Spectra as they were simulated: E0 is FEFF's, S0^2 is 1."""
+        scalars = np.tile([0.0, 1.0], (truth.sizes["sample"], 1))
+        return cls(truth, truth["k"].values, truth["chi"].values, scalars, mixtures)
 
 
 def evaluate(
-    dataset: xr.Dataset, ensemble: Ensemble, *, augmentation: Augmentation, seed: int
+    dataset: xr.Dataset,
+    ensemble: Ensemble,
+    *,
+    augmentation: Augmentation,
+    seed: int,
+    theories: Mapping[str, xr.Dataset] | None = None,
 ) -> tuple[xr.Dataset, dict]:
     """Predict the test set; returns what `evaluation.nc` and `metrics.json` hold.
 
-    Three cases: `samples` (every test sample as simulated), `augmented` (the same with random E0, S0^2 and
-    noise as in training), `trajectories` (spectrum and truth averaged over each test trajectory, as
-    simulated). Each with the ensemble, the nearest training sample or trajectory's mean in the network's
-    representation (`nearest`) and the mean of the training targets (`mean`). Numbers that do not exist are null.
+    Cases: `samples` (every test snapshot as simulated), `augmented` (the same as measurements might show them, see
+    `Augmenter.measured`), `trajectories` (spectrum and truth averaged over each test trajectory, as simulated),
+    `variants` of the test trajectories, and `theories`: the test trajectories as simulated by other theories of FEFF
+    (`exafs.theory.read`). Each with the ensemble and what needs no network: the mean of the nearest training
+    structures, a non-negative mixture (trajectories and theories only; it takes a tenth of a second each), and the
+    mean of the training targets. `coverage`: how often the calibrated bands hold the truth. Numbers that do not exist
+    are null.
+
+    All are read in the window `representation.k_range_per_angstrom`.
 
     UserError when the dataset is not the one the ensemble was trained on, or has no test set.
     """
     _check(dataset, ensemble)
     split = dataset["split"].values
-    train = dataset.isel(sample=split != TEST)
-    test = dataset.isel(sample=(split == TEST) & is_dynamics(dataset))
-    means = trajectory_means(test)
+    train, test = (dataset.isel(sample=(split == TEST) == wanted) for wanted in (False, True))
+    snapshots, variants = (test.isel(sample=is_dynamics(test) == wanted) for wanted in (True, False))
+    means = trajectory_means(snapshots)
     cases = {
-        "samples": Case(test, test["k"].values, test["chi"].values),
-        "augmented": _augmented(test, ensemble, augmentation, seed),
-        "trajectories": Case(means, means["k"].values, means["chi"].values),
+        "samples": Case.simulated(snapshots),
+        "augmented": _augmented(snapshots, ensemble, augmentation, seed),
+        "trajectories": Case.simulated(means, mixtures=True),
+    }
+    if variants.sizes["sample"]:
+        cases["variants"] = Case.simulated(variants)
+    cases |= {
+        THEORY + name: Case.simulated(_like(means, other), mixtures=True)
+        for name, other in (theories or {}).items()
     }
     window = ensemble.representation.k_range_per_angstrom
     predictions = {name: ensemble.predict(case.k, case.chi, window) for name, case in cases.items()}
+    mean_of_training = {name: train[variable].values.mean(axis=0) for name, variable in TARGETS.items()}
     found = {
-        name: case_errors(case.truth, predictions[name], _baselines(case, train, ensemble, augmentation))
+        name: case_errors(
+            case, predictions[name], baselines(case, ensemble, window) | {"mean": mean_of_training}
+        )
         for name, case in cases.items()
     }
-    about: dict[str, Any] = {"dataset_hash": str(dataset.attrs["hash"]), "folds": len(ensemble.networks)}
-    return _table(cases, predictions, ensemble), metrics.Evaluation(**found, **about).as_json()  # type: ignore[arg-type]
+    judged = {name: case for name, case in cases.items() if name not in ("samples", "augmented")}
+    return _table(cases, predictions, ensemble), metrics.Evaluation(
+        **{name: one for name, one in found.items() if not name.startswith(THEORY)},
+        theories={
+            name.removeprefix(THEORY): one for name, one in found.items() if name.startswith(THEORY)
+        },
+        coverage={
+            name: covered(case, ensemble, augmentation, seed=seed) for name, case in judged.items()
+        },
+        truth_noise=truth_noise(snapshots),
+        dataset_hash=str(dataset.attrs["hash"]),
+        folds=len(ensemble.networks),
+    ).as_json()
+
+
+def _like(means: xr.Dataset, other: xr.Dataset) -> xr.Dataset:
+    """The test trajectories' means with the spectra of another theory, in the order of the means."""
+    place = {name: number for number, name in enumerate(other["state_point"].values.astype(str))}
+    names = means["state_point"].values.astype(str)
+    missing = [name for name in names if name not in place]
+    if missing or not np.allclose(other["k"], means["k"]):
+        raise UserError(
+            f"evaluate: the other theory's spectra lack {missing[0] if missing else 'the k grid of the dataset'}; "
+            "make them again (nnexafs theory)"
+        )
+    chi = other["chi"].values[[place[name] for name in names]]
+    return means.assign(chi=(means["chi"].dims, chi))
 
 
 def _check(dataset: xr.Dataset, ensemble: Ensemble) -> None:
@@ -89,73 +143,87 @@ def _augmented(test: xr.Dataset, ensemble: Ensemble, augmentation: Augmentation,
     known = ensemble.representation
     augmenter = Augmenter(test["k"].values, known, augmentation)
     chi = torch.as_tensor(test["chi"].values, dtype=torch.float32)
-    generator = torch.Generator().manual_seed(seed)
-    changed = augmenter.measured(chi, generator=generator).chi.double().numpy()
-    return Case(test, window_grid(known), changed, augmented=True)
+    changed = augmenter.measured(chi, generator=torch.Generator().manual_seed(seed))
+    return Case(test, window_grid(known), *(one.double().numpy() for one in (changed.chi, changed.scalars)))
 
 
-def _baselines(
-    case: Case, train: xr.Dataset, ensemble: Ensemble, augmentation: Augmentation
-) -> dict[str, Curves]:
-    """The baselines; for augmented spectra with training samples at many E0 shifts and the middle S0^2."""
-    window = ensemble.representation.k_range_per_angstrom
-    spectral = ensemble.networks[0].spectral
-    features = ensemble.features(case.k, case.chi, window)[:, :spectral]
-    if not case.augmented:
-        return baselines(features, train, ensemble.representation)
-    scaled = train.assign(chi=np.mean(augmentation.s02) * train["chi"])
-    return baselines(features, scaled, ensemble.representation, shifts_ev=shift_grid(augmentation))
+def baselines(case: Case, ensemble: Ensemble, window: Window) -> dict[str, Curves]:
+    """What needs no network: the mean of the nearest training structures, and a mixture where it is wanted."""
+    bank, features = ensemble.bank_for(case.k, case.chi, window)
+    found = {"nearest_mean": bank.nearest_mean(features).curves}
+    return found | {"mixture": bank.mixture(features).curves} if case.mixtures else found
 
 
-def baselines(
-    features: np.ndarray,
-    train: xr.Dataset,
-    representation: Representation,
-    *,
-    shifts_ev: np.ndarray = NO_SHIFT,
-) -> dict[str, Curves]:
-    """What needs no network, n(r) and angles for each row of `features` (S, F): `nearest` and `mean`.
-
-    `nearest` looks up the most similar of the samples of `train` and of their trajectories' means, each at all
-    `shifts_ev`; `mean` is that of the samples.
-    """
-    known = xr.concat([train, trajectory_means(train)], dim="sample", join="exact")
-    nearest = _nearest(features, known, representation, shifts_ev)
-    looked_up = {name: known[variable].values[nearest] for name, variable in TARGETS.items()}
-    means = {name: train[variable].values.mean(axis=0) for name, variable in TARGETS.items()}
-    return {
-        "nearest": looked_up,
-        "mean": {name: np.broadcast_to(mean, looked_up[name].shape) for name, mean in means.items()},
-    }
-
-
-def _nearest(
-    features: np.ndarray, known: xr.Dataset, representation: Representation, shifts_ev: np.ndarray
-) -> np.ndarray:
-    """Number of the sample of `known` that is, at one of the shifts, nearest to each row of `features` (Euclidean)."""
-    k, chi = known["k"].values, known["chi"].values
-    least, nearest = np.full(len(features), np.inf), np.zeros(len(features), dtype=int)
-    for shift in shifts_ev:  # all shifts of a large dataset at once would not fit into memory
-        bank = shifted_features(k, chi, representation, shift_ev=shift)
-        size = (bank**2).sum(axis=1)
-        for rows in (slice(start, start + BLOCK) for start in range(0, len(features), BLOCK)):
-            distance = size - 2 * features[rows] @ bank.T
-            index = distance.argmin(axis=1)
-            found = distance[np.arange(len(index)), index]
-            nearer = found < least[rows]
-            nearest[rows][nearer], least[rows][nearer] = index[nearer], found[nearer]
-    return nearest
-
-
-def case_errors(truth: xr.Dataset, prediction: Prediction, baselines: dict[str, Curves]) -> metrics.Case:
-    """Errors of the ensemble and the baselines, and how often the ensemble's spread holds the truth."""
-    answers = {"ensemble": {"pair": prediction.pair_mean, "angle": prediction.angle_mean}} | baselines
+def case_errors(case: Case, prediction: Prediction, others: dict[str, Curves]) -> metrics.Case:
+    """Errors of the ensemble and of the others, and how often the networks' spread holds the truth."""
+    answers = {"ensemble": {"pair": prediction.pair_mean, "angle": prediction.angle_mean}} | others
     stds = {"pair": prediction.pair_std, "angle": prediction.angle_std}
     calibration = {
-        name: Coverage.over(truth[variable].values, answers["ensemble"][name], stds[name])
+        name: Coverage.over(case.truth[variable].values, answers["ensemble"][name], stds[name])
         for name, variable in TARGETS.items()
     }
-    return metrics.Case(**errors_of(truth, answers), calibration=metrics.Calibration(**calibration))
+    scalars = {}
+    if prediction.scalar_members is not None:
+        mean = prediction.scalar_members.mean(axis=0)
+        scalars = {
+            name: metrics.ScalarErrors.over(mean[:, column], case.scalars[:, column])
+            for column, name in enumerate(SCALARS)
+        }
+    return metrics.Case(
+        **errors_of(case.truth, answers), calibration=metrics.Calibration(**calibration), scalars=scalars
+    )
+
+
+def covered(case: Case, ensemble: Ensemble, augmentation: Augmentation, *, seed: int) -> dict:
+    """How often the calibrated bands hold the truth of spectra as measured: `COVERAGE_DRAWS` of each, by quantity.
+
+    E0, S0^2 and noise are random; the theory is the case's own, not distorted. Each trajectory counts once.
+    """
+    truth = case.truth.isel(sample=np.repeat(np.arange(case.truth.sizes["sample"]), COVERAGE_DRAWS))
+    own = truth.assign(chi=(truth["chi"].dims, np.repeat(case.chi, COVERAGE_DRAWS, axis=0)))
+    measured = _augmented(own, ensemble, augmentation.model_copy(update={"distortion": 0.0}), seed)
+    window = ensemble.representation.k_range_per_angstrom
+    prediction = ensemble.predict(measured.k, measured.chi, window)
+    bands = ensemble.bands(prediction)
+    if bands is None:
+        return {}
+    scalars = {}
+    if prediction.scalar_members is not None:
+        mean = prediction.scalar_members.mean(axis=0)
+        scalars = {
+            name: (mean[:, column], measured.scalars[:, column]) for column, name in enumerate(SCALARS)
+        }
+    found = coverage(
+        truth["r"].values,
+        {name: truth[variable].values for name, variable in TARGETS.items()},
+        {"pair": prediction.pair_mean, "angle": prediction.angle_mean},
+        bands,
+        groups=truth["state_point"].values.astype(str),
+        phases=truth["phase"].values.astype(str),
+        seed=seed,
+        **scalars,
+    )
+    return {name: one.as_json() for name, one in found.items()}
+
+
+def truth_noise(snapshots: xr.Dataset) -> dict[str, metrics.Errors]:
+    """Half the difference of means over odd and even snapshots of each trajectory: the truth's own error, by phase.
+
+    A trajectory with one snapshot is left out.
+    """
+    odd = snapshots["snapshot"].values % 2 == 1
+    halves = [trajectory_means(snapshots.isel(sample=chosen)) for chosen in (odd, ~odd) if chosen.any()]
+    if len(halves) < 2:
+        return {}
+    both = np.intersect1d(*(half["state_point"].values.astype(str) for half in halves))
+    first, second = (half.isel(sample=np.isin(half["state_point"].values.astype(str), both)) for half in halves)
+    mean = {name: (first[of].values + second[of].values) / 2 for name, of in TARGETS.items()}
+    noise = {name: (first[of].values - second[of].values) / 2 for name, of in TARGETS.items()}
+    shifted = {name: mean[name] + noise[name] for name in TARGETS}
+    errors = curve_errors(shifted, mean) | shell_errors(first["r"].values, shifted["pair"], mean["pair"])
+    phases = first["phase"].values.astype(str)
+    chosen = {"all": np.ones(len(phases), dtype=bool)} | {str(one): phases == one for one in np.unique(phases)}
+    return {name: Errors.over(errors, of) for name, of in chosen.items()}
 
 
 def errors_of(truth: xr.Dataset, answers: dict[str, Curves]) -> dict:

@@ -16,7 +16,7 @@ from nnexafs.dataset.means import trajectory_means
 from nnexafs.errors import UserError
 from nnexafs.learning.augmentation import Augmented, Augmenter
 from nnexafs.learning.network import Samples, smoothing_bins
-from nnexafs.learning.representation import K_SILL_PER_ANGSTROM, transform
+from nnexafs.learning.representation import K_SILL_PER_ANGSTROM
 
 VALIDATION_SAMPLES = 4096
 """Augmented samples of the validation fold, drawn once."""
@@ -75,8 +75,6 @@ class FoldData:
         if not (split == fold).any() or not ((split != fold) & (split != TEST)).any():
             raise UserError(f"dataset: fold {fold} has no validation or no training samples")
         known = learning.representation
-        self.representation = known
-        self.matrix = torch.as_tensor(transform(known).T, dtype=torch.float32, device=device)
         k, validated_with = dataset["k"].values, learning.validated_with or learning.augmentation
         self.augmenter = Augmenter(k, known, learning.augmentation, device=device)
         self.generator = torch.Generator(device).manual_seed(seed_of(seed, "augmentation", fold))
@@ -101,13 +99,7 @@ class FoldData:
     def simulated(self, pool: Pool) -> Samples:
         """Features and targets of samples as they were simulated: no shift, S0^2 = 1, no distortion, no noise."""
         spectra = self.augmenter.simulated(pool.chi)
-        return Samples(self.features(spectra), pool.pair, pool.angle, spectra.scalars)
-
-    def features(self, spectra: Augmented) -> Tensor:
-        """The network's input (B, F): the windowed spectra represented, and the ends of their windows."""
-        window = hanning(self.augmenter.window_k, spectra.window)
-        ends = scaled_ends(spectra.window, self.representation)
-        return torch.cat([(spectra.chi * window) @ self.matrix, ends], dim=1)
+        return Samples(represented(spectra, self.augmenter), pool.pair, pool.angle, spectra.scalars)
 
     def _drawn(
         self, augmenter: Augmenter, pool: Pool, count: int, generator: torch.Generator
@@ -115,7 +107,14 @@ class FoldData:
         spectra, (pair, angle) = augmenter.draw(
             pool.chi, (pool.pair, pool.angle), count, generator=generator, weights=pool.weights
         )
-        return Samples(self.features(spectra), pair, angle, spectra.scalars)
+        return Samples(represented(spectra, augmenter), pair, angle, spectra.scalars)
+
+
+def represented(spectra: Augmented, augmenter: Augmenter) -> Tensor:
+    """The network's input (B, F): the windowed spectra represented, and the ends of their windows."""
+    window = hanning(augmenter.window_k, spectra.window)
+    ends = scaled_ends(spectra.window, augmenter.representation)
+    return torch.cat([(spectra.chi * window) @ augmenter.matrix, ends], dim=1)
 
 
 def hanning(k: Tensor, windows: Tensor) -> Tensor:
