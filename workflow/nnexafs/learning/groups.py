@@ -1,4 +1,4 @@
-"""Samples that belong together (a trajectory with its variants): weights and quantiles in which each group counts once."""
+"""Samples that belong together (a trajectory and its variants): weights and quantiles; each group counts once."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
