@@ -1,9 +1,8 @@
 """Bands of predicted curves and errors of single numbers, from a calibration.
 
-The bands of a curve are a factor times a scale s, which follows from the predicted
-curve itself:
+The bands of a curve are a factor times a scale s, which follows from the predicted curve itself:
 
-    t^2 = (a n')^2 + (b n'')^2 + (c n)^2 + (d smoothed n)^2 + e^2,   s^2 = t^2 + (mean of t^2 around)
+    t^2 = (a n')^2 + (b n'')^2 + (c n)^2 + (d smoothed n)^2 + e^2,   s^2 = t^2 + (f mean of t^2 around)
 
 A peak's place, width and height are wrong by about a, b and c; d allows for neighbours that are missed or invented
 around r; e is the floor between shells. The mean around keeps bins in which all five happen to be small, such as the
@@ -77,13 +76,15 @@ class Scale(Part):
     """standard deviation of the Gaussian of `smoothed n`, in units of x"""
     around: Positive
     """standard deviation of the Gaussian over which t^2 is averaged, in units of x"""
+    share: NotNegative
+    """f"""
 
     def over(self, x: np.ndarray, curves: np.ndarray) -> np.ndarray:
         """s (S, X) of predicted curves (S, X) on the equally spaced x (X,)."""
         numbers = np.array([self.slope, self.curvature, self.height, self.smoothed, self.floor])
         squares = np.einsum("i,i...->...", numbers**2, terms_of(x, curves, self.smoothing))
         around = gaussian_filter1d(squares, self.around / step_of(x), axis=-1, mode="nearest")
-        return np.sqrt(squares + around)
+        return np.sqrt(squares + self.share * around)
 
 
 class ScalarCalibration(Part):
@@ -96,7 +97,7 @@ class ScalarCalibration(Part):
     """s beyond it counts as this much: nothing is known there"""
     factors: Factors
     spread: NotNegative
-    """root mean square of |error| / (constant + slope * s^power), none counted as more than the 95 % factor"""
+    """root mean square of |error| / (constant + slope * s^power), none counted as more than twice the 95 % factor"""
 
     @model_validator(mode="after")
     def not_zero(self) -> Self:

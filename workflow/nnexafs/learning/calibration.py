@@ -36,14 +36,18 @@ LEVELS = (0.1, 0.2, 0.3, 0.4, 0.5, 0.6, 0.68, 0.8, 0.9, 0.95)
 SMOOTHING = {"pair": 0.25, "angle": 10.0}
 """Standard deviation of the Gaussian of `smoothed n`, angstrom and degree."""
 
-AROUND = {"pair": 0.4, "angle": 25.0}
+AROUND = {"pair": 0.3, "angle": 20.0}
 """Standard deviation of the Gaussian over which t^2 is averaged, angstrom and degree."""
+
+SHARES = (0.0, 0.3, 1.0)
+"""Shares f of that mean to choose from: the one with the narrowest bands."""
 
 OCCUPIED = 0.01
 """Of a curve's maximum: bins below it, in truth and prediction, are easy and do not count as covered."""
 
 SMALLEST_FACTOR = 1e-6  # of residuals that are all zero
 SMALLEST_SCALE = 1e-6  # of the curves' maximum
+OUTLIER = 2.0  # times the 95 % factor: a residual beyond counts as that much
 SMALLEST_FLOOR = 0.01  # of the rms residual
 FEWEST_SAMPLES = 5
 WINSORISED = (
@@ -217,7 +221,7 @@ def occupied(truth: np.ndarray, predicted: np.ndarray) -> np.ndarray:
 def _fit_curve(
     name: str, x: np.ndarray, predicted: np.ndarray, truth: np.ndarray, members: Groups
 ) -> CurveCalibration:
-    scale = _fit_scale(name, x, predicted, truth, members.sample_weights)
+    scale = _fit_scale(name, x, predicted, truth, members)
     scores = np.abs(predicted - truth) / scale.over(x, predicted)
     counted = np.where(occupied(truth, predicted), scores, np.nan)
     pointwise = _factors(counted, members)
@@ -232,24 +236,43 @@ def _fit_curve(
 
 
 def _spread(scores: np.ndarray, factors: Factors, members: Groups) -> float:
-    return float(np.sqrt(members.mean(np.minimum(scores, factors.at(0.95)) ** 2)))
+    return float(np.sqrt(members.mean(np.minimum(scores, OUTLIER * factors.at(0.95)) ** 2)))
 
 
-def _fit_scale(
-    name: str, x: np.ndarray, predicted: np.ndarray, truth: np.ndarray, weights: np.ndarray
-) -> Scale:
+def _fit_scale(name: str, x: np.ndarray, predicted: np.ndarray, truth: np.ndarray, members: Groups) -> Scale:
     """Non-negative least squares on squared residuals.
 
     Weights 1 / s^4, by which a squared residual would count according to its own error, gave bands a third wider.
     """
     terms = terms_of(x, predicted, SMOOTHING[name])
     squares = (predicted - truth) ** 2
-    numbers = np.sqrt(_weighted_nnls(terms, squares, np.broadcast_to(weights[:, None], squares.shape)))
-    typical = max(float(np.sqrt(squares.mean())), SMALLEST_SCALE * float(np.abs(truth).max()), 1e-12)
+    weights = np.broadcast_to(members.sample_weights[:, None], squares.shape)
+    numbers = np.where(
+        _negligible(x, predicted, terms), 0.0, np.sqrt(_weighted_nnls(terms, squares, weights))
+    )
+    typical = max(float(np.sqrt(members.mean(squares))), SMALLEST_SCALE * float(np.abs(truth).max()), 1e-12)
     numbers[-1] = max(numbers[-1], SMALLEST_FLOOR * typical)
     names = ("slope", "curvature", "height", "smoothed", "floor")
     found = dict(zip(names, map(float, numbers), strict=True))
-    return Scale(**found, smoothing=SMOOTHING[name], around=AROUND[name])
+    widths = {"smoothing": SMOOTHING[name], "around": AROUND[name]}
+    scales = [Scale(**found, **widths, share=share) for share in SHARES]
+    return min(scales, key=lambda scale: _width(scale.over(x, predicted), predicted, truth, members))
+
+
+def _negligible(x: np.ndarray, predicted: np.ndarray, terms: np.ndarray) -> np.ndarray:
+    """Which terms (5,) are nothing but rounding: those of curves that are flat or zero."""
+    step = step_of(x)
+    rounding = 1e-9 * float(np.abs(predicted).max()) / np.array([step, step**2, 1.0, 1.0, np.inf])
+    return terms.mean(axis=(1, 2)) <= rounding**2
+
+
+def _width(scale: np.ndarray, predicted: np.ndarray, truth: np.ndarray, members: Groups) -> float:
+    """Product of the mean widths of the bands of 68 and 95 %, each relative to its curve."""
+    counted = occupied(truth, predicted)
+    scores = np.where(counted, np.abs(predicted - truth) / scale, np.nan)
+    height = np.maximum(np.sqrt((predicted**2).mean(axis=1, keepdims=True)), SMALLEST_SCALE)
+    mean = members.mean(np.where(counted, scale / height, np.nan))
+    return members.quantile(scores, 0.68) * members.quantile(scores, 0.95) * mean**2
 
 
 def _weighted_nnls(terms: np.ndarray, values: np.ndarray, weights: np.ndarray) -> np.ndarray:
@@ -300,7 +323,7 @@ def _shrinkage(spread: float, apart: np.ndarray, factors: Factors, count: int) -
     """Error of the mean of `count` networks over that of one, from their standard deviations `apart` in units of s."""
     if not apart.size or not spread:
         return 1.0
-    variance = float((np.minimum(apart, factors.at(0.95)) ** 2).mean())
+    variance = float((np.minimum(apart, OUTLIER * factors.at(0.95)) ** 2).mean())
     return float(np.sqrt(np.clip(1 - (1 - 1 / count) * variance / spread**2, 1 / count, 1.0)))
 
 

@@ -141,7 +141,7 @@ def _covered(
     values: dict[str, list[float | None]] = {}
     for name, shares in parts.items():
         by_group = np.array([np.bincount(own, one, len(names)) for one in shares[:, chosen].astype(float)])
-        by_group /= np.maximum(np.bincount(own, minlength=len(names)), 1)
+        by_group = by_group / np.maximum(np.bincount(own, minlength=len(names)), 1)
         values[name], values[f"{name}_std"] = _mean_and_error(by_group, seed)
     return Covered(groups=len(names), samples=int(chosen.sum()), **values)
 
