@@ -3,6 +3,7 @@
 import json
 import warnings
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 import pytest
@@ -34,7 +35,7 @@ class Samples:
         curves = [{name: one[chosen] for name, one in each.items()} for each in (self.truth, self.predicted)]
         return Samples(*curves, self.groups[chosen], self.phases[chosen])
 
-    def fit(self, **more: tuple[np.ndarray, np.ndarray]) -> Calibration:
+    def fit(self, **more: Any) -> Calibration:
         return Calibration.fit(R, ANGLE, predicted=self.predicted, truth=self.truth, **self.about, **more)
 
     def covered(self, calibration: Calibration) -> dict:
@@ -303,6 +304,43 @@ def test_mean_of_networks_has_narrower_bands() -> None:
     )
     assert corrected.angle == single.angle  # the same answer five times
     assert single.for_mean(R, ANGLE, {name: one[:1] for name, one in members.items()}) == single
+
+
+def test_difficulty_tells_hard_spectra_from_easy_ones() -> None:
+    """Half of the trajectories have three times the errors, and a number that follows it, roughly."""
+    errors = {"easy": 1.0, "hard": 3.0}
+    known, new = drawn(80, 4, seed=7, errors=errors), drawn(200, 2, seed=8, errors=errors)
+
+    def difficulty(samples: Samples) -> np.ndarray:
+        scatter = np.exp(0.1 * np.random.default_rng(0).normal(size=len(samples.phases)))
+        return 0.1 * scatter * np.where(samples.phases == "hard", 3.0, 1.0)
+
+    shares, widths = {}, {}
+    for given in (None, difficulty):
+        asked = {} if given is None else {"difficulty": difficulty(known)}
+        calibration = known.fit(**asked)
+        bands = calibration.bands(R, ANGLE, new.predicted, difficulty=given and given(new))
+        found = coverage(R, new.truth, new.predicted, bands, seed=0, **new.about)
+        shares[given] = [found[name].at(0.68, phase=one) for name in ("pair", "N1") for one in errors]
+        widths[given] = bands.pair_95.mean()
+    assert np.abs(np.array(shares[difficulty]) - 0.68).max() < 0.12
+    assert np.abs(np.array(shares[None]) - 0.68).max() > 0.15
+    assert widths[difficulty] < widths[None]
+    with pytest.raises(UserError, match="made with the difficulty"):
+        calibration.bands(R, ANGLE, new.predicted)
+    extreme = np.array([np.nan, np.inf, 1e30, 0.0])
+    some = {name: one[:4] for name, one in new.predicted.items()}
+    assert np.isfinite(calibration.bands(R, ANGLE, some, difficulty=extreme).pair_95).all()
+    assert Calibration.of(json.loads(json.dumps(calibration.as_json())), place="", what="it") == calibration
+
+
+def test_difficulty_that_says_nothing(samples: Samples) -> None:
+    same = samples.fit(difficulty=np.ones(len(samples.groups)))
+    assert same.pair.difficulty is not None
+    assert same.pair.difficulty.power == 0.0
+    assert same.pair.pointwise == samples.fit().pair.pointwise
+    with pytest.raises(UserError, match="difficulty of no spectrum"):
+        samples.fit(difficulty=np.zeros(len(samples.groups)))
 
 
 @pytest.mark.parametrize(
