@@ -4,8 +4,9 @@ import numpy as np
 import pytest
 from matplotlib.axes import Axes
 
+from nnexafs.dataset.coverage import ObservedCoverage
 from nnexafs.learning.calibration import LEVELS
-from nnexafs.learning.coverage import ObservedCoverage, scalar_coverage
+from nnexafs.learning.coverage import scalar_coverage
 from nnexafs.report.reliability import curve_reliability, number_reliability
 from nnexafs.report.style import svg
 

@@ -6,7 +6,7 @@ import numpy as np
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
-from nnexafs.learning.coverage import Covered, ObservedCoverage
+from nnexafs.dataset.coverage import Covered, ObservedCoverage
 from nnexafs.report.style import PHASES, PREDICTED, QUIET, SECOND, TRUTH, subplots
 
 Observed = Mapping[str, Mapping[str, ObservedCoverage]]
