@@ -1,9 +1,8 @@
 """Bands of predicted curves and errors of single numbers, from a calibration.
 
-The bands of a curve are a factor times a scale s, which follows from the predicted
-curve itself:
+The bands of a curve are a factor times a scale s, which follows from the predicted curve itself:
 
-    t^2 = (a n')^2 + (b n'')^2 + (c n)^2 + (d smoothed n)^2 + e^2,   s^2 = t^2 + (mean of t^2 around)
+    t^2 = (a n')^2 + (b n'')^2 + (c n)^2 + (d smoothed n)^2 + e^2,   s^2 = t^2 + (f mean of t^2 around)
 
 A peak's place, width and height are wrong by about a, b and c; d allows for neighbours that are missed or invented
 around r; e is the floor between shells. The mean around keeps bins in which all five happen to be small, such as the
@@ -22,9 +21,11 @@ from scipy.ndimage import gaussian_filter1d
 from scipy.stats import norm
 
 from nnexafs.dataset.metrics import Part
+from nnexafs.errors import UserError
 from nnexafs.structures.first_shell import KEYS
 
 DISORDER_ANGSTROM2 = 0.01
+HARDEST = 8.0
 
 Positive = Annotated[float, Field(gt=0, lt=1e9)]
 NotNegative = Annotated[float, Field(ge=0, lt=1e9)]
@@ -77,13 +78,41 @@ class Scale(Part):
     """standard deviation of the Gaussian of `smoothed n`, in units of x"""
     around: Positive
     """standard deviation of the Gaussian over which t^2 is averaged, in units of x"""
+    share: NotNegative
+    """f"""
 
     def over(self, x: np.ndarray, curves: np.ndarray) -> np.ndarray:
         """s (S, X) of predicted curves (S, X) on the equally spaced x (X,)."""
         numbers = np.array([self.slope, self.curvature, self.height, self.smoothed, self.floor])
         squares = np.einsum("i,i...->...", numbers**2, terms_of(x, curves, self.smoothing))
         around = gaussian_filter1d(squares, self.around / step_of(x), axis=-1, mode="nearest")
-        return np.sqrt(squares + around)
+        return np.sqrt(squares + self.share * around)
+
+
+class Difficulty(Part):
+    """How the error grows with the difficulty d of a spectrum, whatever number above 0 says so: as (d / middle)^power.
+
+    Such as its distance from the training set, or how far networks and a baseline are apart.
+    """
+
+    power: Annotated[float, Field(ge=0, le=4)]
+    middle: Positive
+
+    def factor(self, difficulty: np.ndarray) -> np.ndarray:
+        """What multiplies the error (S,); d counts as at most `HARDEST` times, at least 1 / `HARDEST` of the middle."""
+        relative = np.nan_to_num(np.asarray(difficulty, float) / self.middle, nan=HARDEST, posinf=HARDEST)
+        return np.clip(relative, 1 / HARDEST, HARDEST) ** self.power
+
+
+def difficulty_factor(known: Difficulty | None, difficulty: np.ndarray | None) -> np.ndarray:
+    """The factor (S,), or 1 where the calibration knows of none; UserError where it does and none is given."""
+    if known is None:
+        return np.ones(1)
+    if difficulty is None:
+        raise UserError(
+            "calibration: made with the difficulty of each spectrum; give it for the predictions too"
+        )
+    return known.factor(difficulty)
 
 
 class ScalarCalibration(Part):
@@ -94,9 +123,10 @@ class ScalarCalibration(Part):
     power: Literal[1, 2] = 1
     largest_disorder: NotNegative
     """s beyond it counts as this much: nothing is known there"""
+    difficulty: Difficulty | None = None
     factors: Factors
     spread: NotNegative
-    """root mean square of |error| / (constant + slope * s^power), none counted as more than the 95 % factor"""
+    """root mean square of |error| / (constant + slope * s^power), none counted as more than twice the 95 % factor"""
 
     @model_validator(mode="after")
     def not_zero(self) -> Self:
@@ -104,14 +134,17 @@ class ScalarCalibration(Part):
             raise ValueError("expected a constant or a slope above 0")
         return self
 
-    def typical(self, disorder: np.ndarray) -> np.ndarray:
+    def typical(self, disorder: np.ndarray, difficulty: np.ndarray | None = None) -> np.ndarray:
         """Typical |error| (S,) at s (S,); where there is no first shell (NaN) that at the largest s."""
         known = np.where(np.isfinite(disorder), disorder, self.largest_disorder)
-        return self.constant + self.slope * np.clip(known, 0, self.largest_disorder) ** self.power
+        plain = self.constant + self.slope * np.clip(known, 0, self.largest_disorder) ** self.power
+        return plain * difficulty_factor(self.difficulty, difficulty)
 
-    def error(self, disorder: np.ndarray, *, level: float) -> np.ndarray:
+    def error(
+        self, disorder: np.ndarray, *, level: float, difficulty: np.ndarray | None = None
+    ) -> np.ndarray:
         """Half width (S,) of the interval of coverage `level` at s (S,)."""
-        return self.factors.at(level) * self.typical(disorder)
+        return self.factors.at(level) * self.typical(disorder, difficulty)
 
     def scaled(self, factor: float) -> Self:
         """The same with all factors times `factor`."""
@@ -156,6 +189,8 @@ class Bands:
     scalars: Mapping[str, ScalarCalibration]
     disorder: np.ndarray
     """s (S,) of the predictions"""
+    difficulty: np.ndarray | None = None
+    """(S,)"""
     extra: Mapping[str, np.ndarray] = field(default_factory=dict)
     distance_scale: float = 1.0
 
@@ -163,10 +198,8 @@ class Bands:
         """Error (S,) of one of `SCALARS`; NaN where it was not calibrated."""
         if name not in self.scalars:
             return np.full(len(self.disorder), np.nan)
-        powers = {"R1_angstrom": 1, "sigma2_1_angstrom2": 2}
-        own = self.scalars[name].error(self.disorder, level=level) * self.distance_scale ** powers.get(
-            name, 0
-        )
+        scale = self.distance_scale ** {"R1_angstrom": 1, "sigma2_1_angstrom2": 2}.get(name, 0)
+        own = scale * self.scalars[name].error(self.disorder, level=level, difficulty=self.difficulty)
         return np.hypot(own, norm.ppf((1 + level) / 2) * np.asarray(self.extra.get(name, 0.0), float))
 
     def shell_errors(self, level: float) -> np.ndarray:

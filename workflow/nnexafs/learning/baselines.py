@@ -11,8 +11,9 @@ from scipy.optimize import nnls
 from nnexafs.config import Augmentation, Representation
 from nnexafs.dataset.metrics import Curves
 from nnexafs.errors import UserError
-from nnexafs.learning.domain import shift_grid, shifted_features
-from nnexafs.learning.representation import Window
+from nnexafs.k_axis import shifted_k
+from nnexafs.learning.domain import shift_grid
+from nnexafs.learning.representation import interpolation_matrix, operator, window_grid
 from nnexafs.structures.first_shell import shells_of
 
 NEAREST = 8
@@ -27,6 +28,7 @@ INDEPENDENT_POINTS = 26.6
 MISFIT = 0.003
 """R-factor of the right structure's spectrum against a measured one. # ASSUME: two theories differ by 0.001 to 0.002"""
 
+SMALLEST_DEVIATION = 1e-4  # of S0^2, where its range is a single number
 BLOCK = 64
 """Spectra that are compared with the whole bank at a time."""
 
@@ -81,7 +83,7 @@ class Bank:
         augmentation: Augmentation,
         window: Window | None = None,
     ) -> Self:
-        """From all samples of `dataset` (leave the test set out before), in a window or that of `representation`.
+        """From all samples of `dataset` (leave the test set out before), in a window in k, or that of `representation`.
 
         Give trajectories' means and variants, not single snapshots: a measurement averages over very many absorbers.
         UserError when there are no samples, or the window does not fit them (see `interpolation_matrix`).
@@ -90,7 +92,7 @@ class Bank:
             raise UserError("baselines: no samples; give the training part of a dataset")
         k, chi = dataset["k"].values, dataset["chi"].values.astype(float)
         shifts = shift_grid(augmentation)
-        features = [shifted_features(k, chi, representation, shift_ev=shift, window=window) for shift in shifts]
+        features = _at_shifts(k, chi, representation, shifts)
         basis = _basis(features)
         return cls(
             pair=dataset["pair_distribution"].values.astype(float),
@@ -170,7 +172,10 @@ class Bank:
 
     def _mixed(self, own: np.ndarray, square: float) -> tuple[np.ndarray, float, float, float]:
         """Shares (B,), E0 shift, S0^2 and misfit of a spectrum (D,); `square`: of all its features."""
-        middle, deviation = (self.s02[0] + self.s02[1]) / 2, max((self.s02[1] - self.s02[0]) / 12**0.5, 1e-3)
+        middle, deviation = (
+            (self.s02[0] + self.s02[1]) / 2,
+            max((self.s02[1] - self.s02[0]) / 12**0.5, SMALLEST_DEVIATION),
+        )
         unit = (MISFIT / INDEPENDENT_POINTS) ** 0.5  # a misfit's standard deviation, of spectra of norm 1
         weights = np.zeros((len(self.shifts_ev), len(self.pair)))
         misfit, chi2 = np.zeros((2, len(self.shifts_ev)))
@@ -194,6 +199,16 @@ class Bank:
             float(likelihood @ sums),
             float(likelihood @ misfit),
         )
+
+
+def _at_shifts(
+    k: np.ndarray, chi: np.ndarray, representation: Representation, shifts_ev: np.ndarray
+) -> list[np.ndarray]:
+    """`domain.shifted_features` at each shift, with the operator made once."""
+    grid = window_grid(representation)
+    to_features = operator(grid, representation).T
+    at_shifts = (np.nan_to_num(shifted_k(grid, shift)) for shift in shifts_ev)
+    return [chi @ interpolation_matrix(k, true_k).T @ to_features for true_k in at_shifts]
 
 
 def _basis(features: list[np.ndarray]) -> np.ndarray:

@@ -18,11 +18,13 @@ from nnexafs.learning.bands import (
     SCALARS,
     Bands,
     CurveBands,
+    Difficulty,
     Factors,
     NotNegative,
     Positive,
     ScalarCalibration,
     Scale,
+    difficulty_factor,
     disorder_of,
     step_of,
     terms_of,
@@ -36,14 +38,20 @@ LEVELS = (0.1, 0.2, 0.3, 0.4, 0.5, 0.6, 0.68, 0.8, 0.9, 0.95)
 SMOOTHING = {"pair": 0.25, "angle": 10.0}
 """Standard deviation of the Gaussian of `smoothed n`, angstrom and degree."""
 
-AROUND = {"pair": 0.4, "angle": 25.0}
+AROUND = {"pair": 0.3, "angle": 20.0}
 """Standard deviation of the Gaussian over which t^2 is averaged, angstrom and degree."""
+
+SHARES = (0.0, 0.3, 1.0)
+"""Shares f of that mean to choose from: the one with the narrowest bands."""
 
 OCCUPIED = 0.01
 """Of a curve's maximum: bins below it, in truth and prediction, are easy and do not count as covered."""
 
 SMALLEST_FACTOR = 1e-6  # of residuals that are all zero
 SMALLEST_SCALE = 1e-6  # of the curves' maximum
+OUTLIER = 2.0  # times the 95 % factor: a residual beyond counts as that much
+SMALLEST_SCORE = 1e-2  # a residual that happens to be zero says no more than this
+STEEPEST = 2.0
 SMALLEST_FLOOR = 0.01  # of the rms residual
 FEWEST_SAMPLES = 5
 WINSORISED = (
@@ -58,10 +66,15 @@ class CurveCalibration(Part):
     step: Positive
     """of the grid it was calibrated on, angstrom or degree"""
     scale: Scale
+    difficulty: Difficulty | None = None
     pointwise: Factors
     simultaneous: Factors
     spread: NotNegative
     """root mean square of |residual| / s over the occupied bins, none counted as more than the 95 % factor"""
+
+    def scale_of(self, x: np.ndarray, curves: np.ndarray, difficulty: np.ndarray | None = None) -> np.ndarray:
+        """s (S, X) of predicted curves (S, X), times the factor of the difficulty (S,)."""
+        return self.scale.over(x, curves) * difficulty_factor(self.difficulty, difficulty)[:, None]
 
     def scaled(self, factor: float) -> Self:
         """The same with all factors times `factor`."""
@@ -103,11 +116,13 @@ class Calibration(Part):
         phases: np.ndarray,
         e0_ev: tuple[np.ndarray, np.ndarray] | None = None,
         s02: tuple[np.ndarray, np.ndarray] | None = None,
+        difficulty: np.ndarray | None = None,
     ) -> Self:
         """From S out-of-fold predictions and their truths, `pair` (S, R) and `angle` (S, A) each.
 
         `groups` (S,): what belongs together, a trajectory with its variants; each counts once, however many samples
         it has. `phases` (S,): see `Groups.weights`. `e0_ev`, `s02`: predicted and true values (S,).
+        `difficulty` (S,): a number above 0 that tells hard spectra from easy ones without the truth; see `Difficulty`.
         Samples with values that are not finite are left out. UserError when none is left or shapes disagree.
         """
         curves = {
@@ -120,6 +135,7 @@ class Calibration(Part):
                 "calibration: no sample has finite predictions and truths; look at the networks' losses"
             )
         members = Groups.of(np.asarray(groups)[good], np.asarray(phases)[good])
+        hard = None if difficulty is None else np.asarray(difficulty, float)[good]
         curves = {name: (one[good], other[good]) for name, (one, other) in curves.items()}
         shells = [shells_of(np.asarray(r_angstrom, float), one) for one in curves["pair"]]
         scalars = dict(zip(KEYS, zip(shells[0].T, shells[1].T, strict=True), strict=True))
@@ -128,11 +144,12 @@ class Calibration(Part):
                 scalars[name] = (np.asarray(values[0], float)[good], np.asarray(values[1], float)[good])
         disorder = disorder_of(shells[0])
         found = {
-            name: _fit_scalar(*values, disorder, members, SCALARS[name]) for name, values in scalars.items()
+            name: _fit_scalar(*values, disorder, hard, members, SCALARS[name])
+            for name, values in scalars.items()
         }
         return cls(
-            pair=_fit_curve("pair", np.asarray(r_angstrom, float), *curves["pair"], members),
-            angle=_fit_curve("angle", np.asarray(angle_degree, float), *curves["angle"], members),
+            pair=_fit_curve("pair", np.asarray(r_angstrom, float), *curves["pair"], members, hard),
+            angle=_fit_curve("angle", np.asarray(angle_degree, float), *curves["angle"], members, hard),
             scalars={name: one for name, one in found.items() if one is not None},
             groups=len(members.names),
             samples=int(good.sum()),
@@ -146,6 +163,7 @@ class Calibration(Part):
         angle_degree: np.ndarray,
         predicted: Curves,
         *,
+        difficulty: np.ndarray | None = None,
         extra: Curves | None = None,
         extra_scalars: Mapping[str, np.ndarray] | None = None,
     ) -> Bands:
@@ -153,7 +171,8 @@ class Calibration(Part):
 
         `extra`, `extra_scalars` (keys of `SCALARS`): further standard deviations, Gaussian and independent, that the
         calibration spectra did not have (scatter of repeats, sigma(k) carried through, E0); added in quadrature.
-        UserError when the grids are not those of the calibration.
+        `difficulty` (S,): as in `fit`, if it was given there.
+        UserError when the grids are not those of the calibration, or the difficulty is missing.
         """
         axes = {"pair": np.asarray(r_angstrom, float), "angle": np.asarray(angle_degree, float)}
         curves = {}
@@ -162,18 +181,26 @@ class Calibration(Part):
             values = np.atleast_2d(np.asarray(predicted[name], float))
             _check_grid(own, x, values, name)
             more = None if extra is None or name not in extra else np.asarray(extra[name], float)
-            curves[name] = CurveBands(own.scale.over(x, values), own.pointwise, own.simultaneous, extra=more)
+            curves[name] = CurveBands(
+                own.scale_of(x, values, difficulty), own.pointwise, own.simultaneous, extra=more
+            )
         shells = shells_of(axes["pair"], np.atleast_2d(np.asarray(predicted["pair"], float)))
         return Bands(
             pair=curves["pair"],
             angle=curves["angle"],
             scalars=self.scalars,
             disorder=disorder_of(shells),
+            difficulty=difficulty,
             extra=dict(extra_scalars or {}),
         )
 
     def for_mean(
-        self, r_angstrom: np.ndarray, angle_degree: np.ndarray, members: Mapping[str, np.ndarray]
+        self,
+        r_angstrom: np.ndarray,
+        angle_degree: np.ndarray,
+        members: Mapping[str, np.ndarray],
+        *,
+        difficulty: np.ndarray | None = None,
     ) -> Self:
         """For the mean of the networks, from their answers to spectra that none was trained on; needs no truth.
 
@@ -188,7 +215,7 @@ class Calibration(Part):
         for name, x in (("pair", r), ("angle", np.asarray(angle_degree, float))):
             own, answers = getattr(self, name), np.asarray(members[name], float)
             mean = answers.mean(axis=0)
-            apart = answers.std(axis=0, ddof=1) / own.scale.over(x, mean)
+            apart = answers.std(axis=0, ddof=1) / own.scale_of(x, mean, difficulty)
             curves[name] = own.scaled(
                 _shrinkage(own.spread, apart[occupied(mean, mean)], own.pointwise, count)
             )
@@ -198,7 +225,7 @@ class Calibration(Part):
         scalars = {}
         for name, one in self.scalars.items():
             apart = (
-                np.std(single[name], axis=0, ddof=1) / one.typical(disorder)
+                np.std(single[name], axis=0, ddof=1) / one.typical(disorder, difficulty)
                 if name in single
                 else np.zeros(1)
             )
@@ -215,41 +242,86 @@ def occupied(truth: np.ndarray, predicted: np.ndarray) -> np.ndarray:
 
 
 def _fit_curve(
-    name: str, x: np.ndarray, predicted: np.ndarray, truth: np.ndarray, members: Groups
+    name: str,
+    x: np.ndarray,
+    predicted: np.ndarray,
+    truth: np.ndarray,
+    members: Groups,
+    difficulty: np.ndarray | None = None,
 ) -> CurveCalibration:
-    scale = _fit_scale(name, x, predicted, truth, members.sample_weights)
+    scale = _fit_scale(name, x, predicted, truth, members)
     scores = np.abs(predicted - truth) / scale.over(x, predicted)
-    counted = np.where(occupied(truth, predicted), scores, np.nan)
+    inside = occupied(truth, predicted)
+    typical = np.sqrt((scores**2 * inside).sum(axis=1) / np.maximum(inside.sum(axis=1), 1))
+    hard = _fit_difficulty(typical, difficulty, members)
+    scores = scores / difficulty_factor(hard, difficulty)[:, None]
+    counted = np.where(inside, scores, np.nan)
     pointwise = _factors(counted, members)
     return CurveCalibration(
         bins=len(x),
         step=step_of(x),
         scale=scale,
+        difficulty=hard,
         pointwise=pointwise,
         simultaneous=_factors(scores.max(axis=1, keepdims=True), members),
         spread=_spread(counted, pointwise, members),
     )
 
 
+def _fit_difficulty(scores: np.ndarray, difficulty: np.ndarray | None, members: Groups) -> Difficulty | None:
+    """Power with which scores (S,) rise with the difficulty (S,): the slope of their logarithms, not below 0."""
+    if difficulty is None:
+        return None
+    usable = np.isfinite(difficulty) & (difficulty > 0)
+    if not usable.any():
+        raise UserError("calibration: the difficulty of no spectrum is a number above 0")
+    weights = np.where(usable, members.sample_weights, 0.0)
+    weights = weights / weights.sum()
+    hard, wrong = np.log(np.where(usable, difficulty, 1.0)), np.log(np.maximum(scores, SMALLEST_SCORE))
+    hard_mean, wrong_mean = weights @ hard, weights @ wrong
+    variance = weights @ (hard - hard_mean) ** 2
+    slope = weights @ ((hard - hard_mean) * (wrong - wrong_mean)) / variance if variance > 1e-12 else 0.0
+    return Difficulty(power=float(np.clip(slope, 0.0, STEEPEST)), middle=float(np.exp(hard_mean)))
+
+
 def _spread(scores: np.ndarray, factors: Factors, members: Groups) -> float:
-    return float(np.sqrt(members.mean(np.minimum(scores, factors.at(0.95)) ** 2)))
+    return float(np.sqrt(members.mean(np.minimum(scores, OUTLIER * factors.at(0.95)) ** 2)))
 
 
-def _fit_scale(
-    name: str, x: np.ndarray, predicted: np.ndarray, truth: np.ndarray, weights: np.ndarray
-) -> Scale:
+def _fit_scale(name: str, x: np.ndarray, predicted: np.ndarray, truth: np.ndarray, members: Groups) -> Scale:
     """Non-negative least squares on squared residuals.
 
     Weights 1 / s^4, by which a squared residual would count according to its own error, gave bands a third wider.
     """
     terms = terms_of(x, predicted, SMOOTHING[name])
     squares = (predicted - truth) ** 2
-    numbers = np.sqrt(_weighted_nnls(terms, squares, np.broadcast_to(weights[:, None], squares.shape)))
-    typical = max(float(np.sqrt(squares.mean())), SMALLEST_SCALE * float(np.abs(truth).max()), 1e-12)
+    weights = np.broadcast_to(members.sample_weights[:, None], squares.shape)
+    numbers = np.where(
+        _negligible(x, predicted, terms), 0.0, np.sqrt(_weighted_nnls(terms, squares, weights))
+    )
+    typical = max(float(np.sqrt(members.mean(squares))), SMALLEST_SCALE * float(np.abs(truth).max()), 1e-12)
     numbers[-1] = max(numbers[-1], SMALLEST_FLOOR * typical)
     names = ("slope", "curvature", "height", "smoothed", "floor")
     found = dict(zip(names, map(float, numbers), strict=True))
-    return Scale(**found, smoothing=SMOOTHING[name], around=AROUND[name])
+    widths = {"smoothing": SMOOTHING[name], "around": AROUND[name]}
+    scales = [Scale(**found, **widths, share=share) for share in SHARES]
+    return min(scales, key=lambda scale: _width(scale.over(x, predicted), predicted, truth, members))
+
+
+def _negligible(x: np.ndarray, predicted: np.ndarray, terms: np.ndarray) -> np.ndarray:
+    """Which terms (5,) are nothing but rounding: those of curves that are flat or zero."""
+    step = step_of(x)
+    rounding = 1e-9 * float(np.abs(predicted).max()) / np.array([step, step**2, 1.0, 1.0, np.inf])
+    return terms.mean(axis=(1, 2)) <= rounding**2
+
+
+def _width(scale: np.ndarray, predicted: np.ndarray, truth: np.ndarray, members: Groups) -> float:
+    """Product of the mean widths of the bands of 68 and 95 %, each relative to its curve."""
+    counted = occupied(truth, predicted)
+    scores = np.where(counted, np.abs(predicted - truth) / scale, np.nan)
+    height = np.maximum(np.sqrt((predicted**2).mean(axis=1, keepdims=True)), SMALLEST_SCALE)
+    mean = members.mean(np.where(counted, scale / height, np.nan))
+    return members.quantile(scores, 0.68) * members.quantile(scores, 0.95) * mean**2
 
 
 def _weighted_nnls(terms: np.ndarray, values: np.ndarray, weights: np.ndarray) -> np.ndarray:
@@ -271,7 +343,12 @@ def _factors(scores: np.ndarray, members: Groups) -> Factors:
 
 
 def _fit_scalar(
-    predicted: np.ndarray, truth: np.ndarray, disorder: np.ndarray, members: Groups, power: Literal[1, 2]
+    predicted: np.ndarray,
+    truth: np.ndarray,
+    disorder: np.ndarray,
+    difficulty: np.ndarray | None,
+    members: Groups,
+    power: Literal[1, 2],
 ) -> ScalarCalibration | None:
     """|error| ~ constant + slope s^power, and its quantiles; None where too few samples have a value."""
     chosen = np.isfinite(predicted) & np.isfinite(truth) & np.isfinite(disorder)
@@ -291,16 +368,20 @@ def _fit_scalar(
         factors=Factors(levels=list(LEVELS), factors=[1.0] * len(LEVELS)),
         spread=1.0,
     )
-    scores = (errors / unscaled.typical(s))[:, None]
+    scores = errors / unscaled.typical(s)
+    own_difficulty = None if difficulty is None else difficulty[chosen]
+    hard = _fit_difficulty(scores, own_difficulty, own)
+    scores = (scores / difficulty_factor(hard, own_difficulty))[:, None]
     factors = _factors(scores, own)
-    return unscaled.model_copy(update={"factors": factors, "spread": _spread(scores, factors, own)})
+    found = {"factors": factors, "difficulty": hard, "spread": _spread(scores, factors, own)}
+    return unscaled.model_copy(update=found)
 
 
 def _shrinkage(spread: float, apart: np.ndarray, factors: Factors, count: int) -> float:
     """Error of the mean of `count` networks over that of one, from their standard deviations `apart` in units of s."""
     if not apart.size or not spread:
         return 1.0
-    variance = float((np.minimum(apart, factors.at(0.95)) ** 2).mean())
+    variance = float((np.minimum(apart, OUTLIER * factors.at(0.95)) ** 2).mean())
     return float(np.sqrt(np.clip(1 - (1 - 1 / count) * variance / spread**2, 1 / count, 1.0)))
 
 

@@ -3,38 +3,14 @@
 from collections.abc import Mapping, Sequence
 
 import numpy as np
-from pydantic import Field
 
-from nnexafs.dataset.metrics import TARGETS, Curves, Part
+from nnexafs.dataset.coverage import Covered, ObservedCoverage
+from nnexafs.dataset.metrics import TARGETS, Curves
 from nnexafs.learning.bands import Bands, CurveBands
 from nnexafs.learning.calibration import LEVELS, occupied
 from nnexafs.structures.first_shell import KEYS, shells_of
 
 RESAMPLINGS = 500
-
-
-class Covered(Part):
-    """Observed coverage at each level, and its standard error from resampling the groups (None for one group)."""
-
-    groups: int
-    samples: int
-    pointwise: list[float | None]
-    pointwise_std: list[float | None]
-    simultaneous: list[float | None] = Field(default_factory=list)
-    simultaneous_std: list[float | None] = Field(default_factory=list)
-
-
-class ObservedCoverage(Part):
-    """How often the truth lies within bands of each nominal level; every group counts once."""
-
-    levels: list[float]
-    overall: Covered
-    by_phase: dict[str, Covered] = Field(default_factory=dict)
-
-    def at(self, level: float, *, phase: str | None = None, simultaneous: bool = False) -> float | None:
-        """The share at one of `levels`."""
-        part = self.overall if phase is None else self.by_phase[phase]
-        return (part.simultaneous if simultaneous else part.pointwise)[self.levels.index(level)]
 
 
 def curve_coverage(
@@ -141,7 +117,7 @@ def _covered(
     values: dict[str, list[float | None]] = {}
     for name, shares in parts.items():
         by_group = np.array([np.bincount(own, one, len(names)) for one in shares[:, chosen].astype(float)])
-        by_group /= np.maximum(np.bincount(own, minlength=len(names)), 1)
+        by_group = by_group / np.maximum(np.bincount(own, minlength=len(names)), 1)
         values[name], values[f"{name}_std"] = _mean_and_error(by_group, seed)
     return Covered(groups=len(names), samples=int(chosen.sum()), **values)
 

@@ -38,13 +38,13 @@ class Groups:
 
     @property
     def weights(self) -> np.ndarray:
-        """Weights (G,), sum 1. A phase of n groups has a share as sqrt(n).
+        """Weights (G,), sum 1. A phase of n groups has a share as sqrt(n), with fewer than four as n.
 
         Between one group, one vote, with which a frequent phase drowns the others, and one phase, one vote, with
         which a single trajectory may decide.
         """
         counts = self.groups_by_phase()
-        weights = np.array([counts[str(phase)] ** -0.5 for phase in self.phases])
+        weights = np.array([max(counts[str(phase)], FEWEST_OF_A_PHASE) ** -0.5 for phase in self.phases])
         return weights / weights.sum()
 
     @property
