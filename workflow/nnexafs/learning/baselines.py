@@ -13,7 +13,7 @@ from nnexafs.dataset.metrics import Curves
 from nnexafs.errors import UserError
 from nnexafs.k_axis import shifted_k
 from nnexafs.learning.domain import shift_grid
-from nnexafs.learning.representation import interpolation_matrix, operator, window_grid
+from nnexafs.learning.representation import Window, interpolation_matrix, operator, window_grid
 from nnexafs.structures.first_shell import shells_of
 
 NEAREST = 8
@@ -92,7 +92,7 @@ class Bank:
             raise UserError("baselines: no samples; give the training part of a dataset")
         k, chi = dataset["k"].values, dataset["chi"].values.astype(float)
         shifts = shift_grid(augmentation)
-        features = _at_shifts(k, chi, representation, shifts)
+        features = _at_shifts(k, chi, representation, shifts, window or representation.k_range_per_angstrom)
         basis = _basis(features)
         return cls(
             pair=dataset["pair_distribution"].values.astype(float),
@@ -202,11 +202,15 @@ class Bank:
 
 
 def _at_shifts(
-    k: np.ndarray, chi: np.ndarray, representation: Representation, shifts_ev: np.ndarray
+    k: np.ndarray,
+    chi: np.ndarray,
+    representation: Representation,
+    shifts_ev: np.ndarray,
+    window: Window,
 ) -> list[np.ndarray]:
     """`domain.shifted_features` at each shift, with the operator made once."""
-    grid = window_grid(representation)
-    to_features = operator(grid, representation).T
+    grid = window_grid(representation, window)
+    to_features = operator(grid, representation, window).T
     at_shifts = (np.nan_to_num(shifted_k(grid, shift)) for shift in shifts_ev)
     return [chi @ interpolation_matrix(k, true_k).T @ to_features for true_k in at_shifts]
 
