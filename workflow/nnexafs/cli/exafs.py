@@ -135,7 +135,9 @@ def spectra_file(
 
 @click.command()
 @click.argument("batch", type=InFile)
-@click.option("--spectra", type=InFile, required=True, help="Its spectra: the batch's file of snapshots (JSON).")
+@click.option(
+    "--spectra", type=InFile, required=True, help="Its spectra: the batch's file of snapshots (JSON)."
+)
 @config_option
 @click.option("--phases", type=Folder, required=True, help="Folder of phase shifts (nnexafs freeze).")
 @out_option("List of the files of variants to write (JSON).")

@@ -61,7 +61,8 @@ class Representation(Model):
         "null: always that of `k_range_per_angstrom`",
     )
     k_ends_per_angstrom: Range | None = key(
-        (10.0, 16.0), "the window's end is drawn from this range in training; null with `k_starts_per_angstrom`"
+        (10.0, 16.0),
+        "the window's end is drawn from this range in training; null with `k_starts_per_angstrom`",
     )
     k_step_per_angstrom: Positive = key(0.05, "grid in k, per angstrom", ge=0.001, le=0.2)
     k_weight: int = key(2, "power of k that multiplies chi", ge=0, le=3)

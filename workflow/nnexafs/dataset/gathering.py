@@ -115,9 +115,7 @@ def _without_samples(
             yield path, content
 
 
-def _fitting(
-    beside: list[tuple[Path, xr.Dataset]], contents: Contents
-) -> Iterator[tuple[Path, xr.Dataset]]:
+def _fitting(beside: list[tuple[Path, xr.Dataset]], contents: Contents) -> Iterator[tuple[Path, xr.Dataset]]:
     """Samples files, each compared with the first trajectory's grids and settings (UserError)."""
     for path, content in beside:
         _check_agreement(contents.trajectories[0].path, contents.shared, path, content)

@@ -175,13 +175,12 @@ class Calibration(Part):
 class Group(Part):
     """Errors of the ensemble and of what needs no network.
 
-    `nearest_mean`: mean of the nearest training spectra's structures; `mixture`: non-negative mixture of training
-    spectra (see `learning.baselines`); `mean`: that of the training set; `nearest`: the nearest one, of version 0.1.
+    `nearest`: mean structure of the eight nearest training spectra (in version 0.1 of the nearest one); `mixture`:
+    non-negative mixture of training spectra; `mean`: that of the training set (see `learning.baselines`).
     """
 
     ensemble: Errors = Errors()
     nearest: Errors = Errors()
-    nearest_mean: Errors = Errors()
     mixture: Errors = Errors()
     mean: Errors = Errors()
     calibration: Calibration = Calibration()
@@ -193,7 +192,6 @@ class Case(Part):
     count: int | None = None
     ensemble: Errors
     nearest: Errors = Errors()
-    nearest_mean: Errors = Errors()
     mixture: Errors = Errors()
     mean: Errors = Errors()
     scalars: dict[str, ScalarErrors] = {}
@@ -203,7 +201,7 @@ class Case(Part):
     calibration: Calibration = Calibration()
 
     def of_predictor(self, name: str) -> "Grouped":
-        """Errors of one predictor (ensemble, nearest, mean) over all and by phase, as a study holds them."""
+        """Errors of one predictor (ensemble, nearest, mixture, mean) over all and by phase, as a study holds them."""
         by_phase = {phase: getattr(group, name) for phase, group in self.by_phase.items()}
         return Grouped(**getattr(self, name).as_json(), by_phase=by_phase)
 
@@ -297,6 +295,7 @@ class Baselines(Part):
     """Answers that need no network."""
 
     nearest: Grouped = Grouped()
+    mixture: Grouped = Grouped()
     mean: Grouped = Grouped()
 
 

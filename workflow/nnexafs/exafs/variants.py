@@ -52,7 +52,9 @@ def samples_of(
     shape = (len(made), -1)
     usable = (outside.reshape(shape) == 0).all(axis=1)
     if not usable.any():
-        raise PhysicsError(f"{place}: atoms of every variant are too close for the tables; lower variants.strain")
+        raise PhysicsError(
+            f"{place}: atoms of every variant are too close for the tables; lower variants.strain"
+        )
     means = {
         name: values.reshape(*shape, values.shape[-1]).mean(axis=1)[usable] for name, values in curves.items()
     }

@@ -91,7 +91,9 @@ class Augmenter:
         noise = torch.randn(changed.shape, generator=generator, device=device)
         changed = s02[:, None] * changed + self.sigma * noise
         # Last, so that a study with other windows is validated on the same spectra.
-        return Augmented(changed, self._windows(count, generator, device), torch.stack([shift_ev, s02], dim=1))
+        return Augmented(
+            changed, self._windows(count, generator, device), torch.stack([shift_ev, s02], dim=1)
+        )
 
     def _windows(self, count: int, generator: torch.Generator, device: Device) -> Tensor:
         """Starts and ends (count, 2) of the windows in k."""

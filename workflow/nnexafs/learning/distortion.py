@@ -42,7 +42,9 @@ class Distortion:
         """
         if not self.largest:
             return chi
-        size = self.largest / math.sqrt(PARTS) * torch.rand(len(chi), 1, generator=generator, device=chi.device)
+        size = (
+            self.largest / math.sqrt(PARTS) * torch.rand(len(chi), 1, generator=generator, device=chi.device)
+        )
         signal = torch.fft.rfft(chi * self.weight, n=self.points, dim=1)
         one_sided = torch.cat([signal[:, :1], 2 * signal[:, 1:]], dim=1)
         signal = one_sided * self._curves(self.over_r, size, generator)

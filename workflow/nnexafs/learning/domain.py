@@ -6,12 +6,11 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
-import torch
 import xarray as xr
 
 from nnexafs.config import Augmentation, Representation
-from nnexafs.dataset.gathering import TEST
 from nnexafs.dataset.beside import is_dynamics
+from nnexafs.dataset.gathering import TEST
 from nnexafs.dataset.means import trajectory_means
 from nnexafs.errors import UserError
 from nnexafs.k_axis import shifted_k

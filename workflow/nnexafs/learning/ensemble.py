@@ -150,9 +150,7 @@ class Ensemble:
         bank, spectral = self.bank_for(k, chi)
         return np.sqrt(np.clip(bank.nearest_mean(spectral, count=1).misfit, 0, 1))
 
-    def bands(
-        self, prediction: Prediction, *, extra: Mapping[str, np.ndarray] | None = None
-    ) -> Bands | None:
+    def bands(self, prediction: Prediction, *, extra: Mapping[str, np.ndarray] | None = None) -> Bands | None:
         """Calibrated bands of n(r) and angles and errors of the first shell, E0 and S0^2; None for early ensembles.
 
         `extra`: further standard deviations of `pair` (S, R) and `angle` (S, A), added in quadrature.

@@ -65,8 +65,7 @@ def assemble_ensemble(
         "git_commit": git_commit(),
     }
     networks = {
-        one["fold"]: _network_of(folder, manifest)
-        for one, folder in zip(metrics, fold_folders, strict=True)
+        one["fold"]: _network_of(folder, manifest) for one, folder in zip(metrics, fold_folders, strict=True)
     }
     manifest["calibration"] = calibrated(dataset, networks, learning, seed=seed).as_json()
     return _write(Path(out), networks, known, manifest)
@@ -88,9 +87,7 @@ def _check_folds(metrics: list[dict], dataset: xr.Dataset, fold_folders: list[Pa
             raise UserError(f"{folder}: trained on another dataset than the one given; train this fold again")
 
 
-def _write(
-    out: Path, networks: dict[int, StructureNetwork], known: TrainingSet, manifest: dict
-) -> dict:
+def _write(out: Path, networks: dict[int, StructureNetwork], known: TrainingSet, manifest: dict) -> dict:
     with replacing_folder(out) as temporary:
         normalisation = {}
         for fold, network in networks.items():

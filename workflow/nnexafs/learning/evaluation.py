@@ -96,19 +96,17 @@ def evaluate(
     mean_of_training = {name: train[variable].values.mean(axis=0) for name, variable in TARGETS.items()}
     found = {
         name: case_errors(
-            case, predictions[name], baselines(case, ensemble, window) | {"mean": mean_of_training}
+            case,
+            predictions[name],
+            baselines(case, ensemble, window) | {"mean": repeated(mean_of_training, len(case.chi))},
         )
         for name, case in cases.items()
     }
     judged = {name: case for name, case in cases.items() if name not in ("samples", "augmented")}
     return _table(cases, predictions, ensemble), metrics.Evaluation(
         **{name: one for name, one in found.items() if not name.startswith(THEORY)},
-        theories={
-            name.removeprefix(THEORY): one for name, one in found.items() if name.startswith(THEORY)
-        },
-        coverage={
-            name: covered(case, ensemble, augmentation, seed=seed) for name, case in judged.items()
-        },
+        theories={name.removeprefix(THEORY): one for name, one in found.items() if name.startswith(THEORY)},
+        coverage={name: covered(case, ensemble, augmentation, seed=seed) for name, case in judged.items()},
         truth_noise=truth_noise(snapshots),
         dataset_hash=str(dataset.attrs["hash"]),
         folds=len(ensemble.networks),
@@ -147,10 +145,15 @@ def _augmented(test: xr.Dataset, ensemble: Ensemble, augmentation: Augmentation,
     return Case(test, window_grid(known), *(one.double().numpy() for one in (changed.chi, changed.scalars)))
 
 
+def repeated(curves: Curves, count: int) -> Curves:
+    """The same curves (X,) for so many samples."""
+    return {name: np.broadcast_to(values, (count, len(values))) for name, values in curves.items()}
+
+
 def baselines(case: Case, ensemble: Ensemble, window: Window) -> dict[str, Curves]:
     """What needs no network: the mean of the nearest training structures, and a mixture where it is wanted."""
     bank, features = ensemble.bank_for(case.k, case.chi, window)
-    found = {"nearest_mean": bank.nearest_mean(features).curves}
+    found = {"nearest": bank.nearest_mean(features).curves}
     return found | {"mixture": bank.mixture(features).curves} if case.mixtures else found
 
 
@@ -216,13 +219,17 @@ def truth_noise(snapshots: xr.Dataset) -> dict[str, metrics.Errors]:
     if len(halves) < 2:
         return {}
     both = np.intersect1d(*(half["state_point"].values.astype(str) for half in halves))
-    first, second = (half.isel(sample=np.isin(half["state_point"].values.astype(str), both)) for half in halves)
+    first, second = (
+        half.isel(sample=np.isin(half["state_point"].values.astype(str), both)) for half in halves
+    )
     mean = {name: (first[of].values + second[of].values) / 2 for name, of in TARGETS.items()}
     noise = {name: (first[of].values - second[of].values) / 2 for name, of in TARGETS.items()}
     shifted = {name: mean[name] + noise[name] for name in TARGETS}
     errors = curve_errors(shifted, mean) | shell_errors(first["r"].values, shifted["pair"], mean["pair"])
     phases = first["phase"].values.astype(str)
-    chosen = {"all": np.ones(len(phases), dtype=bool)} | {str(one): phases == one for one in np.unique(phases)}
+    chosen = {"all": np.ones(len(phases), dtype=bool)} | {
+        str(one): phases == one for one in np.unique(phases)
+    }
     return {name: Errors.over(errors, of) for name, of in chosen.items()}
 
 

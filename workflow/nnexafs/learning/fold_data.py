@@ -101,9 +101,7 @@ class FoldData:
         spectra = self.augmenter.simulated(pool.chi)
         return Samples(represented(spectra, self.augmenter), pool.pair, pool.angle, spectra.scalars)
 
-    def _drawn(
-        self, augmenter: Augmenter, pool: Pool, count: int, generator: torch.Generator
-    ) -> Samples:
+    def _drawn(self, augmenter: Augmenter, pool: Pool, count: int, generator: torch.Generator) -> Samples:
         spectra, (pair, angle) = augmenter.draw(
             pool.chi, (pool.pair, pool.angle), count, generator=generator, weights=pool.weights
         )

@@ -6,7 +6,7 @@ import numpy as np
 import torch
 import xarray as xr
 
-from nnexafs.config import CampaignConfig, LeftOut, Representation, Study, seeds
+from nnexafs.config import CampaignConfig, Learning, LeftOut, Representation, Study, seeds
 from nnexafs.config.learning import SECTIONS
 from nnexafs.dataset import metrics
 from nnexafs.dataset.beside import is_dynamics
@@ -14,9 +14,10 @@ from nnexafs.dataset.gathering import TEST, content_hash
 from nnexafs.dataset.means import trajectory_means
 from nnexafs.dataset.metrics import TARGETS, Curves
 from nnexafs.errors import UserError
-from nnexafs.learning.evaluation import baselines, errors_of
+from nnexafs.learning.evaluation import errors_of, repeated
 from nnexafs.learning.representation import operator, window_ends
 from nnexafs.learning.training import Tracker, TrainedFold, fit_fold
+from nnexafs.learning.training_set import TrainingSet
 
 VALIDATION = ("pair_relative_l2", "angle_relative_l2", "pair_rmse", "angle_rmse")
 
@@ -55,7 +56,7 @@ def run_study(
         )
         for fold in _folds(dataset, study)
     ]
-    errors = _test_errors(data, trained, learning.representation)
+    errors = _test_errors(data, trained, learning)
     if tracker is not None:
         for one in trained:
             one.metrics["run_id"] = tracker.record(None, one.metrics, one.history)
@@ -139,27 +140,35 @@ def _of_folds(trained: list[dict]) -> dict:
     }
 
 
-def _test_errors(data: xr.Dataset, trained: list[TrainedFold], representation: Representation) -> dict:
+def _test_errors(data: xr.Dataset, trained: list[TrainedFold], learning: Learning) -> dict:
     """`test` and `baselines`: errors on the test trajectories, all of them and by phase."""
     split = data["split"].values
     means = trajectory_means(data.isel(sample=(split == TEST) & is_dynamics(data)))
-    features = means["chi"].values @ operator(means["k"].values, representation).T
+    features = means["chi"].values @ operator(means["k"].values, learning.representation).T
     train = data.isel(sample=split != TEST)
-    answers = {"ensemble": _mean_answer(features, trained)} | baselines(features, train, representation)
+    bank = TrainingSet.of(train, learning.representation, learning.augmentation).bank(
+        learning.representation.k_range_per_angstrom
+    )
+    answers = {
+        "ensemble": _mean_answer(features, trained, learning.representation),
+        "nearest": bank.nearest_mean(features).curves,
+        "mixture": bank.mixture(features).curves,
+        "mean": repeated(
+            {name: train[variable].values.mean(axis=0) for name, variable in TARGETS.items()}, len(features)
+        ),
+    }
     errors = metrics.Case(**errors_of(means, answers))
     return {
         "test": errors.of_predictor("ensemble"),
-        "baselines": {name: errors.of_predictor(name) for name in ("nearest", "mean")},
+        "baselines": {name: errors.of_predictor(name) for name in answers if name != "ensemble"},
     }
 
 
-def _mean_answer(features: np.ndarray, trained: list[TrainedFold]) -> Curves:
+def _mean_answer(features: np.ndarray, trained: list[TrainedFold], representation: Representation) -> Curves:
     """n(r) and bond angles of features (S, F), mean over the networks."""
     ends = window_ends(np.array([representation.k_range_per_angstrom]), representation)
     inputs = np.hstack([features, np.repeat(ends, len(features), axis=0)])
-    answers = [
-        one.network.to("cpu").predict(torch.as_tensor(inputs, dtype=torch.float32)) for one in trained
-    ]
+    answers = [one.network.to("cpu").predict(torch.as_tensor(inputs, dtype=torch.float32)) for one in trained]
     return {
         name: torch.stack([getattr(answer, name) for answer in answers]).mean(dim=0).double().numpy()
         for name in TARGETS

@@ -35,7 +35,9 @@ class TrainingSet:
     augmentation: Augmentation
 
     @classmethod
-    def of(cls, dataset: xr.Dataset, representation: Representation, augmentation: Augmentation) -> "TrainingSet":
+    def of(
+        cls, dataset: xr.Dataset, representation: Representation, augmentation: Augmentation
+    ) -> "TrainingSet":
         """From everything of a dataset but the test set."""
         return cls(_means(dataset), representation, augmentation)
 
@@ -53,7 +55,8 @@ class TrainingSet:
         """Write as safetensors, half precision: an error of 5e-4 of each value."""
         scale = {name: float(np.abs(self.curves[name].values).max()) for name in CURVES}
         tensors = {
-            name: torch.as_tensor(self.curves[name].values / scale[name], dtype=torch.float16) for name in CURVES
+            name: torch.as_tensor(self.curves[name].values / scale[name], dtype=torch.float16)
+            for name in CURVES
         }
         scales = torch.tensor([scale[name] for name in CURVES], dtype=torch.float64)
         save_file(tensors | {"scales": scales}, path)
@@ -68,7 +71,12 @@ class TrainingSet:
         curves = {}
         for number, (name, axis) in enumerate(CURVES.items()):
             values = saved.get(name)
-            if values is None or scales is None or scales.shape != (3,) or values.shape[1:] != (len(axes[axis]),):
+            if (
+                values is None
+                or scales is None
+                or scales.shape != (3,)
+                or values.shape[1:] != (len(axes[axis]),)
+            ):
                 raise UserError(f"{path}: does not hold the training set of this ensemble; train again")
             curves[name] = (("sample", axis), values.double().numpy() * float(scales[number]))
         if len({values.shape[0] for _, values in curves.values()}) > 1 or not len(curves["chi"][1]):
@@ -83,6 +91,12 @@ class TrainingSet:
 def _means(dataset: xr.Dataset) -> xr.Dataset:
     """Means of the training trajectories, then the samples beside them."""
     training, of_runs = dataset["split"].values != TEST, is_dynamics(dataset)
-    parts = [trajectory_means(dataset.isel(sample=training & of_runs)), dataset.isel(sample=training & ~of_runs)]
-    curves = [part[list(CURVES)].drop_vars([name for name in part.coords if name not in CURVES.values()]) for part in parts]
+    parts = [
+        trajectory_means(dataset.isel(sample=training & of_runs)),
+        dataset.isel(sample=training & ~of_runs),
+    ]
+    curves = [
+        part[list(CURVES)].drop_vars([name for name in part.coords if name not in CURVES.values()])
+        for part in parts
+    ]
     return xr.concat(curves, dim="sample", join="exact")

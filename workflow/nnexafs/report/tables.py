@@ -10,7 +10,8 @@ from nnexafs.structures.first_shell import FIELDS
 
 PREDICTORS = {
     "ensemble": "network",
-    "nearest": "nearest training spectrum",
+    "nearest": "mean of the nearest",
+    "mixture": "mixture of spectra",
     "mean": "mean of the training set",
 }
 
