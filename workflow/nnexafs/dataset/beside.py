@@ -10,7 +10,7 @@ from nnexafs.config.seeds import seed_of
 from nnexafs.errors import UserError
 
 DYNAMICS, VARIANT, OBJECTIVE = "dynamics", "variant", "objective"
-"""Where a sample of a dataset comes from: a snapshot of a trajectory, a variant of one, a structure without dynamics."""
+"""Where a dataset's sample comes from: a snapshot of a trajectory, a variant of one, a structure without dynamics."""
 NO_SNAPSHOT = -1
 LABELS = ("state_point", "phase", "temperature_kelvin", "lattice_scale")
 

@@ -65,7 +65,7 @@ def read(
     sources: Collection[str] | None = (DYNAMICS,),
     dtype: type = np.float32,
 ) -> xr.Dataset:
-    """The samples of a dataset file that lie in `splits` and come from `sources` (None: all), with the curves `variables`.
+    """The samples of a dataset file in `splits` and from `sources` (None: all), with the curves `variables`.
 
     Curves are of `dtype`; coordinates and attributes as stored. In memory is never more than the result and a piece.
     UserError where `path` is no dataset file.

@@ -107,7 +107,7 @@ class Ensemble:
         return Representation.model_validate(self.manifest["representation"])
 
     def features(self, k: np.ndarray, chi: np.ndarray, window: Window | None = None) -> np.ndarray:
-        """The networks' input (S, F) of chi (S, K) on any grid `k` (K,), by default in the widest window that it covers.
+        """The networks' input (S, F) of chi (S, K) on a grid `k` (K,), by default in the widest window that it covers.
 
         UserError when the grid is too short for any window, not increasing, or a value is not finite.
         """

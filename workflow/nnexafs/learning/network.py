@@ -32,7 +32,9 @@ class Answer(NamedTuple):
 
 
 class StructureNetwork(nn.Module):
-    """Dense layers with ReLU and linear heads for n(r), angles, and E0 with S0^2 (after Iesari et al. 2021, Symmetry 13, 1070).
+    """Dense layers with ReLU, linear heads for n(r), angles, and E0 with S0^2.
+
+    After Iesari et al., Symmetry 13, 1070 (2021), whose networks have the first two.
 
     The normalisation travels in the state dict. Input: each feature less its mean over the augmented
     training spectra, divided by ONE scale, the root mean square of all features, so that the window's

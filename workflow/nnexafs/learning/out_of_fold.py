@@ -37,7 +37,7 @@ class _Read:
 def calibrated(
     dataset: xr.Dataset, networks: Mapping[int, StructureNetwork], learning: Learning, *, seed: int
 ) -> Calibration:
-    """Bands and errors from what the network of each fold answers to its own validation trajectories and their variants.
+    """Bands and errors from what each fold's network answers to its own validation trajectories and their variants.
 
     Structures without dynamics are left out: few samples are like them, and their errors are larger. Spectra are
     augmented as in training, the wrong theory included, but not mixed.

@@ -65,7 +65,7 @@ def window_for(k: np.ndarray, settings: Representation) -> Window:
 
 
 def window_ends(windows: np.ndarray, settings: Representation) -> np.ndarray:
-    """Starts and ends of windows (S, 2) as the networks' inputs, -1 to 1 over the drawn ranges; (S, 0) for fixed ones."""
+    """Starts and ends of windows (S, 2) as inputs, -1 to 1 over the drawn ranges; (S, 0) for fixed ones."""
     ranges = settings.k_starts_per_angstrom, settings.k_ends_per_angstrom
     if ranges[0] is None or ranges[1] is None:
         return np.zeros((len(windows), 0))
