@@ -120,8 +120,8 @@ def evaluate(
 def _like(means: xr.Dataset, other: xr.Dataset, window: Window) -> xr.Dataset:
     """The test trajectories' means with the spectra of another theory, in the order of the means, at the same E0.
 
-    Every theory places E0 elsewhere (without self-consistency 6 eV for nickel). That is a constant which a measurement's
-    own choice of E0 hides, so one shift for all spectra takes it out.
+    Every theory places E0 elsewhere (without self-consistency 6 eV for nickel). That is a constant, which a
+    measurement's own choice of E0 hides, so one shift for all spectra takes it out.
     """
     place = {name: number for number, name in enumerate(other["state_point"].values.astype(str))}
     names = means["state_point"].values.astype(str)
