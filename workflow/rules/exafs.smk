@@ -1,6 +1,6 @@
 # in:  config, md/<batch>.json
 # out: scattering/ (frozen phases, amplitude tables), exafs/<state point>/spectra.nc, listed by
-#      batch in exafs/<batch>.json
+#      batch in exafs/<batch>.json; objective/part<number>.nc
 
 FROZEN = f"{RESULTS}/scattering/manifest.json"
 TABLES = f"{RESULTS}/scattering/tables.nc"
@@ -95,4 +95,30 @@ rule snapshots:
         folder=lambda wildcards, input: Path(input.phases).parent,
     shell:
         "python -m nnexafs snapshots {input.trajectories} --config {params.config}"
+        " --phases {params.folder} --processes {threads} --out {output} > {log} 2>&1"
+
+
+rule objective:
+    """EXAFS of structures without dynamics, drawn to cover the first shell's parameters evenly; a part of them.
+
+    They need the amplitude tables only, so that they are computed while the dynamics runs.
+    """
+    input:
+        phases=FROZEN,
+        tables=TABLES,
+    output:
+        f"{RESULTS}/objective/part{{part}}.nc",
+    log:
+        f"{LOGS}/objective/part{{part}}.log",
+    benchmark:
+        f"{BENCHMARKS}/objective/part{{part}}.tsv"
+    conda:
+        "../../envs/exafs.yaml"
+    params:
+        config=CONFIG,
+        settings=lambda wildcards: settings_of("objective", part=int(wildcards.part)),
+        code=stages.code_of("objective"),
+        folder=lambda wildcards, input: Path(input.phases).parent,
+    shell:
+        "python -m nnexafs objective --part {wildcards.part} --config {params.config}"
         " --phases {params.folder} --processes {threads} --out {output} > {log} 2>&1"

@@ -19,6 +19,7 @@ from nnexafs.config.learning import (
     Training,
 )
 from nnexafs.config.measured import Measurement, Report
+from nnexafs.config.objective import Objective
 from nnexafs.config.structures import (
     Crystal,
     Dynamics,
@@ -69,6 +70,7 @@ class CampaignConfig(Model):
     dynamics: Dynamics = key(Dynamics(), "molecular dynamics")
     exafs: Exafs = key(Exafs(), "spectra of the snapshots")
     distributions: Distributions = key(Distributions(), "grids of the targets")
+    objective: Objective = key(Objective(), "structures without dynamics, beside the simulated ones")
     dataset: DatasetSettings = key(DatasetSettings(), "split")
     representation: Representation = key(Representation(), "input of the network")
     augmentation: Augmentation = key(Augmentation(), "random changes during training")
@@ -169,6 +171,10 @@ def _check_ranges(config: CampaignConfig) -> None:
         raise ValueError(
             f"representation.k_range_per_angstrom: ends at {k_end:g}, but "
             f"exafs.feff.k_max_per_angstrom is {k_feff:g}; keep it at least 0.5 below"
+        )
+    if config.objective.structures and config.exafs.engine != "nbody":
+        raise ValueError(
+            "objective.structures: their spectra need exafs.engine nbody; use that, or 0 structures"
         )
     reach = config.exafs.feff.path_length_angstrom
     if config.distributions.r_max_angstrom > reach:

@@ -1,0 +1,112 @@
+"""Spectra of structures without dynamics: the contents of a samples file."""
+
+import logging
+from pathlib import Path
+
+import numpy as np
+import xarray as xr
+
+from nnexafs.config import CampaignConfig
+from nnexafs.config.objective import nearest_range, shortest_angstrom
+from nnexafs.errors import PhysicsError, UserError
+from nnexafs.exafs import spectra_file
+from nnexafs.exafs.averages import structure_of
+from nnexafs.exafs.engines import TABLES_FILE, Frame, expansion_of
+from nnexafs.exafs.feff import reference
+from nnexafs.exafs.nbody.tables import Tables
+from nnexafs.exafs.snapshots import read_tables
+from nnexafs.structures.distributions import angle_grid, r_grid
+from nnexafs.structures.objective.drawing import Drawn, draw
+
+LOGGER = logging.getLogger(__name__)
+SOURCE = "objective"
+# Beyond the longest path: what lies on two sides of a vacuum must not see each other after the displacements either.
+VACUUM_BEYOND_PATHS_ANGSTROM = 2.0
+
+
+def samples_of(
+    config: CampaignConfig, *, part: int, phases_folder: Path, seed: int, processes: int = 1
+) -> xr.Dataset:
+    """chi(k), n(r) and bond angles of the structures of one part of `config.objective`.
+
+    Dimensions sample, k, r, angle; each sample is the mean over all atoms of a structure's frames, by the n-body
+    expansion. Four-body paths are left out: they carry R 5e-4 to 1.7e-3 of a spectrum, far less than the errors of
+    theory that the networks are trained to bear.
+
+    Coordinates on `sample`: `state_point` (objective-00042), `phase` (the family), `temperature_kelvin` (NaN),
+    `lattice_scale` (the nearest distance as drawn, of the shortest in the campaign's phases). The numbers do not depend
+    on `processes`. UserError for phases or tables that do not fit, or a part that the config does not have.
+    """
+    parts, place = config.objective.parts, f"objective, part {part}"
+    if part not in parts:
+        raise UserError(
+            f"objective: no part {part}; {config.objective.structures} structures, "
+            f"{config.objective.structures_per_job} a job (objective.structures, structures_per_job) have "
+            f"{f'0 to {max(parts)}' if parts else 'none'}"
+        )
+    phases = reference.FrozenPotentials.load(phases_folder)
+    phases.check_settings(config.exafs.feff, place=str(phases_folder))
+    tables = read_tables(phases_folder / TABLES_FILE, phases=phases, exafs=config.exafs)
+    first = part * config.objective.structures_per_job
+    drawn = draw(
+        config.objective,
+        element=phases.element,
+        nearest_angstrom=nearest_range(config.objective, config.phases),
+        closest_angstrom=tables.domain.r_min_angstrom,
+        distributions=config.distributions,
+        vacuum_angstrom=tables.domain.half_path_max_angstrom + VACUUM_BEYOND_PATHS_ANGSTROM,
+        seed=seed,
+        first=first,
+        count=parts[part],
+    )
+    LOGGER.info("%s: %d structures drawn", place, len(drawn))
+    names = [f"{SOURCE}-{first + number:05d}" for number in range(len(drawn))]
+    samples = _samples(config, drawn, names, tables, processes)
+    samples.attrs = {
+        "element": phases.element,
+        "edge": phases.edge,
+        "engine": "nbody",
+        "source": SOURCE,
+        "feff_settings": config.exafs.feff.model_dump_json(),
+        "feff_version": phases.feff_version,
+        "phases_hash": phases.phases_hash,
+        "angle_cutoff_angstrom": config.distributions.angle_cutoff_angstrom,
+    }
+    return samples
+
+
+def _samples(
+    config: CampaignConfig, drawn: list[Drawn], names: list[str], tables: Tables, processes: int
+) -> xr.Dataset:
+    frames = [
+        Frame(f"{name}, frame {number}", number, atoms, np.arange(len(atoms)))
+        for name, one in zip(names, drawn, strict=True)
+        for number, atoms in enumerate(one.frames)
+    ]
+    chi, outside = expansion_of(frames, tables, processes=processes)
+    if outside.any():
+        closest = tables.domain.r_min_angstrom
+        raise PhysicsError(f"{frames[int(outside.argmax())].label}: atoms closer than {closest:g} angstrom")
+    around = structure_of(frames, config.distributions)
+
+    def means(values: np.ndarray) -> np.ndarray:
+        """Over the frames of each structure, which have equally many atoms."""
+        return values.reshape(len(drawn), config.objective.frames, -1).mean(axis=1)
+
+    shortest = shortest_angstrom(config.phases)
+    found = spectra_file.dataset(
+        {
+            "chi": (("sample", "k"), means(chi)),
+            "pair_distribution": (("sample", "r"), means(around.pair_distribution[:, 0])),
+            "angle_distribution": (("sample", "angle"), means(around.angle_distribution)),
+            "k": ("k", reference.k_grid(config.exafs.feff)),
+            "r": ("r", r_grid(config.distributions)),
+            "angle": ("angle", angle_grid(config.distributions)),
+        }
+    )
+    return found.assign_coords(
+        state_point=("sample", names),
+        phase=("sample", [one.family for one in drawn]),
+        temperature_kelvin=("sample", np.full(len(drawn), np.nan), {"units": "kelvin"}),
+        lattice_scale=("sample", [one.nearest_angstrom / shortest for one in drawn], {"units": "1"}),
+    )
