@@ -18,14 +18,14 @@ from nnexafs.structures.dynamics.schedule import Schedule
 SECONDS_PER_ATOM_STEP = {"meam": 5e-6}
 SECONDS_PER_ATOM_STEP_OTHERWISE = 1e-6
 SECONDS_PER_ABSORBER, SECONDS_PER_FEFF_RUN = 3e-4, 2.5
-SECONDS_PER_CANDIDATE_FRAME, SECONDS_PER_OBJECTIVE_FRAME = 0.006, 0.015
+SECONDS_PER_ATOM_OF_A_CANDIDATE = 6e-5
 SECONDS_PER_EPOCH, SECONDS_PER_WEIGHT_AND_SAMPLE = 0.01, 4e-11
 SECONDS_PER_TRAJECTORY_GATHERED = {"dataset": 0.02, "evaluate": 0.02, "report": 0.02, "verify": 0.08}
 SECONDS_OF_SELF_CONSISTENCY = 5.0
 SECONDS_AT_LEAST = {
     "md": 1.5, "freeze": 2.0, "tables": 15.0, "snapshots": 2.0, "objective": 3.0, "dataset": 1.0, "track": 5.0,
-    "train": 6.0, "study": 6.0, "ensemble": 3.5, "evaluate": 8.0, "series": 8.0, "spectrum": 3.0, "fit": 4.5, "predict": 5.5,
-    "report": 5.0, "verify": 5.0, "all": 0.0,
+    "train": 6.0, "study": 6.0, "ensemble": 3.5, "evaluate": 8.0, "series": 8.0, "spectrum": 3.0, "fit": 4.5,
+    "predict": 5.5, "report": 5.0, "verify": 5.0, "all": 0.0,
 }  # fmt: skip
 
 STAGES = {
@@ -138,8 +138,8 @@ class Forecast:
 
     def _objective(self, part: int) -> float:
         chosen = self.config.objective
-        each = SECONDS_PER_OBJECTIVE_FRAME + chosen.candidates * SECONDS_PER_CANDIDATE_FRAME
-        return chosen.parts.get(part, 0) * chosen.frames * each
+        each = SECONDS_PER_ABSORBER / 2 + chosen.candidates * SECONDS_PER_ATOM_OF_A_CANDIDATE
+        return chosen.parts.get(part, 0) * chosen.absorbers * each
 
     def _training(self, epochs: int) -> float:
         weights = network_bytes(self.config) / FLOAT32

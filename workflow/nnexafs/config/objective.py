@@ -50,7 +50,11 @@ class Objective(Model):
         ge=0,
         le=0.5,
     )
-    frames: Count = key(2, "independent displacements of each structure, which one sample is the mean of")
+    absorbers: Count = key(
+        200,
+        "a sample is the mean over at least so many atoms: structures of about a hundred, small ones with more "
+        "independent displacements",
+    )
     candidates: Count = key(
         4,
         "structures made for each one kept; kept are those that cover distance, number and sigma2 of the first shell "

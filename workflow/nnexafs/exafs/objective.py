@@ -16,7 +16,7 @@ from nnexafs.exafs.feff import reference
 from nnexafs.exafs.nbody.tables import Tables
 from nnexafs.exafs.snapshots import read_tables
 from nnexafs.structures.distributions import angle_grid, r_grid
-from nnexafs.structures.objective.drawing import Drawn, draw
+from nnexafs.structures.objective.drawing import Bounds, Drawn, draw
 
 LOGGER = logging.getLogger(__name__)
 SOURCE = "objective"
@@ -48,17 +48,14 @@ def samples_of(
     phases.check_settings(config.exafs.feff, place=str(phases_folder))
     tables = read_tables(phases_folder / TABLES_FILE, phases=phases, exafs=config.exafs)
     first = part * config.objective.structures_per_job
-    drawn = draw(
-        config.objective,
-        element=phases.element,
-        nearest_angstrom=nearest_range(config.objective, config.phases),
-        closest_angstrom=tables.domain.r_min_angstrom,
-        distributions=config.distributions,
-        vacuum_angstrom=tables.domain.half_path_max_angstrom + VACUUM_BEYOND_PATHS_ANGSTROM,
-        seed=seed,
-        first=first,
-        count=parts[part],
+    bounds = Bounds(
+        phases.element,
+        nearest_range(config.objective, config.phases),
+        tables.domain.r_min_angstrom,
+        tables.domain.half_path_max_angstrom + VACUUM_BEYOND_PATHS_ANGSTROM,
+        config.distributions,
     )
+    drawn = draw(config.objective, bounds, seed=seed, first=first, count=parts[part])
     LOGGER.info("%s: %d structures drawn", place, len(drawn))
     names = [f"{SOURCE}-{first + number:05d}" for number in range(len(drawn))]
     samples = _samples(config, drawn, names, tables, processes)
@@ -89,9 +86,11 @@ def _samples(
         raise PhysicsError(f"{frames[int(outside.argmax())].label}: atoms closer than {closest:g} angstrom")
     around = structure_of(frames, config.distributions)
 
+    ends = np.cumsum([len(one.frames) for one in drawn])[:-1]
+
     def means(values: np.ndarray) -> np.ndarray:
         """Over the frames of each structure, which have equally many atoms."""
-        return values.reshape(len(drawn), config.objective.frames, -1).mean(axis=1)
+        return np.array([of_one.mean(axis=0) for of_one in np.split(values, ends)])
 
     shortest = shortest_angstrom(config.phases)
     found = spectra_file.dataset(

@@ -17,6 +17,7 @@ from nnexafs.structures.objective.displacements import displaced
 
 # What is drawn quasi-randomly, each from 0 to 1.
 AXES = ("family", "nearest", "sigma2", "vacancies", "share", "smoothing", "wall", "shape", "size")
+MOST_FRAMES = 16
 LARGEST_SHARE = 0.9  # of smooth displacements
 SMOOTHING_STEPS = (1, 4)
 # ASSUME: atoms come no closer than this fraction of the nearest distance, drawn; simulated melts reach 0.78, crystals
@@ -25,10 +26,37 @@ WALL_FRACTIONS = (0.76, 0.88)
 SPARE = 1.02  # of the shortest distance in the amplitude tables
 LEAST_ROOM = 0.92  # of the nearest distance, below which the wall must stay
 # Cells of the histogram of R1, N1 and sigma2 (logarithmic) that the kept structures fill evenly. R1 may lie a tenth
-# beyond the nearest distance, N1 goes to 15; sigma2 of bcc's two shells taken as one exceeds what is drawn by 0.035.
+# beyond the nearest distance, N1 goes from 1.5 to 15; sigma2 of bcc's two shells taken as one exceeds what is drawn by
+# 0.035.
 BINS = (5, 7, 6)
-MOST_NEIGHBOURS = 15.0
+FEWEST_NEIGHBOURS, MOST_NEIGHBOURS = 1.5, 15.0
 R1_BEYOND, SIGMA2_BEYOND = 1.1, 2.0
+
+
+@dataclass(frozen=True)
+class Bounds:
+    """What the structures are made for.
+
+    `nearest_angstrom`: range of the nearest distance; `closest_angstrom`: the shortest distance in the amplitude
+    tables, and no two atoms are closer; `vacuum_angstrom`: around clusters and surfaces; `distributions`: the grid of
+    n(r).
+    """
+
+    element: str
+    nearest_angstrom: Range
+    closest_angstrom: float
+    vacuum_angstrom: float
+    distributions: Distributions
+
+    def check(self) -> None:
+        """Raise UserError where the nearest distances leave no room for displacements."""
+        start, least = self.nearest_angstrom[0], SPARE * self.closest_angstrom / LEAST_ROOM
+        if start < least:
+            raise UserError(
+                f"objective.nearest_angstrom: starts at {start:g} angstrom, too near to the shortest distance in the "
+                f"amplitude tables ({self.closest_angstrom:g}); start at {least:.2f} or above, or lower "
+                "exafs.closest_angstrom"
+            )
 
 
 @dataclass(frozen=True)
@@ -44,51 +72,25 @@ class Drawn:
     shell: np.ndarray
 
 
-def draw(
-    settings: Objective,
-    *,
-    element: str,
-    nearest_angstrom: Range,
-    closest_angstrom: float,
-    distributions: Distributions,
-    vacuum_angstrom: float,
-    seed: int,
-    first: int,
-    count: int,
-) -> list[Drawn]:
+def draw(settings: Objective, bounds: Bounds, *, seed: int, first: int, count: int) -> list[Drawn]:
     """Structures `first` to `first + count` of the endless list that the seed gives.
 
     Of `settings.candidates` times as many, each with a point of its own in one Sobol sequence, those are kept that
-    fill the cells of a histogram of R1, N1 and sigma2 most evenly. Candidates without a first shell, or with atoms
-    that do not fit, are dropped. No two atoms are closer than `closest_angstrom`, the shortest distance in the
-    amplitude tables. UserError where the nearest distances leave no room for that.
+    fill the cells of a histogram of R1, N1 and sigma2 most evenly. Candidates without a first shell, with fewer than
+    1.5 neighbours, or with atoms that do not fit, are dropped. UserError where the nearest distances leave no room for
+    displacements; PhysicsError where too few candidates are left.
     """
-    if SPARE * closest_angstrom > LEAST_ROOM * nearest_angstrom[0]:
-        raise UserError(
-            f"objective.nearest_angstrom: starts at {nearest_angstrom[0]:g} angstrom, too near to the shortest "
-            f"distance in the amplitude tables ({closest_angstrom:g}); start at "
-            f"{closest_angstrom * SPARE / LEAST_ROOM:.2f} or above, or lower exafs.closest_angstrom"
-        )
+    bounds.check()
     each = settings.candidates
     points = _quasi_random(first * each, count * each, seed=seed)
     made = []
     for number, point in enumerate(points, start=first * each):
-        generator = np.random.default_rng([seed, number])
-        recipe = dict(zip(AXES, point, strict=True))
+        recipe = dict(zip(AXES, point.tolist(), strict=True))
         try:
-            one = _candidate(
-                settings,
-                recipe,
-                element=element,
-                nearest_range=nearest_angstrom,
-                closest_angstrom=closest_angstrom,
-                distributions=distributions,
-                vacuum_angstrom=vacuum_angstrom,
-                generator=generator,
-            )
+            one = _candidate(settings, bounds, recipe, np.random.default_rng([seed, number]))
         except PhysicsError:
             continue
-        if np.isfinite(one.shell).all():
+        if np.isfinite(one.shell).all() and one.shell[1] >= FEWEST_NEIGHBOURS:
             made.append(one)
     if len(made) < count:
         raise PhysicsError(
@@ -96,7 +98,7 @@ def draw(
             "objective.candidates, or give other families more weight"
         )
     shells = np.array([one.shell for one in made])
-    chosen = evenly(cells_of(shells, nearest_angstrom, settings.sigma2_angstrom2), count)
+    chosen = evenly(cells_of(shells, bounds.nearest_angstrom, settings.sigma2_angstrom2), count)
     return [made[index] for index in chosen]
 
 
@@ -116,7 +118,7 @@ def cells_of(shells: np.ndarray, nearest_angstrom: Range, sigma2_angstrom2: Rang
     """The cell of the histogram of R1, N1 and sigma2 in which each shell (shell, 3) lies; those outside at its edge."""
     low, high = nearest_angstrom
     flat, wide = np.log(sigma2_angstrom2)
-    starts = np.array([low, 0.0, flat])
+    starts = np.array([low, FEWEST_NEIGHBOURS, flat])
     ends = np.array([R1_BEYOND * high, MOST_NEIGHBOURS, wide + np.log(SIGMA2_BEYOND)])
     values = np.column_stack([shells[:, :2], np.log(np.maximum(shells[:, 2], 1e-6))])
     at = np.floor((values - starts) / (ends - starts) * BINS).astype(int)
@@ -136,43 +138,30 @@ def evenly(cells: np.ndarray, count: int) -> np.ndarray:
 
 
 def _candidate(
-    settings: Objective,
-    recipe: dict[str, float],
-    *,
-    element: str,
-    nearest_range: Range,
-    closest_angstrom: float,
-    distributions: Distributions,
-    vacuum_angstrom: float,
-    generator: np.random.Generator,
+    settings: Objective, bounds: Bounds, recipe: dict[str, float], generator: np.random.Generator
 ) -> Drawn:
     family = _family(settings, recipe["family"])
-    nearest = float(np.interp(recipe["nearest"], (0, 1), nearest_range))
-    atoms = _sites(
-        family,
-        recipe,
-        element=element,
-        nearest=nearest,
-        vacancies=settings.vacancies,
-        vacuum_angstrom=vacuum_angstrom,
-        generator=generator,
-    )
-    wall = nearest * np.interp(recipe["wall"], (0, 1), WALL_FRACTIONS)
-    flat, wide = np.log(settings.sigma2_angstrom2)
+    nearest = float(np.interp(recipe["nearest"], (0, 1), bounds.nearest_angstrom))
+    atoms = _sites(family, nearest, bounds, recipe, generator)
+    empty = settings.vacancies * max(2 * recipe["vacancies"] - 1, 0.0)
+    if empty and family != "packing":
+        atoms = lattices.without_some(atoms, empty, generator)
+    wall = nearest * float(np.interp(recipe["wall"], (0, 1), WALL_FRACTIONS))
+    flat, wide = settings.sigma2_angstrom2
     few, many = SMOOTHING_STEPS
     frames = tuple(
         displaced(
             atoms,
             nearest_angstrom=nearest,
-            sigma2_angstrom2=float(np.exp(np.interp(recipe["sigma2"], (0, 1), (flat, wide)))),
+            sigma2_angstrom2=flat * (wide / flat) ** recipe["sigma2"],
             share=LARGEST_SHARE * recipe["share"],
             smoothing=few + int(recipe["smoothing"] * (many - few + 1)),
-            closest_angstrom=max(float(wall), SPARE * closest_angstrom),
+            closest_angstrom=max(wall, SPARE * bounds.closest_angstrom),
             generator=generator,
         )
-        for _ in range(settings.frames)
+        for _ in range(min(-(-settings.absorbers // len(atoms)), MOST_FRAMES))
     )
-    return Drawn(family, nearest, frames, shell_of(frames, distributions))
+    return Drawn(family, nearest, frames, shell_of(frames, bounds.distributions))
 
 
 def _family(settings: Objective, at: float) -> str:
@@ -183,31 +172,23 @@ def _family(settings: Objective, at: float) -> str:
 
 
 def _sites(
-    family: str,
-    recipe: dict[str, float],
-    *,
-    element: str,
-    nearest: float,
-    vacancies: float,
-    vacuum_angstrom: float,
-    generator: np.random.Generator,
+    family: str, nearest: float, bounds: Bounds, recipe: dict[str, float], generator: np.random.Generator
 ) -> Atoms:
-    """The sites before the displacements; half of those that are no packing with vacancies."""
-    place = {"element": element, "nearest_angstrom": nearest}
+    """The sites before vacancies and displacements."""
+    element, vacuum = bounds.element, bounds.vacuum_angstrom
+    shape, size = recipe["shape"], recipe["size"]
     if family == "packing":
-        return lattices.packing(
-            **place, density=recipe["shape"], attraction=recipe["size"], generator=generator
-        )
-    cut_from = lattices.CUT_FROM[int(recipe["shape"] * len(lattices.CUT_FROM))]
-    around = {"vacuum_angstrom": vacuum_angstrom, "generator": generator}
+        return lattices.packing(element, nearest, density=shape, attraction=size, generator=generator)
+    cut_from = lattices.CUT_FROM[int(shape * len(lattices.CUT_FROM))]
     if family == "cluster":
-        atoms = lattices.cluster(cut_from, **place, size=recipe["size"], **around)
-    elif family == "surface":
-        atoms = lattices.surface(cut_from, **place, thickness=recipe["size"], **around)
-    else:
-        atoms = lattices.crystal(family, **place, shape=recipe["shape"])
-    empty = vacancies * max(2 * recipe["vacancies"] - 1, 0.0)
-    return lattices.without_some(atoms, empty, generator) if empty else atoms
+        return lattices.cluster(
+            cut_from, element, nearest, size=size, vacuum_angstrom=vacuum, generator=generator
+        )
+    if family == "surface":
+        return lattices.surface(
+            cut_from, element, nearest, thickness=size, vacuum_angstrom=vacuum, generator=generator
+        )
+    return lattices.crystal(family, element, nearest, shape=shape)
 
 
 def shell_of(frames: Sequence[Atoms], distributions: Distributions) -> np.ndarray:

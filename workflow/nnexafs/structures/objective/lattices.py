@@ -27,7 +27,7 @@ ATTRACTION_REACH = 1.3  # of the nearest distance
 
 
 def crystal(
-    family: str, *, element: str, nearest_angstrom: float, shape: float = 0.5, atoms: int = ATOMS
+    family: str, element: str, nearest_angstrom: float, *, shape: float = 0.5, atoms: int = ATOMS
 ) -> Atoms:
     """A periodic crystal of about so many atoms.
 
@@ -85,9 +85,9 @@ def without_some(atoms: Atoms, fraction: float, generator: np.random.Generator) 
 
 def cluster(
     family: str,
-    *,
     element: str,
     nearest_angstrom: float,
+    *,
     size: float,
     vacuum_angstrom: float,
     generator: np.random.Generator,
@@ -109,9 +109,9 @@ def cluster(
 
 def surface(
     family: str,
-    *,
     element: str,
     nearest_angstrom: float,
+    *,
     thickness: float,
     vacuum_angstrom: float,
     generator: np.random.Generator,
@@ -121,7 +121,7 @@ def surface(
     `thickness` (0 to 1) goes from a single layer to four nearest distances. Its sides do not see each other within
     `vacuum_angstrom`.
     """
-    atoms = crystal(family, element=element, nearest_angstrom=nearest_angstrom, atoms=ATOMS_BEFORE_A_CUT)
+    atoms = crystal(family, element, nearest_angstrom, atoms=ATOMS_BEFORE_A_CUT)
     axis = int(generator.integers(3))
     height = atoms.positions[:, axis]
     start = generator.uniform(0, nearest_angstrom)
@@ -143,9 +143,9 @@ def _in_vacuum(atoms: Atoms, axes: tuple[int, ...], vacuum_angstrom: float) -> A
 
 
 def packing(
-    *,
     element: str,
     nearest_angstrom: float,
+    *,
     density: float,
     attraction: float,
     generator: np.random.Generator,
@@ -162,16 +162,22 @@ def packing(
     for step in range(PACKING_STEPS):
         # the last steps only repel: no pair stays closer than it must
         now = pull if step < 0.8 * PACKING_STEPS else 0.0
-        positions = positions + _pushes(positions, box, nearest_angstrom, pull=now)
-    return Atoms([element] * ATOMS, positions=positions % box, cell=[box] * 3, pbc=True)
+        positions = (positions + _pushes(positions, box, nearest_angstrom, pull=now)) % box
+    return Atoms([element] * ATOMS, positions=positions, cell=[box] * 3, pbc=True)
 
 
 def _pushes(positions: np.ndarray, box: float, nearest: float, *, pull: float) -> np.ndarray:
     """How far each point moves (atom, xyz): half of each pair's overlap, less `pull` of its gap."""
-    vectors = positions[None] - positions[:, None]
+    from scipy.spatial import cKDTree  # late, as elsewhere: commands that pack nothing do without
+
+    pairs = cKDTree(positions, boxsize=box).query_pairs(ATTRACTION_REACH * nearest, output_type="ndarray")
+    first, second = np.sort(pairs, axis=1)[np.lexsort(pairs.T)].T
+    vectors = positions[second] - positions[first]
     vectors -= box * np.round(vectors / box)
-    distances = np.sqrt(np.einsum("ijx,ijx->ij", vectors, vectors))
+    distances = np.linalg.norm(vectors, axis=1)
     gap = distances - nearest
-    along = np.where(gap < 0, gap, pull * gap) / 2
-    along[distances > ATTRACTION_REACH * nearest] = 0.0
-    return np.einsum("ij,ijx->ix", along / np.maximum(distances, 1e-6), vectors)
+    along = np.where(gap < 0, gap, pull * gap) / 2 / np.maximum(distances, 1e-6)
+    push = np.zeros_like(positions)
+    np.add.at(push, first, along[:, None] * vectors)
+    np.add.at(push, second, -along[:, None] * vectors)
+    return push
