@@ -27,10 +27,10 @@ SPARE = 1.02  # of the shortest distance in the amplitude tables
 LEAST_ROOM = 0.92  # of the nearest distance, below which the wall must stay
 # Cells of the histogram of R1, N1 and sigma2 (logarithmic) that the kept structures fill evenly. R1 may lie a tenth
 # beyond the nearest distance, N1 goes from 1.5 to 15; sigma2 of bcc's two shells taken as one exceeds what is drawn by
-# 0.035.
-BINS = (5, 7, 6)
+# 0.035, that of packings by 0.02 to 0.06.
+BINS = (5, 7, 7)
 FEWEST_NEIGHBOURS, MOST_NEIGHBOURS = 1.5, 15.0
-R1_BEYOND, SIGMA2_BEYOND = 1.1, 2.0
+R1_BEYOND, SIGMA2_BEYOND = 1.1, 3.0
 
 
 @dataclass(frozen=True)

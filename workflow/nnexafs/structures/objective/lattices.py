@@ -14,9 +14,9 @@ BCT_AXIAL_RATIOS = (0.75, 1.55)  # sqrt(2) is fcc, 1 is bcc; beyond them bct is 
 HCP_AXIAL_RATIOS = (1.55, 1.75)
 CLUSTER_ATOMS = (13, 150)
 SURFACE_LAYERS_NEAREST = (0.9, 4.0)  # thickness of a slab, in nearest distances
-# Packing fractions of spheres of the nearest distance: random packings of hard spheres end at 0.64, melts are near 0.5
-# with an effective diameter that is a tenth smaller.
-PACKING_FRACTIONS = (0.2, 0.6)
+# Packing fractions of spheres of the nearest distance. Random packings of hard spheres end at 0.64; these are soft, and
+# with 0.6 to 0.68 have the 11 to 13 neighbours of melts.
+PACKING_FRACTIONS = (0.2, 0.68)
 PACKING_ATTRACTION = (
     0.4  # largest, of the repulsion; it gathers the atoms of open packings in chains and clumps
 )
@@ -152,7 +152,7 @@ def packing(
 ) -> Atoms:
     """Random points that have pushed each other apart to about the nearest distance.
 
-    `density` (0 to 1): packing fraction of such spheres, from 0.2 to 0.6; `attraction` (0 to 1): how strongly atoms a
+    `density` (0 to 1): packing fraction of such spheres, from 0.2 to 0.68; `attraction` (0 to 1): how strongly atoms a
     little farther apart draw together, so that open packings keep neighbours.
     """
     filled = np.interp(density, (0, 1), PACKING_FRACTIONS)
