@@ -1,5 +1,6 @@
 """Spectra of structures without dynamics: the samples file, real spectra, parts that do not depend on one another."""
 
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -16,7 +17,7 @@ from nnexafs.errors import UserError
 from nnexafs.exafs.engines import TABLES_FILE, Frame, expansion_of
 from nnexafs.exafs.feff.reference import FrozenPotentials
 from nnexafs.exafs.nbody import tables_file
-from nnexafs.exafs.objective import samples_of
+from nnexafs.exafs.objective import bounds_of, samples_of
 from nnexafs.files import read_dataset
 from nnexafs.jobs import record
 from nnexafs.structures.objective import drawing
@@ -84,5 +85,18 @@ def test_the_command_writes_a_part_with_its_record(nickel_tables: Path, tmp_path
 
 
 def test_a_part_that_the_config_does_not_have_is_refused(nickel_tables: Path):
-    with pytest.raises(UserError, match=r"no part 2; 6 structures, 4 a job .* have 0 to 1"):
+    with pytest.raises(
+        UserError, match=r"no part 2; objective.structures \(6\), .* \(4\) .* give parts 0 to 1"
+    ):
         samples_of(config_of(), part=2, phases_folder=nickel_tables, seed=3)
+
+
+def test_the_distances_keep_to_the_tables_unless_they_are_given(nickel_tables: Path):
+    tables = tables_file.read(nickel_tables / TABLES_FILE, phases=FrozenPotentials.load(nickel_tables))
+    usual = bounds_of(config_of(), tables)
+    assert usual.nearest_angstrom[0] == pytest.approx(0.93 * 2.794 * np.sqrt(3) / 2, abs=1e-4)
+    near = replace(tables, domain=replace(tables.domain, r_min_angstrom=2.1))
+    assert bounds_of(config_of(), near).nearest_angstrom[0] == pytest.approx(2.1 * 1.02 / 0.92)
+    bounds_of(config_of(), near).check()
+    with pytest.raises(UserError, match=r"objective.nearest_angstrom: starts at 2.2 "):
+        bounds_of(config_of(nearest_angstrom=(2.2, 2.7)), near).check()

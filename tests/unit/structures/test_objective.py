@@ -197,9 +197,9 @@ def test_a_mistake_in_the_section_is_said(section, said):
         validate({"objective": section})
 
 
-def test_structures_need_the_expansion():
-    with pytest.raises(UserError, match=r"objective.structures: .*nbody"):
-        validate({"objective": {"structures": 5}, "exafs": {"engine": "feff"}})
+def test_there_are_none_without_the_expansion():
+    assert validate({"objective": {"structures": 5}}).objective_parts == {0: 5}
+    assert validate({"objective": {"structures": 5}, "exafs": {"engine": "feff"}}).objective_parts == {}
 
 
 def test_the_parts_hold_every_structure_once():

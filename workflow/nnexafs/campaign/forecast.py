@@ -92,7 +92,7 @@ class Forecast:
         names: dict[str, Iterable] = dict.fromkeys(("md", "snapshots"), self.batches)
         names |= dict.fromkeys(("spectrum", "fit", "predict"), self.config.measurements)
         names |= {"train": range(self.config.dataset.folds), "study": self.config.studies}
-        names |= {"series": self.config.series, "objective": self.config.objective.parts}
+        names |= {"series": self.config.series, "objective": self.config.objective_parts}
         return sum(
             self.seconds(rule, str(name)) for rule in SECONDS_AT_LEAST for name in names.get(rule, [""])
         )
@@ -139,7 +139,7 @@ class Forecast:
     def _objective(self, part: int) -> float:
         chosen = self.config.objective
         each = SECONDS_PER_ABSORBER / 2 + chosen.candidates * SECONDS_PER_ATOM_OF_A_CANDIDATE
-        return chosen.parts.get(part, 0) * chosen.absorbers * each
+        return self.config.objective_parts.get(part, 0) * chosen.absorbers * each
 
     def _training(self, epochs: int) -> float:
         weights = network_bytes(self.config) / FLOAT32

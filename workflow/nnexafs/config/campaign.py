@@ -126,6 +126,11 @@ class CampaignConfig(Model):
         return (self.series[series] if series else self).phases.present()[phase]
 
     @property
+    def objective_parts(self) -> dict[int, int]:
+        """How many structures without dynamics each job computes, by its number; none with the engine feff."""
+        return self.objective.parts if self.exafs.engine == "nbody" else {}
+
+    @property
     def learning(self) -> Learning:
         """The sections that a training depends on."""
         return Learning(**{name: getattr(self, name) for name in SECTIONS})
@@ -171,10 +176,6 @@ def _check_ranges(config: CampaignConfig) -> None:
         raise ValueError(
             f"representation.k_range_per_angstrom: ends at {k_end:g}, but "
             f"exafs.feff.k_max_per_angstrom is {k_feff:g}; keep it at least 0.5 below"
-        )
-    if config.objective.structures and config.exafs.engine != "nbody":
-        raise ValueError(
-            "objective.structures: their spectra need exafs.engine nbody; use that, or 0 structures"
         )
     reach = config.exafs.feff.path_length_angstrom
     if config.distributions.r_max_angstrom > reach:

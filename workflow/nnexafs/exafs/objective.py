@@ -16,7 +16,7 @@ from nnexafs.exafs.feff import reference
 from nnexafs.exafs.nbody.tables import Tables
 from nnexafs.exafs.snapshots import read_tables
 from nnexafs.structures.distributions import angle_grid, r_grid
-from nnexafs.structures.objective.drawing import Bounds, Drawn, draw
+from nnexafs.structures.objective.drawing import Bounds, Drawn, draw, least_nearest
 
 LOGGER = logging.getLogger(__name__)
 SOURCE = "objective"
@@ -37,25 +37,18 @@ def samples_of(
     `lattice_scale` (the nearest distance as drawn, of the shortest in the campaign's phases). The numbers do not depend
     on `processes`. UserError for phases or tables that do not fit, or a part that the config does not have.
     """
-    parts, place = config.objective.parts, f"objective, part {part}"
+    parts, place = config.objective_parts, f"objective, part {part}"
     if part not in parts:
         raise UserError(
-            f"objective: no part {part}; {config.objective.structures} structures, "
-            f"{config.objective.structures_per_job} a job (objective.structures, structures_per_job) have "
-            f"{f'0 to {max(parts)}' if parts else 'none'}"
+            f"objective: no part {part}; objective.structures ({config.objective.structures}), structures_per_job "
+            f"({config.objective.structures_per_job}) and the engine {config.exafs.engine} give "
+            f"{f'parts 0 to {max(parts)}' if parts else 'none'}"
         )
     phases = reference.FrozenPotentials.load(phases_folder)
     phases.check_settings(config.exafs.feff, place=str(phases_folder))
     tables = read_tables(phases_folder / TABLES_FILE, phases=phases, exafs=config.exafs)
     first = part * config.objective.structures_per_job
-    bounds = Bounds(
-        phases.element,
-        nearest_range(config.objective, config.phases),
-        tables.domain.r_min_angstrom,
-        tables.domain.half_path_max_angstrom + VACUUM_BEYOND_PATHS_ANGSTROM,
-        config.distributions,
-    )
-    drawn = draw(config.objective, bounds, seed=seed, first=first, count=parts[part])
+    drawn = draw(config.objective, bounds_of(config, tables), seed=seed, first=first, count=parts[part])
     LOGGER.info("%s: %d structures drawn", place, len(drawn))
     names = [f"{SOURCE}-{first + number:05d}" for number in range(len(drawn))]
     samples = _samples(config, drawn, names, tables, processes)
@@ -70,6 +63,21 @@ def samples_of(
         "angle_cutoff_angstrom": config.distributions.angle_cutoff_angstrom,
     }
     return samples
+
+
+def bounds_of(config: CampaignConfig, tables: Tables) -> Bounds:
+    """What the tables and the config ask of structures; a range of distances that is not given keeps to the tables."""
+    closest = tables.domain.r_min_angstrom
+    low, high = nearest_range(config.objective, config.phases)
+    if config.objective.nearest_angstrom is None:
+        low = max(low, least_nearest(closest))
+    return Bounds(
+        config.element,
+        (low, high),
+        closest,
+        tables.domain.half_path_max_angstrom + VACUUM_BEYOND_PATHS_ANGSTROM,
+        config.distributions,
+    )
 
 
 def _samples(

@@ -116,7 +116,7 @@ def _objective(config: CampaignConfig, part: int) -> dict:
         "nearest_angstrom": nearest_range(chosen, config.phases),
         "shortest_angstrom": shortest_angstrom(config.phases),
         "part": part,
-        "structures": chosen.parts.get(part, 0),
+        "structures": config.objective_parts.get(part, 0),
         "feff": config.exafs.feff,
         "distributions": config.distributions,
     }

@@ -33,6 +33,11 @@ FEWEST_NEIGHBOURS, MOST_NEIGHBOURS = 1.5, 15.0
 R1_BEYOND, SIGMA2_BEYOND = 1.1, 3.0
 
 
+def least_nearest(closest_angstrom: float) -> float:
+    """The least distance of nearest neighbours that leaves room for displacements, angstrom."""
+    return SPARE * closest_angstrom / LEAST_ROOM
+
+
 @dataclass(frozen=True)
 class Bounds:
     """What the structures are made for.
@@ -50,8 +55,8 @@ class Bounds:
 
     def check(self) -> None:
         """Raise UserError where the nearest distances leave no room for displacements."""
-        start, least = self.nearest_angstrom[0], SPARE * self.closest_angstrom / LEAST_ROOM
-        if start < least:
+        start, least = self.nearest_angstrom[0], least_nearest(self.closest_angstrom)
+        if start < least - 1e-9:
             raise UserError(
                 f"objective.nearest_angstrom: starts at {start:g} angstrom, too near to the shortest distance in the "
                 f"amplitude tables ({self.closest_angstrom:g}); start at {least:.2f} or above, or lower "
