@@ -10,7 +10,7 @@ from nnexafs.structures.cells import build
 from nnexafs.structures.neighbours import neighbours_within
 from nnexafs.structures.objective import lattices
 from nnexafs.structures.objective.displacements import displaced, separated
-from nnexafs.structures.objective.drawing import Bounds, cells_of, draw, evenly
+from nnexafs.structures.objective.drawing import Bounds, _quasi_random, cells_of, draw, evenly
 
 BOUNDS = Bounds("Ni", (2.25, 2.71), 1.74, 7.5, Distributions())
 # the axial ratio at which bct is bcc, and fcc
@@ -131,6 +131,13 @@ def test_the_draw_depends_on_the_seed_and_on_nothing_else():
         for frame, twin in zip(one.frames, same.frames, strict=True):
             np.testing.assert_array_equal(frame.positions, twin.positions)
     assert [one.nearest_angstrom for one in first] != [one.nearest_angstrom for one in other]
+
+
+def test_a_longer_list_begins_with_the_shorter_one():
+    points = [_quasi_random(first, count, seed=7) for first, count in ((0, 5), (3, 2), (0, 300))]
+    np.testing.assert_array_equal(points[0][3:], points[1])
+    np.testing.assert_array_equal(points[0], points[2][:5])
+    assert points[2].shape == (300, 9) and abs(points[2].mean(axis=0) - 0.5).max() < 0.02
 
 
 def test_the_draw_covers_the_first_shell_evenly():
