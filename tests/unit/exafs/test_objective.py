@@ -14,12 +14,13 @@ from nnexafs.config import CampaignConfig, validate
 from nnexafs.config.files import default_yaml
 from nnexafs.dataset.gathering import SHARED_ATTRIBUTES
 from nnexafs.errors import UserError
-from nnexafs.exafs.engines import TABLES_FILE, Frame, expansion_of
+from nnexafs.exafs.engines import TABLES_FILE, Engine, Frame, expansion_of, four_body_of
 from nnexafs.exafs.feff.reference import FrozenPotentials
 from nnexafs.exafs.nbody import tables_file
 from nnexafs.exafs.objective import bounds_of, samples_of
 from nnexafs.files import read_dataset
 from nnexafs.jobs import record
+from nnexafs.k_axis import r_factor
 from nnexafs.structures.objective import drawing
 
 
@@ -66,6 +67,35 @@ def test_a_sample_is_the_mean_over_all_atoms_of_its_frames(
     assert not outside.any()
     found = drawing.shell_of(drawn[-1].frames, GRIDS)
     np.testing.assert_array_equal(found, drawn[-1].shell)
+
+
+def test_four_body_paths_are_added_where_they_matter(nickel_tables: Path):
+    phases = FrozenPotentials.load(nickel_tables)
+    tables = tables_file.read(nickel_tables / TABLES_FILE, phases=phases)
+    families = dict.fromkeys(config_of().objective.families, 0) | {"fcc": 1, "diamond": 1}
+    dense = {
+        "families": families,
+        "nearest_angstrom": (1.935, 1.96),
+        "vacancies": 0,
+        "sigma2_angstrom2": (1e-3, 2e-3),
+    }
+    config, without = (config_of(four_body_absorbers=count, **dense) for count in (100, 0))
+    drawn = drawing.draw(config.objective, bounds_of(config, tables), seed=3, first=0, count=4)
+    assert {one.family for one in drawn} == {"fcc", "diamond"}
+    added = (
+        samples_of(config, part=0, phases_folder=nickel_tables, seed=3)["chi"]
+        - samples_of(without, part=0, phases_folder=nickel_tables, seed=3)["chi"]
+    ).values
+    engine = Engine(phases, SETTINGS, tables)
+    for one, more in zip(drawn, added, strict=True):
+        frames = [
+            Frame(f"{number}", 0, one.frames[0], np.array([number])) for number in range(len(one.frames[0]))
+        ]
+        expected = four_body_of(frames, engine).mean(axis=0)
+        if one.family == "diamond":
+            assert not more.any() and not expected.any()
+        else:
+            assert r_factor(more, expected, engine.k, k_range=(3, 14)) < 0.05
 
 
 def test_the_command_writes_a_part_with_its_record(nickel_tables: Path, tmp_path: Path):

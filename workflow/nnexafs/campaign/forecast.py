@@ -138,7 +138,7 @@ class Forecast:
 
     def _objective(self, part: int) -> float:
         chosen = self.config.objective
-        each = SECONDS_PER_ABSORBER / 2 + chosen.candidates * SECONDS_PER_ATOM_OF_A_CANDIDATE
+        each = SECONDS_PER_ABSORBER + chosen.candidates * SECONDS_PER_ATOM_OF_A_CANDIDATE
         return self.config.objective_parts.get(part, 0) * chosen.absorbers * each
 
     def _training(self, epochs: int) -> float:

@@ -57,6 +57,12 @@ class Objective(Model):
         "a sample is the mean over at least so many atoms: structures of about a hundred, small ones with more "
         "independent displacements",
     )
+    four_body_absorbers: int = key(
+        16,
+        "number of absorbers of a structure whose four-body paths are summed, where a quarter of them shows that these "
+        "carry more than R 1e-3 of the spectrum: dense, compressed structures; their mean is added. 0: none",
+        ge=0,
+    )
     candidates: Count = key(
         4,
         "structures made for each one kept; kept are those that cover distance, number and sigma2 of the first shell "
