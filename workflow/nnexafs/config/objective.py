@@ -63,10 +63,11 @@ class Objective(Model):
         "carry more than R 1e-3 of the spectrum: dense, compressed structures; their mean is added. 0: none",
         ge=0,
     )
-    candidates: Count = key(
+    candidates: int = key(
         4,
         "structures made for each one kept; kept are those that cover distance, number and sigma2 of the first shell "
         "most evenly",
+        ge=2,
     )
 
     @field_validator("families")
