@@ -17,6 +17,7 @@ rule verify:
             *(rules.tables.output if campaign.exafs.engine == "nbody" else []),
         ],
         spectra=lambda wildcards: expand(rules.snapshots.output, batch=batches),
+        objective=expand(rules.objective.output, part=campaign.objective_parts),
         networks=expand(rules.train.output, fold=FOLDS),
         ensemble=rules.ensemble.output,
         series=expand(rules.series.output, series=campaign.series),

@@ -1,4 +1,4 @@
-# in:  exafs/<batch>.json and variants/<batch>.json of every batch
+# in:  exafs/<batch>.json and variants/<batch>.json of every batch, objective/part<number>.nc
 # out: dataset/dataset.nc
 
 
@@ -15,6 +15,9 @@ rule dataset:
             expand(rules.variants.output, batch=IN_DATASET)
             if campaign.variants.per_trajectory
             else []
+        ),
+        objective=lambda wildcards: expand(
+            rules.objective.output, part=campaign.objective_parts
         ),
     output:
         f"{RESULTS}/dataset/dataset.nc",

@@ -1,6 +1,7 @@
 # in:  config, md/<batch>.json
 # out: scattering/ (frozen phases, amplitude tables), exafs/<state point>/spectra.nc, listed by
-#      batch in exafs/<batch>.json; variants/<state point>/samples.nc, listed in variants/<batch>.json
+#      batch in exafs/<batch>.json; variants/<state point>/samples.nc, listed in variants/<batch>.json;
+#      objective/part<number>.nc
 
 FROZEN = f"{RESULTS}/scattering/manifest.json"
 TABLES = f"{RESULTS}/scattering/tables.nc"
@@ -128,3 +129,29 @@ rule variants:
     shell:
         "python -m nnexafs variants {input.trajectories} --spectra {input.spectra} --config {params.config}"
         " --phases {params.folder} --out {output} > {log} 2>&1"
+
+
+rule objective:
+    """EXAFS of structures without dynamics, drawn to cover the first shell's parameters evenly; a part of them.
+
+    They need the amplitude tables only, so that they are computed while the dynamics runs.
+    """
+    input:
+        phases=FROZEN,
+        tables=TABLES,
+    output:
+        f"{RESULTS}/objective/part{{part}}.nc",
+    log:
+        f"{LOGS}/objective/part{{part}}.log",
+    benchmark:
+        f"{BENCHMARKS}/objective/part{{part}}.tsv"
+    conda:
+        "../../envs/exafs.yaml"
+    params:
+        config=CONFIG,
+        settings=lambda wildcards: settings_of("objective", part=int(wildcards.part)),
+        code=stages.code_of("objective"),
+        folder=lambda wildcards, input: Path(input.phases).parent,
+    shell:
+        "python -m nnexafs objective --part {wildcards.part} --config {params.config}"
+        " --phases {params.folder} --processes {threads} --out {output} > {log} 2>&1"

@@ -90,6 +90,8 @@ def test_a_pilot_is_the_campaign_with_one_state_point_of_each_phase():
         small.dynamics == config.dynamics and small.exafs == config.exafs and small.network == config.network
     )
     assert small.training == config.training.model_copy(update={"max_epochs": 2, "patience": 2})
+    few = {"structures": 7, "structures_per_job": 3}
+    assert pilot.reduced(validate(TINY | {"objective": few})).objective.structures == 3
     assert small.dataset.folds == 2 and list(small.measurements) == ["ni_foil"]
     assert list(small.studies) == ["wide"] and small.studies["wide"].training["max_epochs"] == 2
 

@@ -15,6 +15,7 @@ SECTIONS = {
 }
 WHICH = {
     "snapshots": {"state_point": POINT},
+    "objective": {"part": 0},
     "train": {"fold": 0},
     "study": {"study": "wide"},
     "series": {"series": "heating"},
@@ -50,7 +51,11 @@ def test_a_new_temperature_leaves_the_other_runs_alone():
     [
         ({"dynamics": {"production_ps": 9}}, {"md"}),
         ({"exafs": {"control_absorbers": 9}}, {"snapshots"}),
-        ({"exafs": {"feff": {"k_max_per_angstrom": 19}}}, {"freeze", "tables", "snapshots", "spectrum"}),
+        (
+            {"exafs": {"feff": {"k_max_per_angstrom": 19}}},
+            {"freeze", "tables", "snapshots", "objective", "spectrum"},
+        ),
+        ({"objective": {"structures": 600}}, {"objective"}),
         ({"exafs": {"processes": 3}}, set()),
         ({"training": {"threads": 3}}, set()),
         ({"training": {"learning_rate": 0.5}}, {"track", "train", "study"}),
@@ -65,7 +70,7 @@ def test_a_new_temperature_leaves_the_other_runs_alone():
             {"series", "report", "verify"},
         ),
         ({"studies": {"wide": {"folds": 3}}}, {"study", "report", "verify"}),
-        ({"seed": 7}, {"md", "snapshots", "dataset", "track", "train", "study", "evaluate"}),
+        ({"seed": 7}, {"md", "snapshots", "objective", "dataset", "track", "train", "study", "evaluate"}),
     ],
     ids=lambda value: " ".join(sorted(value)) if isinstance(value, set) else str(value),
 )

@@ -18,18 +18,19 @@ from nnexafs.structures.dynamics.schedule import Schedule
 SECONDS_PER_ATOM_STEP = {"meam": 5e-6}
 SECONDS_PER_ATOM_STEP_OTHERWISE = 1e-6
 SECONDS_PER_ABSORBER, SECONDS_PER_FEFF_RUN = 3e-4, 2.5
+SECONDS_PER_ATOM_OF_A_CANDIDATE = 6e-5
 SECONDS_PER_EPOCH, SECONDS_PER_WEIGHT_AND_SAMPLE = 0.01, 4e-11
 SECONDS_PER_TRAJECTORY_GATHERED = {"dataset": 0.02, "evaluate": 0.02, "report": 0.02, "verify": 0.08}
 SECONDS_OF_SELF_CONSISTENCY = 5.0
 SECONDS_AT_LEAST = {
-    "md": 1.5, "freeze": 2.0, "tables": 15.0, "snapshots": 2.0, "dataset": 1.0, "track": 5.0, "train": 6.0,
-    "study": 6.0, "ensemble": 3.5, "evaluate": 8.0, "series": 8.0, "spectrum": 3.0, "fit": 4.5, "predict": 5.5,
-    "report": 5.0, "verify": 5.0, "all": 0.0,
+    "md": 1.5, "freeze": 2.0, "tables": 15.0, "snapshots": 2.0, "objective": 3.0, "dataset": 1.0, "track": 5.0,
+    "train": 6.0, "study": 6.0, "ensemble": 3.5, "evaluate": 8.0, "series": 8.0, "spectrum": 3.0, "fit": 4.5,
+    "predict": 5.5, "report": 5.0, "verify": 5.0, "all": 0.0,
 }  # fmt: skip
 
 STAGES = {
-    "md": "dynamics", "freeze": "spectra", "tables": "spectra", "snapshots": "spectra", "dataset": "dataset",
-    "track": "training", "train": "training", "study": "training", "ensemble": "training",
+    "md": "dynamics", "freeze": "spectra", "tables": "spectra", "snapshots": "spectra", "objective": "spectra",
+    "dataset": "dataset", "track": "training", "train": "training", "study": "training", "ensemble": "training",
     "evaluate": "evaluation", "series": "evaluation", "spectrum": "inversion", "fit": "inversion",
     "predict": "inversion", "report": "report", "verify": "verification",
 }  # fmt: skip
@@ -91,7 +92,7 @@ class Forecast:
         names: dict[str, Iterable] = dict.fromkeys(("md", "snapshots"), self.batches)
         names |= dict.fromkeys(("spectrum", "fit", "predict"), self.config.measurements)
         names |= {"train": range(self.config.dataset.folds), "study": self.config.studies}
-        names |= {"series": self.config.series}
+        names |= {"series": self.config.series, "objective": self.config.objective_parts}
         return sum(
             self.seconds(rule, str(name)) for rule in SECONDS_AT_LEAST for name in names.get(rule, [""])
         )
@@ -105,6 +106,8 @@ class Forecast:
             more = sum(self._dynamics(point) for point in points)
         elif rule == "snapshots":
             more = sum(self._spectra(point) for point in points)
+        elif rule == "objective":
+            more = self._objective(int(name or 0))
         elif rule == "freeze":
             more = SECONDS_OF_SELF_CONSISTENCY * config.exafs.feff.scf
         elif rule == "train":
@@ -132,6 +135,11 @@ class Forecast:
         absorbers = exafs.snapshots * atoms_in(self.config, point)
         controls = control_absorbers(self.config, point)
         return absorbers * SECONDS_PER_ABSORBER + controls * SECONDS_PER_FEFF_RUN
+
+    def _objective(self, part: int) -> float:
+        chosen = self.config.objective
+        each = SECONDS_PER_ABSORBER + chosen.candidates * SECONDS_PER_ATOM_OF_A_CANDIDATE
+        return self.config.objective_parts.get(part, 0) * chosen.absorbers * each
 
     def _training(self, epochs: int) -> float:
         weights = network_bytes(self.config) / FLOAT32

@@ -65,7 +65,8 @@ def epochs_of(config: CampaignConfig) -> int:
 
 
 def reduced(config: CampaignConfig) -> CampaignConfig:
-    """The campaign with one state point of each phase, FOLDS folds of a few epochs, and one measured spectrum.
+    """The campaign with one state point of each phase, FOLDS folds of a few epochs, one part of the structures
+    without dynamics, and one measured spectrum.
 
     A phase is run several times where there are too few phases for a test set and the folds, one trajectory being
     excluded. Studies that only split otherwise train as the campaign does and are left out. Runs are tracked in a store
@@ -82,6 +83,7 @@ def reduced(config: CampaignConfig) -> CampaignConfig:
             point |= _one_of(grid, kelvin=series.mixtures.temperature_kelvin if series.mixtures else None)
     content["dataset"]["folds"] = FOLDS
     content["state_points_per_job"] = 1
+    content["objective"]["structures"] = config.objective.parts.get(0, 0)
     content["training"] |= shortened
     content["tracking"]["uri"] = None
     content["measurements"] = {

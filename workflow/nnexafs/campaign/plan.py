@@ -77,6 +77,7 @@ def jobs_of(config: CampaignConfig) -> dict[str, int]:
         "tables": int(config.exafs.engine == "nbody"),
         "md": batches,
         "snapshots": batches,
+        "objective": len(config.objective_parts),
         "dataset": 1,
         "track": 1,
         "train": config.dataset.folds,
@@ -102,6 +103,7 @@ def plan(config: CampaignConfig) -> Plan:
     disk = {
         "md": coordinates * BYTES_PER_COORDINATE + overhead,
         "snapshots": curves + overhead,
+        "objective": sum(config.objective_parts.values()) * curve_points(config) * BYTES_PER_CURVE_POINT,
         "dataset": curves,
         "train": 3 * config.dataset.folds * network_bytes(config),  # with both copies in MLflow
         "ensemble": config.dataset.folds * network_bytes(config),

@@ -21,6 +21,7 @@ GROUPS = {
         "tables": ("exafs", "Tabulate FEFF's path amplitudes, once per campaign."),
         "snapshots": ("exafs", "Compute chi(k), n(r), bond angles of a simulated TRAJECTORY."),
         "variants": ("exafs", "Compute strained and otherwise disordered copies of trajectories."),
+        "objective": ("exafs", "Compute chi(k) of lattices and packings without dynamics."),
     },
     "Learn": {
         "dataset": ("dataset", "Gather SPECTRA into one dataset, split by trajectory."),

@@ -1,4 +1,4 @@
-"""Commands of the package exafs: freeze, tables, snapshots, variants, exafs."""
+"""Commands of the package exafs: freeze, tables, snapshots, variants, objective, exafs."""
 
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -179,6 +179,33 @@ def variants_file(config: CampaignConfig, trajectory: Path, spectra: Path, phase
             seed=record.seed,
         )
         record.describe(variants=samples.sizes["sample"], phases_hash=samples.attrs["phases_hash"])
+        write_dataset(out, samples)
+
+
+@click.command()
+@config_option
+@click.option(
+    "--part", type=click.IntRange(min=0), required=True, help="Which part of the structures, from 0."
+)
+@click.option("--phases", type=Folder, required=True, help="Folder of phase shifts and amplitude tables.")
+@click.option("--processes", type=click.IntRange(min=1), default=1, show_default=True, help="Frames at once.")
+@out_option("Samples file to write (NetCDF).")
+def objective(configs: tuple[Path, ...], part: int, phases: Path, processes: int, out: Path) -> None:
+    """Compute chi(k) of lattices and packings without dynamics.
+
+    Clusters and surfaces too; all with random displacements, drawn by seed so that they cover distance, number and
+    disorder of the first shell evenly. One call computes a part of them: `objective.structures_per_job` of the config.
+    """
+    from nnexafs.exafs.objective import samples_of  # see `exafs`
+
+    config = load(*configs)
+    inputs = checked(*frozen_files(phases), phases / TABLES_FILE)
+    with job("objective", out, inputs=inputs, config=config, part=part) as record:
+        samples = samples_of(config, part=part, phases_folder=phases, seed=record.seed, processes=processes)
+        record.describe(
+            **{key: samples.attrs[key] for key in ("feff_version", "phases_hash", "engine")},
+            structures=samples.sizes["sample"],
+        )
         write_dataset(out, samples)
 
 

@@ -20,6 +20,7 @@ from nnexafs.config.learning import (
     Training,
 )
 from nnexafs.config.measured import Background, Comparison, KnownShell, Measurement, Report
+from nnexafs.config.objective import Objective
 from nnexafs.config.reading import canonical, load, merge, one_line, validate
 from nnexafs.config.structures import (
     Crystal,
@@ -64,6 +65,7 @@ __all__ = [
     "Mixtures",
     "Model",
     "Network",
+    "Objective",
     "PhaseName",
     "Phases",
     "Potential",

@@ -19,6 +19,7 @@ from nnexafs.config.learning import (
     Training,
 )
 from nnexafs.config.measured import Measurement, Report
+from nnexafs.config.objective import Objective
 from nnexafs.config.structures import (
     Crystal,
     Dynamics,
@@ -71,6 +72,7 @@ class CampaignConfig(Model):
     exafs: Exafs = key(Exafs(), "spectra of the snapshots")
     distributions: Distributions = key(Distributions(), "grids of the targets")
     variants: Variants = key(Variants(), "variants of the trajectories: the training set made dense")
+    objective: Objective = key(Objective(), "structures without dynamics, beside the simulated ones")
     dataset: DatasetSettings = key(DatasetSettings(), "split")
     representation: Representation = key(Representation(), "input of the network")
     augmentation: Augmentation = key(Augmentation(), "random changes during training")
@@ -124,6 +126,11 @@ class CampaignConfig(Model):
     def grid(self, phase: PhaseName, series: str | None = None) -> Crystal | Liquid:
         """The grid of a phase of the campaign, or of one of its series."""
         return (self.series[series] if series else self).phases.present()[phase]
+
+    @property
+    def objective_parts(self) -> dict[int, int]:
+        """How many structures without dynamics each job computes, by its number; none with the engine feff."""
+        return self.objective.parts if self.exafs.engine == "nbody" else {}
 
     @property
     def learning(self) -> Learning:

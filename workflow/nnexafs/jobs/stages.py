@@ -11,6 +11,7 @@ from dataclasses import dataclass
 
 from nnexafs.config import CampaignConfig, Crystal, Learning, Liquid, seeds
 from nnexafs.config.base import Model
+from nnexafs.config.objective import nearest_range, shortest_angstrom
 from nnexafs.config.state_points import StatePoint
 from nnexafs.jobs.code import code_hash
 
@@ -23,7 +24,7 @@ class Stage:
     """The modules that a stage calls, the part of the config it depends on beside its inputs, and its seed.
 
     `settings` and `seed` are functions of the config and of what tells the stage's jobs apart: `point` (md), the id
-    `state_point` and `controls` (snapshots), `fold`, `study`, `series` or `measurement`.
+    `state_point` and `controls` (snapshots), `part` (objective), `fold`, `study`, `series` or `measurement`.
     """
 
     code: tuple[str, ...]
@@ -115,6 +116,20 @@ def _variants_seed(config: CampaignConfig, state_point: str) -> int:
     return seeds.variants_seed(config, state_point)
 
 
+def _objective(config: CampaignConfig, part: int) -> dict:
+    """Of a part only what it draws itself: more structures leave it alone, unless it was the last and not full."""
+    chosen = config.objective
+    return {
+        "objective": chosen.model_dump(mode="json", exclude={"structures", "nearest_angstrom"}),
+        "nearest_angstrom": nearest_range(chosen, config.phases),
+        "shortest_angstrom": shortest_angstrom(config.phases),
+        "part": part,
+        "structures": config.objective_parts.get(part, 0),
+        "feff": config.exafs.feff,
+        "distributions": config.distributions,
+    }
+
+
 def _dataset(config: CampaignConfig) -> dict:
     return {"dataset": config.dataset, "campaign": config.campaign}
 
@@ -183,6 +198,7 @@ STAGES = {
     "tables": Stage(("exafs.nbody.tables", "exafs.nbody.tables_file"), _tables),
     "snapshots": Stage(("exafs.snapshots",), _snapshots, _exafs_seed),
     "variants": Stage(("exafs.variants",), _variants, _variants_seed),
+    "objective": Stage(("exafs.objective",), _objective, lambda config, part: seeds.objective_seed(config)),
     "dataset": Stage(("dataset.file",), _dataset, seeds.dataset_seed),
     "track": Stage(
         (),  # a new run of MLflow would be the input of every training

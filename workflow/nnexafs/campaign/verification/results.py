@@ -27,6 +27,8 @@ def expected(config: CampaignConfig, folder: Path) -> dict[Path, tuple[str, dict
             "snapshots",
             {"state_point": name, "controls": control_absorbers(config, point)},
         )
+    for part in config.objective_parts:
+        results[f"objective/part{part}.nc"] = ("objective", {"part": part})
     for fold in range(config.dataset.folds):
         results[f"training/fold{fold}"] = ("train", {"fold": fold})
     for name in config.measurements:
