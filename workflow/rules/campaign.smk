@@ -17,6 +17,18 @@ rule verify:
             *(rules.tables.output if campaign.exafs.engine == "nbody" else []),
         ],
         spectra=lambda wildcards: expand(rules.snapshots.output, batch=batches),
+        theories=expand(
+            [
+                *rules.freeze_theory.output,
+                *(
+                    rules.tables_theory.output
+                    if campaign.exafs.engine == "nbody"
+                    else []
+                ),
+                *rules.theory.output,
+            ],
+            theory=campaign.theories,
+        ),
         networks=expand(rules.train.output, fold=FOLDS),
         ensemble=rules.ensemble.output,
         series=expand(rules.series.output, series=campaign.series),

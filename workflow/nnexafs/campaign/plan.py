@@ -14,8 +14,12 @@ HDF5_OVERHEAD = 30_000
 FLOAT32 = 4
 K_STEP_PER_ANGSTROM = 0.05
 IN_SUMMARY = {"spectrum": "predict", "fit": "predict"} | dict.fromkeys(
-    ("freeze", "tables", "dataset", "track", "ensemble", "evaluate", "report", "verify", "all"), "other"
-)
+    (
+        "freeze", "tables", "freeze_theory", "tables_theory", "dataset", "track", "ensemble", "evaluate", "report",
+        "verify", "all",
+    ),
+    "other",
+)  # fmt: skip
 
 
 @dataclass(frozen=True)
@@ -71,13 +75,16 @@ def samples_of(config: CampaignConfig, trajectories: int) -> int:
 def jobs_of(config: CampaignConfig) -> dict[str, int]:
     """Jobs of every rule of the workflow."""
     batches = len(batches_of(of_all(config), config.state_points_per_job))
-    measurements = len(config.measurements)
+    measurements, theories = len(config.measurements), len(config.theories)
     return {
         "freeze": 1,
         "tables": int(config.exafs.engine == "nbody"),
         "md": batches,
         "snapshots": batches,
+        "freeze_theory": theories,
+        "tables_theory": theories * (config.exafs.engine == "nbody"),
         "dataset": 1,
+        "theory": theories,
         "track": 1,
         "train": config.dataset.folds,
         "study": len(config.studies),

@@ -20,6 +20,7 @@ GROUPS = {
         "freeze": ("exafs", "Compute FEFF's potentials and phase shifts, once per campaign."),
         "tables": ("exafs", "Tabulate FEFF's path amplitudes, once per campaign."),
         "snapshots": ("exafs", "Compute chi(k), n(r), bond angles of a simulated TRAJECTORY."),
+        "theory": ("exafs", "Compute the test set by another theory of FEFF."),
     },
     "Learn": {
         "dataset": ("dataset", "Gather SPECTRA into one dataset, split by trajectory."),

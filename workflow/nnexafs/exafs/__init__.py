@@ -2,7 +2,7 @@
 
 Takes    trajectory.nc (structures) or any structure that ASE reads, frozen potentials
 Gives    spectra.nc
-Entry    exafs.snapshots.spectra_of, exafs.trajectory.exafs_of
-Rules    freeze, tables, snapshots (workflow/rules/exafs.smk)
-Results  scattering/, exafs/
+Entry    exafs.snapshots.spectra_of, exafs.theory.mean_spectra, exafs.trajectory.exafs_of
+Rules    freeze, tables, snapshots, freeze_theory, tables_theory, theory (workflow/rules/exafs.smk)
+Results  scattering/, exafs/, theories/
 """

@@ -23,7 +23,8 @@ class Stage:
     """The modules that a stage calls, the part of the config it depends on beside its inputs, and its seed.
 
     `settings` and `seed` are functions of the config and of what tells the stage's jobs apart: `point` (md), the id
-    `state_point` and `controls` (snapshots), `fold`, `study`, `series` or `measurement`.
+    `state_point` and `controls` (snapshots), `fold`, `study`, `series`, `measurement` or `theory` (freeze and tables:
+    None for the campaign's own).
     """
 
     code: tuple[str, ...]
@@ -79,19 +80,19 @@ def _md(config: CampaignConfig, point: StatePoint) -> dict:
     }
 
 
-def _freeze(config: CampaignConfig) -> dict:
+def _freeze(config: CampaignConfig, theory: str | None = None) -> dict:
     crystals = [grid for name, grid in config.phases.present().items() if name != "liquid"]
     reference = (crystals or list(config.phases.present().values()))[0]
     return {
         "element": config.element,
         "edge": config.edge,
-        "feff": config.exafs.feff,
+        "feff": config.feff_of(theory),
         "reference": reference.model_dump(mode="json", exclude=GRID_AXES | {"lattice_by_kelvin"}),
     }
 
 
-def _tables(config: CampaignConfig) -> dict:
-    return {"feff": config.exafs.feff, "closest_angstrom": config.exafs.closest_angstrom}
+def _tables(config: CampaignConfig, theory: str | None = None) -> dict:
+    return {"feff": config.feff_of(theory), "closest_angstrom": config.exafs.closest_angstrom}
 
 
 def _snapshots(config: CampaignConfig, state_point: str, controls: int | None = None) -> dict:
@@ -105,6 +106,16 @@ def _snapshots(config: CampaignConfig, state_point: str, controls: int | None = 
 
 def _exafs_seed(config: CampaignConfig, state_point: str, controls: int | None = None) -> int:
     return seeds.exafs_seed(config, state_point)
+
+
+def _theory(config: CampaignConfig, theory: str) -> dict:
+    left_out = {"processes", "closest_angstrom", "control_absorbers", "control_every_trajectory", "feff"}
+    exafs = config.exafs.model_dump(mode="json", exclude=left_out)
+    return {
+        "theory": theory,
+        "exafs": exafs | {"feff": config.feff_of(theory).model_dump(mode="json")},
+        "distributions": config.distributions,
+    }
 
 
 def _dataset(config: CampaignConfig) -> dict:
@@ -166,7 +177,7 @@ def _predict(config: CampaignConfig, measurement: str) -> dict:
 
 def _report(config: CampaignConfig) -> dict:
     """What the report says of the campaign's files."""
-    return config.model_dump(mode="json", include={"measurements", "report", "series", "studies"})
+    return config.model_dump(mode="json", include={"measurements", "report", "series", "studies", "theories"})
 
 
 STAGES = {
@@ -174,6 +185,7 @@ STAGES = {
     "freeze": Stage(("exafs.feff.reference", "structures.cells"), _freeze),
     "tables": Stage(("exafs.nbody.tables", "exafs.nbody.tables_file"), _tables),
     "snapshots": Stage(("exafs.snapshots",), _snapshots, _exafs_seed),
+    "theory": Stage(("exafs.theory", "dataset.theories"), _theory, lambda config, theory: config.seed),
     "dataset": Stage(("dataset.file",), _dataset, seeds.dataset_seed),
     "track": Stage(
         (),  # a new run of MLflow would be the input of every training

@@ -33,6 +33,11 @@ def expected(config: CampaignConfig, folder: Path) -> dict[Path, tuple[str, dict
         results[f"spectra/{name}/chi.nc"] = ("spectrum", {"measurement": name})
         results[f"spectra/{name}/fit.json"] = ("fit", {"measurement": name})
         results[f"inversion/{name}"] = ("predict", {"measurement": name})
+    for name in config.theories:
+        results[f"theories/{name}/scattering"] = ("freeze", {"theory": name})
+        if config.exafs.engine == "nbody":
+            results[f"theories/{name}/scattering/tables.nc"] = ("tables", {"theory": name})
+        results[f"theories/{name}/spectra.nc"] = ("theory", {"theory": name})
     for name in config.series:
         results[f"series/{name}"] = ("series", {"series": name})
     for name in config.studies:
