@@ -58,6 +58,7 @@ wildcard_constraints:
     measurement="|".join(campaign.measurements) or "none",
     series="|".join(campaign.series) or "none",
     study="|".join(campaign.studies) or "none",
+    theory="|".join(campaign.theories) or "none",
 
 
 include: "workflow/rules/structures.smk"

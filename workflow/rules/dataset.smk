@@ -13,7 +13,7 @@ rule dataset:
         spectra=lambda wildcards: expand(rules.snapshots.output, batch=IN_DATASET),
         variants=lambda wildcards: (
             expand(rules.variants.output, batch=IN_DATASET)
-            if campaign.variants.per_trajectory
+            if campaign.variants_per_trajectory
             else []
         ),
         objective=lambda wildcards: expand(

@@ -190,6 +190,9 @@ def stages(
         rows = measured[of_rules == name]
         if name in ("md", "snapshots"):
             seconds = _of_state_points(config, small, rows)
+        elif name == "theory":
+            more = len(of_campaign(config)) / len(of_campaign(small))  # the test sets grow with them
+            seconds = [more * rows["seconds"].mean()] * counts.jobs[name]
         elif name in ("train", "study"):
             continue
         else:
@@ -212,7 +215,8 @@ def _stage(
 
 def _threads(config: CampaignConfig, cores: int) -> dict[str, int]:
     """Cores that a job of the pilot reserved, where it is more than one."""
-    wanted = {"tables": TABLES_THREADS, "snapshots": config.exafs.processes}
+    wanted = dict.fromkeys(("tables", "tables_theory"), TABLES_THREADS)
+    wanted |= dict.fromkeys(("snapshots", "theory"), config.exafs.processes)
     wanted |= dict.fromkeys(("train", "study"), config.training.threads)
     return {name: min(threads, cores) for name, threads in wanted.items()}
 

@@ -6,7 +6,7 @@ The defaults *are* the nickel campaign. `config/config.yaml`, its JSON schema an
 
 from nnexafs.config.base import Model, PhaseName, Range, key
 from nnexafs.config.campaign import CampaignConfig
-from nnexafs.config.exafs import Distributions, Exafs, Feff
+from nnexafs.config.exafs import Distributions, Exafs, Feff, Theory
 from nnexafs.config.learning import (
     Augmentation,
     DatasetSettings,
@@ -76,6 +76,7 @@ __all__ = [
     "Shares",
     "Study",
     "SuttonChenPotential",
+    "Theory",
     "Tracking",
     "Training",
     "Variants",

@@ -24,7 +24,8 @@ class Stage:
     """The modules that a stage calls, the part of the config it depends on beside its inputs, and its seed.
 
     `settings` and `seed` are functions of the config and of what tells the stage's jobs apart: `point` (md), the id
-    `state_point` and `controls` (snapshots), `part` (objective), `fold`, `study`, `series` or `measurement`.
+    `state_point` and `controls` (snapshots; variants without it), `part` (objective), `fold`, `study`, `series`,
+    `measurement` or `theory` (freeze and tables: None for the campaign's own).
     """
 
     code: tuple[str, ...]
@@ -80,19 +81,19 @@ def _md(config: CampaignConfig, point: StatePoint) -> dict:
     }
 
 
-def _freeze(config: CampaignConfig) -> dict:
+def _freeze(config: CampaignConfig, theory: str | None = None) -> dict:
     crystals = [grid for name, grid in config.phases.present().items() if name != "liquid"]
     reference = (crystals or list(config.phases.present().values()))[0]
     return {
         "element": config.element,
         "edge": config.edge,
-        "feff": config.exafs.feff,
+        "feff": config.feff_of(theory),
         "reference": reference.model_dump(mode="json", exclude=GRID_AXES | {"lattice_by_kelvin"}),
     }
 
 
-def _tables(config: CampaignConfig) -> dict:
-    return {"feff": config.exafs.feff, "closest_angstrom": config.exafs.closest_angstrom}
+def _tables(config: CampaignConfig, theory: str | None = None) -> dict:
+    return {"feff": config.feff_of(theory), "closest_angstrom": config.exafs.closest_angstrom}
 
 
 def _snapshots(config: CampaignConfig, state_point: str, controls: int | None = None) -> dict:
@@ -126,6 +127,16 @@ def _objective(config: CampaignConfig, part: int) -> dict:
         "part": part,
         "structures": config.objective_parts.get(part, 0),
         "feff": config.exafs.feff,
+        "distributions": config.distributions,
+    }
+
+
+def _theory(config: CampaignConfig, theory: str) -> dict:
+    left_out = {"processes", "closest_angstrom", "control_absorbers", "control_every_trajectory", "feff"}
+    exafs = config.exafs.model_dump(mode="json", exclude=left_out)
+    return {
+        "theory": theory,
+        "exafs": exafs | {"feff": config.feff_of(theory).model_dump(mode="json")},
         "distributions": config.distributions,
     }
 
@@ -189,7 +200,7 @@ def _predict(config: CampaignConfig, measurement: str) -> dict:
 
 def _report(config: CampaignConfig) -> dict:
     """What the report says of the campaign's files."""
-    return config.model_dump(mode="json", include={"measurements", "report", "series", "studies"})
+    return config.model_dump(mode="json", include={"measurements", "report", "series", "studies", "theories"})
 
 
 STAGES = {
@@ -199,6 +210,7 @@ STAGES = {
     "snapshots": Stage(("exafs.snapshots",), _snapshots, _exafs_seed),
     "variants": Stage(("exafs.variants",), _variants, _variants_seed),
     "objective": Stage(("exafs.objective",), _objective, lambda config, part: seeds.objective_seed(config)),
+    "theory": Stage(("exafs.theory", "dataset.theories"), _theory, lambda config, theory: config.seed),
     "dataset": Stage(("dataset.file",), _dataset, seeds.dataset_seed),
     "track": Stage(
         (),  # a new run of MLflow would be the input of every training
