@@ -71,6 +71,7 @@ include: "workflow/rules/campaign.smk"
 
 if workflow.is_main_process:
     try:
+        start.check_targets(sys.argv[1:], Path(RESULTS), batches)
         start.prepare(Path(RESULTS), dry_run=workflow.output_settings.dryrun)
     except UserError as error:
         raise WorkflowError(str(error)) from None
