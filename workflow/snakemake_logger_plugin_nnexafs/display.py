@@ -197,7 +197,11 @@ class Display:
             try:
                 self.draw()
             except Exception as error:
-                print(f"the progress display failed ({error!r}); the run goes on", file=sys.stderr)
+                print(
+                    f"the progress display failed ({error!r}) and shows no more progress; the campaign continues "
+                    "without it (its messages are in .snakemake/log)",
+                    file=sys.stderr,
+                )
                 return
             pause = max(TICK_SECONDS, (time.perf_counter() - began) / LARGEST_LOAD)
 
