@@ -104,7 +104,13 @@ onstart:
             )
             for job in workflow.dag.needrun_jobs()
         )
-        told = {"jobs": Forecast(campaign).jobs(jobs)}
+        finished = (
+            (job.rule.name, job.wildcards_dict, Path(job.benchmark))
+            for job in workflow.dag.jobs
+            if job.benchmark and not workflow.dag.needrun(job)
+        )
+        forecast = Forecast(campaign)
+        told = {"measured": forecast.learn(finished), "jobs": forecast.jobs(jobs)}
         logger.info(
             f"{len(told['jobs'])} jobs in this run", extra={"nnexafs": told}
         )
