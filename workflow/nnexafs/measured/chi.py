@@ -40,7 +40,11 @@ def read(paths: Sequence[Path], measurement: Measurement) -> list[Scan]:
     """
     if not paths:
         raise UserError("no spectrum files given; name at least one")
-    scans = [read_scan(Path(path), measurement) for path in paths]
+    return repeats_of([read_scan(Path(path), measurement) for path in paths])
+
+
+def repeats_of(scans: list[Scan]) -> list[Scan]:
+    """The scans, which must hold the same kind of signal over (nearly) the same range; UserError otherwise."""
     kinds = {scan.kind for scan in scans}
     if len(kinds) > 1:
         raise UserError(f"{scans[0].file}: repeats mix mu(E) and chi(k); give files of one kind")

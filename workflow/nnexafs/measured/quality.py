@@ -10,7 +10,9 @@ from typing import Literal
 
 import numpy as np
 import xarray as xr
+from scipy.ndimage import median_filter
 
+from nnexafs.errors import UserError
 from nnexafs.k_axis import K2_PER_EV
 from nnexafs.measured.checks import edge_energy_ev
 
@@ -27,6 +29,8 @@ BIN_PER_ANGSTROM = 2.0
 BIN_STEP_PER_ANGSTROM = 0.5
 FIRST_K_PER_ANGSTROM = 2.5  # below it the edge itself is still larger than the oscillations
 FOURIER_POINTS = 2048
+
+ROOM_EV = 5.0
 
 GLITCH_GRID_PER_ANGSTROM = 0.05
 GLITCH_SIGMAS = 7.0
@@ -124,7 +128,7 @@ def quality_of(spectrum: xr.Dataset, *, window: tuple[float, float] | None = Non
     `mu, background (energy)` with the attributes `e0_ev, edge_step, element, edge`.
     """
     k, chi, sigma = _finite_part(spectrum)
-    noise = noise_of(k, chi, sigma=sigma, k_step=spectrum.attrs.get("k_step_per_angstrom"))
+    noise = noise_of(k, chi, sigma=sigma, k_step=_number(spectrum, "k_step_per_angstrom"))
     findings = (
         _edge_step(spectrum),
         *_e0(spectrum),
@@ -141,8 +145,34 @@ def _finite_part(spectrum: xr.Dataset) -> tuple[np.ndarray, np.ndarray, np.ndarr
     """k (K,), chi (S, K) and the given sigma (K,) where chi is finite."""
     k, chi = spectrum["k"].values, spectrum["chi_repeats"].values
     good = np.isfinite(chi).all(axis=0)
-    sigma = spectrum["chi_sigma"].values[good] if "chi_sigma" in spectrum else None
-    return k[good], chi[:, good], sigma
+    sigma = spectrum["chi_sigma"].values[good] if _are_numbers(spectrum, "chi_sigma", of="k") else None
+    return k[good], chi[:, good], sigma if sigma is not None and np.isfinite(sigma).all() else None
+
+
+def _are_numbers(spectrum: xr.Dataset, name: str, *, of: str) -> bool:
+    """Whether a variable is there and is numbers along one dimension; a file may come from anywhere."""
+    return name in spectrum and spectrum[name].dims == (of,) and spectrum[name].dtype.kind == "f"
+
+
+def _number(spectrum: xr.Dataset, name: str) -> float | None:
+    """A number among the attributes; None where it is missing or none."""
+    value = spectrum.attrs.get(name)
+    known = isinstance(value, int | float | np.integer | np.floating) and np.isfinite(value)
+    return float(value) if known else None
+
+
+def knows_mu(spectrum: xr.Dataset) -> bool:
+    """Whether mu(E), its background, E0 and edge step are kept, all finite."""
+    if not all(_are_numbers(spectrum, name, of="energy") for name in ("energy", "mu", "background")):
+        return False
+    step = _number(spectrum, "edge_step")
+    arrays = [spectrum[name].values for name in ("energy", "mu", "background")]
+    rising = len(arrays[0]) > 10 and bool((np.diff(arrays[0]) > 0).all())
+    finite = all(np.isfinite(one).all() for one in arrays)
+    e0_ev = _number(spectrum, "e0_ev")
+    if not (rising and finite) or e0_ev is None or step is None:
+        return False
+    return step > 0 and bool(arrays[0][0] + ROOM_EV < e0_ev < arrays[0][-1] - ROOM_EV)
 
 
 # --- noise -------------------------------------------------------------------------------------
@@ -158,7 +188,7 @@ def noise_of(
     too short or too coarse.
     """
     centres = _bins(k)
-    if len(centres) < 2:
+    if len(centres) < 2 or not np.allclose(np.diff(k), k[1] - k[0], rtol=1e-3):
         return None
     mean = chi.mean(axis=0)
     signal_and_noise = _rms_in(k, mean, centres, SIGNAL_R_ANGSTROM)
@@ -262,10 +292,9 @@ def _usable(noise: Noise | None, k: np.ndarray, window: tuple[float, float] | No
 def _edge_step(spectrum: xr.Dataset) -> Finding:
     low, high = EDGE_STEP
     limit = f"{low:g} to {high:g} in transmission"
-    value = spectrum.attrs.get("edge_step")
+    value = _number(spectrum, "edge_step")
     if value is None:
         return Finding("edge step", None, "", limit, None, "χ(k) does not tell it")
-    value = float(value)
     if value <= 0:
         return Finding(
             "edge step", value, "", limit, "bad", "the signal falls at the edge: check the columns"
@@ -284,28 +313,34 @@ def _e0(spectrum: xr.Dataset) -> tuple[Finding, Finding]:
     low, high = E0_FROM_RISE_EV
     names = ("E0 from the tabulated edge", "E0 from the steepest rise")
     limits = (f"within {good:g}", f"{low:g} to {high:g}")
-    attrs = spectrum.attrs
-    if "e0_ev" not in attrs:
-        return tuple(  # type: ignore[return-value]
-            Finding(name, None, "eV", limit, None, "χ(k) does not tell it")
-            for name, limit in zip(names, limits, strict=True)
+    e0_ev, absorber = _number(spectrum, "e0_ev"), [spectrum.attrs.get(name) for name in ("element", "edge")]
+    tabulated = None if e0_ev is None else _tabulated(*map(str, absorber))
+    if e0_ev is None or tabulated is None:
+        why = "χ(k) does not tell it"
+        return Finding(names[0], None, "eV", limits[0], None, why), Finding(
+            names[1], None, "eV", limits[1], None, why
         )
-    away = float(attrs["e0_ev"]) - edge_energy_ev(str(attrs["element"]), str(attrs["edge"]))
+    away = e0_ev - tabulated
     status = _upper(abs(away), good, most)
-    advice = "" if status == "ok" else (
-        "check the monochromator's calibration with a reference foil: an error of the Bragg angle also scales k"
-    )  # fmt: skip
+    advice = "check the monochromator's calibration with a reference foil: an error of the Bragg angle also scales k"
     return (
-        Finding(names[0], round(away, 2) + 0.0, "eV", limits[0], status, advice),
-        _from_the_rise(spectrum, names[1], limits[1]),
+        Finding(names[0], round(away, 2) + 0.0, "eV", limits[0], status, "" if status == "ok" else advice),
+        _from_the_rise(spectrum, e0_ev, names[1], limits[1]),
     )
 
 
-def _from_the_rise(spectrum: xr.Dataset, name: str, limit: str) -> Finding:
-    if "mu" not in spectrum:
-        return Finding(name, None, "eV", limit, None, "the file keeps no mu(E)")
-    e0_ev, energy = float(spectrum.attrs["e0_ev"]), spectrum["energy"].values
-    away = e0_ev - steepest_rise_near(energy, spectrum["mu"].values, e0_ev)
+def _tabulated(element: str, edge: str) -> float | None:
+    """The edge's tabulated energy, eV; None for what is no element or edge."""
+    try:
+        return edge_energy_ev(element, edge)
+    except (UserError, ValueError, KeyError):
+        return None
+
+
+def _from_the_rise(spectrum: xr.Dataset, e0_ev: float, name: str, limit: str) -> Finding:
+    if not knows_mu(spectrum):
+        return Finding(name, None, "eV", limit, None, "the file keeps no μ(E)")
+    away = e0_ev - steepest_rise_near(spectrum["energy"].values, spectrum["mu"].values, e0_ev)
     low, high = E0_FROM_RISE_EV
     inside = low <= away <= high
     advice = "" if inside else "E0 lies off the edge: leave out --e0, or place it on the rise"
@@ -343,12 +378,12 @@ def _range(k: np.ndarray, window: tuple[float, float] | None) -> tuple[Finding, 
 def _k_step(spectrum: xr.Dataset) -> Finding:
     good, most = K_STEP_PER_ANGSTROM
     limit = f"at most {good:g}"
-    value = spectrum.attrs.get("k_step_per_angstrom")
+    value = _number(spectrum, "k_step_per_angstrom")
     if value is None:
         return Finding("k step", None, "1/Å", limit, None, "the file does not keep it")
-    status = _upper(float(value), good, most)
+    status = _upper(value, good, most)
     advice = "" if status == "ok" else "measure in steps of 0.05 1/Å: far shells need them"
-    return Finding("k step", _rounded(float(value)), "1/Å", limit, status, advice)
+    return Finding("k step", _rounded(value), "1/Å", limit, status, advice)
 
 
 # --- glitches ----------------------------------------------------------------------------------
@@ -366,13 +401,13 @@ def _glitches(spectrum: xr.Dataset, k: np.ndarray, chi: np.ndarray) -> Finding:
 
 
 def _place(k: float, spectrum: xr.Dataset) -> str:
-    e0_ev = spectrum.attrs.get("e0_ev")
-    return f"k {k:.2f}" + (f" ({float(e0_ev) + k**2 / K2_PER_EV:.1f} eV)" if e0_ev is not None else "")
+    e0_ev = _number(spectrum, "e0_ev")
+    return f"k {k:.2f}" + (f" ({e0_ev + k**2 / K2_PER_EV:.1f} eV)" if e0_ev is not None else "")
 
 
 def _measured_points(spectrum: xr.Dataset, k: np.ndarray, chi: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
     """k and chi at the measured energies where mu(E) is kept: a spline to even k would widen an outlier."""
-    if not {"mu", "background"} <= set(spectrum.variables):
+    if not knows_mu(spectrum):
         return k, chi
     attrs, energy = spectrum.attrs, spectrum["energy"].values
     above = energy > float(attrs["e0_ev"])
@@ -394,9 +429,10 @@ def glitches_in(k: np.ndarray, chi: np.ndarray) -> list[float]:
     away = np.zeros(len(k))
     away[2:-2] = signal[2:-2] - _from_neighbours(k, signal)
     found = []
-    for i in range(2, len(k) - 2):
-        if k[i] < FIRST_K_PER_ANGSTROM:
-            continue
+    # Few points differ by half of what makes a glitch: only those are looked at closely.
+    near_points = 2 * int(GLITCH_REACH_PER_ANGSTROM / GLITCH_GRID_PER_ANGSTROM) + 1
+    rough = 1.4826 * median_filter(np.abs(away), size=near_points)
+    for i in np.flatnonzero((np.abs(away) > GLITCH_SIGMAS / 2 * rough) & (k > FIRST_K_PER_ANGSTROM)):
         near = np.abs(k - k[i]) <= GLITCH_REACH_PER_ANGSTROM
         near[max(0, i - 2) : i + 3] = False  # the neighbours' cubics go through this point
         if near.sum() < 8:

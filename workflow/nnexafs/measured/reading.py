@@ -87,7 +87,10 @@ def read_scans(path: Path, measurement: Measurement) -> list[Scan | UserError]:
     content = content_of(path)
     if not athena.is_project(content) or measurement.group is not None:
         return [read_scan(path, measurement)]
-    return [_or_error(group, path) for group in _athena_groups(content, path)]
+    groups = _athena_groups(content, path)
+    if not groups:
+        raise UserError(f"{path}: an Athena project without groups")
+    return [_or_error(group, path) for group in groups]
 
 
 def _or_error(group: athena.AthenaGroup, path: Path) -> Scan | UserError:
