@@ -54,7 +54,7 @@ def invert(
     fit: Mapping | None = None,
     title: str = "",
 ) -> dict:
-    """Write `prediction.html, prediction.png, rdf.csv, angles.csv, shells.json` into `out`; return the last one's content.
+    """Write `prediction.html, prediction.png, rdf.csv, angles.csv, shells.json` into `out`; return the last.
 
     `spectrum` comes from `measured.chi.process` (`chi_repeats(repeat, k)`, NaN outside the data). `comparison` may
     hold `k, chi, r, pair_distribution, angle, angle_distribution` of a simulation (one-dimensional) to compare with

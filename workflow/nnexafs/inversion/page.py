@@ -149,10 +149,10 @@ def shell_note(shells: Mapping) -> str:
     if fit and "failed" in fit:
         text += f" larch's fit was not possible: {fit['failed']}."
     elif fit:
+        s02, e0 = with_error(fit["s02"], fit["s02_std"]), with_error(fit["e0_shift_ev"], fit["e0_shift_std"])
         text += (
-            f" larch's fit: FEFF's paths of {fit.get('phases', 'the reference cell')}, S₀² "
-            f"{with_error(fit['s02'], fit['s02_std'])}, E₀ moved by "
-            f"{with_error(fit['e0_shift_ev'], fit['e0_shift_std'])} eV, R factor {fit['r_factor']:.2g}; N is fixed, since it cannot be told from S₀²."
+            f" larch's fit: FEFF's paths of {fit.get('phases', 'the reference cell')}, S₀² {s02}, E₀ moved by {e0} eV, "
+            f"R factor {fit['r_factor']:.2g}; N is fixed, since it cannot be told from S₀²."
         )
     return text
 
@@ -174,8 +174,8 @@ def quality_rows(findings: list[dict]) -> list[tuple[str, str, str, str, str]]:
     """Name, value with unit, limit, status, advice of each finding."""
     return [
         (
-            one["name"],
-            "–" if one["value"] is None else f"{one['value']:.4g} {one['unit']}".rstrip(),
+            one["name"].replace("E0", "E₀"),
+            "–" if one["value"] is None else f"{one['value']:.3g} {one['unit']}".rstrip(),
             one["limit"],
             one["status"] or "unknown",
             one["advice"],
@@ -193,8 +193,6 @@ def e0_note(shells: Mapping) -> str:
     for field in FIELDS:
         values, digits = [row[field.key] for row in near], field.digits
         spans.append(f"{field.symbol} from {min(values):.{digits}f} to {max(values):.{digits}f} {field.unit}")
-            f"{field.symbol} from {min(values):.{field.digits}f} to {max(values):.{field.digits}f} {field.unit}"
-        )
     return f"E₀ moved by up to 4 eV either way: {', '.join(one.rstrip() for one in spans)}. Shaded: the stated errors."
 
 

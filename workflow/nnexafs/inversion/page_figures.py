@@ -43,8 +43,12 @@ def data_figure(
 def _absorption(axes: Axes, spectrum: xr.Dataset) -> None:
     energy = spectrum["energy"].values
     axes.plot(energy, spectrum["mu"], color=INK, linewidth=1.1, label="measured")
-    axes.plot(energy, spectrum["background"], color=SECOND, linewidth=1.1, label="background")
-    axes.axvline(float(spectrum.attrs["e0_ev"]), color=QUIET, linewidth=0.8, linestyle=":", label="E₀")
+    e0_ev = float(spectrum.attrs["e0_ev"])
+    above = energy > e0_ev + 10  # the spline begins at the edge, with a jump
+    axes.plot(
+        energy[above], spectrum["background"].values[above], color=SECOND, linewidth=1.1, label="background"
+    )
+    axes.axvline(e0_ev, color=QUIET, linewidth=0.8, linestyle=":", label="E₀")
     axes.xaxis.set_major_locator(mpl.ticker.MaxNLocator(4))
     _label(axes, "energy (eV)", "μ(E)", "Absorption")
     axes.legend(loc="lower right")
@@ -139,7 +143,7 @@ def e0_figure(shells: dict) -> str:
         axes[3].plot(
             shift, [row["neighbour_distance"] for row in rows], color=INK, marker="o", markersize=3.5
         )
-        axes[3].set_ylim(bottom=0)
+        axes[3].set_ylim(0, 1.15 * max(row["neighbour_distance"] for row in rows))
         _label(axes[3], "E₀ moved by (eV)", "", "Distance from the training set")
         text = (
             "First shell and distance from the training set against shifts of E0; shaded: the stated errors."

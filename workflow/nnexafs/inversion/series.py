@@ -24,16 +24,11 @@ from nnexafs.structures.first_shell import KEYS, shells_of
 
 BLOCK = 512
 """Spectra that go through the networks together."""
-IN_TREND = (
-    "number",
-    "status",
-    "verdict",
-    "neighbour_distance",
-    *(name for key in KEYS for name in (key, f"{key}_std")),
-)
+SHELL_COLUMNS = tuple(name for key in KEYS for name in (key, f"{key}_std"))
+IN_TREND = ("number", "status", "verdict", "neighbour_distance", *SHELL_COLUMNS)
 OK, FAILED = "ok", "failed"
 COLUMNS = (
-    "number", "file", "group", "status", "element", "edge", *(name for key in KEYS for name in (key, f"{key}_std")),
+    "number", "file", "group", "status", "element", "edge", *SHELL_COLUMNS,
     "neighbour_distance", "verdict", "quality", "quality_notes", "noise_percent", "usable_k_max_per_angstrom",
     "k_first_per_angstrom", "k_last_per_angstrom", "e0_ev", "edge_step", "message",
 )  # fmt: skip

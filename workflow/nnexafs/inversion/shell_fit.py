@@ -47,10 +47,10 @@ def first_shell_fit(
 
 
 def fit_beside(k: np.ndarray, chi: np.ndarray, *, element: str, edge: Edge) -> dict:
-    """The fit of a spectrum's first shell as `first_shell_fit` gives it, with FEFF's paths of the element's own crystal.
+    """`first_shell_fit` of a spectrum with FEFF's paths of the element's own crystal.
 
-    `k` per angstrom and `chi` (K,), finite. Of bcc crystals the two nearest shells are fitted, which n(r) counts as one.
-    Where no fit is possible the only entry is `failed`, the reason.
+    `k` per angstrom and `chi` (K,), finite. Of bcc crystals the two nearest shells are fitted, which n(r) counts as
+    one. Where no fit is possible the only entry is `failed`, the reason.
     """
     from ase.data import atomic_numbers, reference_states
 
