@@ -10,7 +10,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import asdict, replace
 from functools import partial
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import xarray as xr
@@ -80,7 +80,7 @@ def invert(
         "spectrum": {name: json_value(value) for name, value in spectrum.attrs.items()},
     }
     tables = {"rdf.csv": rdf_table(prediction, noisy), "angles.csv": angle_table(prediction, noisy)}
-    drawn = {
+    drawn: dict[str, Any] = {
         "k": k,
         "chi": chi,
         "rdf": tables["rdf.csv"],
@@ -162,10 +162,10 @@ def _compared(comparison: xr.Dataset | None, label: str) -> dict | None:
     return {"label": label, **dict(zip(KEYS, map(json_value, values), strict=True))}
 
 
-def _draw(path: Path, **drawn: object) -> None:
+def _draw(path: Path, **drawn: Any) -> None:
     from nnexafs.inversion.figure import draw  # and matplotlib: after the networks have answered
 
-    draw(path, **drawn)  # type: ignore[arg-type]
+    draw(path, **drawn)
 
 
 def _page(spectrum: xr.Dataset, manifest: Mapping, drawn: Mapping) -> str:

@@ -212,16 +212,16 @@ def _reach(manifest: Mapping, rdf: pd.DataFrame) -> str:
 
 def file_rows(attrs: Mapping) -> Rows:
     """File, group and checksum."""
-    files, sums = (
-        attrs.get(name) if isinstance(attrs.get(name), list) else [] for name in ("files", "sha256")
-    )
-    groups = attrs.get("groups") if isinstance(attrs.get("groups"), list) else [""] * len(files or [])
+    files, sums, groups = (_list(attrs.get(name)) for name in ("files", "sha256", "groups"))
     rows: Rows = [("file", "group", "sha256")]
-    rows += [
-        (str(file), str(group or ""), str(checksum))
-        for file, group, checksum in zip(files or [], groups or [], sums or [], strict=False)
-    ]
+    for number, file in enumerate(files):
+        group, checksum = (one[number] if number < len(one) else "" for one in (groups, sums))
+        rows.append((str(file), str(group or ""), str(checksum)))
     return rows
+
+
+def _list(value: object) -> list:
+    return value if isinstance(value, list) else []
 
 
 def ensemble_rows(shells: Mapping, manifest: Mapping) -> Rows:

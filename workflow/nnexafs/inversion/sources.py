@@ -57,7 +57,8 @@ def one_measurement(
         )
     if len(files) == 1 and files[0].suffix == ".nc":
         return read_processed(files[0])
-    each = [measurement_of(files, {**chosen, "group": group}) for group in groups or [None]]
+    names: Sequence[str | None] = groups or [None]
+    each = [measurement_of(files, {**chosen, "group": group}) for group in names]
     scans = [read_scan(file, measurement) for measurement in each for file in files]
     return _on_grid(repeats_of(scans), manifest, each[0])
 

@@ -33,13 +33,13 @@ def mean_and_std(
 
 def rdf_table(prediction: Prediction, noisy: Prediction | None = None) -> pd.DataFrame:
     """Columns r_angstrom, n_mean, n_std (neighbours per angstrom)."""
-    mean, std = mean_and_std(prediction.pair_members, noisy and noisy.pair_members)
+    mean, std = mean_and_std(prediction.pair_members, None if noisy is None else noisy.pair_members)
     return pd.DataFrame({"r_angstrom": prediction.r_angstrom, "n_mean": mean, "n_std": std})
 
 
 def angle_table(prediction: Prediction, noisy: Prediction | None = None) -> pd.DataFrame:
     """Columns angle_degree, density_mean, density_std (pairs of neighbours per absorber and degree)."""
-    mean, std = mean_and_std(prediction.angle_members, noisy and noisy.angle_members)
+    mean, std = mean_and_std(prediction.angle_members, None if noisy is None else noisy.angle_members)
     return pd.DataFrame({"angle_degree": prediction.angle_degree, "density_mean": mean, "density_std": std})
 
 

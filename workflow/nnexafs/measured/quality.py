@@ -6,7 +6,7 @@ hold for any sample and beamline; none was fitted to a spectrum.
 
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass
-from typing import Literal
+from typing import Any, Literal
 
 import numpy as np
 import xarray as xr
@@ -156,7 +156,7 @@ def _are_numbers(spectrum: xr.Dataset, name: str, *, of: str) -> bool:
 
 def _number(spectrum: xr.Dataset, name: str) -> float | None:
     """A number among the attributes; None where it is missing or none."""
-    value = spectrum.attrs.get(name)
+    value: Any = spectrum.attrs.get(name)
     known = isinstance(value, int | float | np.integer | np.floating) and np.isfinite(value)
     return float(value) if known else None
 
@@ -440,7 +440,7 @@ def glitches_in(k: np.ndarray, chi: np.ndarray) -> list[float]:
         usual = 1.4826 * np.median(np.abs(away[near]))
         size = np.sqrt(2.0) * np.median(np.abs(signal[near])) + 1e-12
         if abs(away[i]) > GLITCH_SIGMAS * usual and abs(away[i]) > GLITCH_PART_OF_SIGNAL * size:
-            found.append(i)
+            found.append(int(i))
     return _one_each(k, away, found)
 
 
