@@ -30,7 +30,7 @@ def value_and_error(value: float | None, error: float | None, *, digits: int = 4
         return f"{value:.{digits}f}", ""
     if places < 0:
         return f"{round(value, places):.0f}", f"{round(error, places):.0f}"
-    return f"{value:.{places}f}", f"{error:.{places}f}"
+    return f"{round(value, places) + 0.0:.{places}f}", f"{error:.{places}f}"
 
 
 def with_error(

@@ -4,6 +4,7 @@ from collections.abc import Sequence
 from pathlib import Path
 
 import numpy as np
+from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
 from nnexafs.structures.first_shell import FIELDS
@@ -28,6 +29,8 @@ def draw_series(path: Path, rows: Sequence[dict]) -> None:
         else:
             one.fill_between(number, value - error, value + error, color=SHOWN, alpha=0.25, linewidth=0)
             one.plot(number, value, color=SHOWN, linewidth=1)
+        outside = np.array([row["verdict"] == "outside" for row in rows])
+        one.plot(number[outside], value[outside], "o", color=OUTSIDE, markersize=4)
         one.set_ylabel(shown.label)
     _distance(axes[-1], number, rows)
     axes[-1].set_xlabel("number in the series")
@@ -41,7 +44,7 @@ def draw_series(path: Path, rows: Sequence[dict]) -> None:
     figure.savefig(path, dpi=150)
 
 
-def _distance(axes, number: np.ndarray, rows: Sequence[dict]) -> None:
+def _distance(axes: Axes, number: np.ndarray, rows: Sequence[dict]) -> None:
     distance = _column(rows, "neighbour_distance")
     outside = np.array([row["verdict"] == "outside" for row in rows])
     axes.plot(

@@ -3,6 +3,7 @@
 import json
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
+from functools import cache
 from importlib.metadata import version
 from pathlib import Path
 from typing import Any
@@ -283,6 +284,12 @@ def _chi_dataset(
     return dataset.assign_attrs(k_min_per_angstrom=float(k[0]), k_max_per_angstrom=float(k[-1]))
 
 
+@cache
+def larch_version() -> str:
+    """The version of larch, without importing it."""
+    return version("xraylarch")
+
+
 def _provenance(scans: Sequence[Scan], background: Background, element: str, edge: str) -> dict[str, str]:
     return {
         "files": json.dumps([scan.file.name for scan in scans]),
@@ -290,6 +297,6 @@ def _provenance(scans: Sequence[Scan], background: Background, element: str, edg
         "sha256": json.dumps([sha256(scan.file) for scan in scans]),
         "element": element,
         "edge": edge,
-        "larch_version": version("xraylarch"),
+        "larch_version": larch_version(),
         "settings": json.dumps(background.model_dump(mode="json"), sort_keys=True),
     }
