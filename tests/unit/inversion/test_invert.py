@@ -425,6 +425,7 @@ def test_command_reads_intensities_of_another_element(predicted):
     assert report["spectrum"]["element"] == "Fe"
     assert report["spectrum"]["e0_ev"] == pytest.approx(7112, abs=1)
     assert report["options"]["distance_scale"] == 1.0258
+    assert output.startswith("data ok: noise ") and "no glitches" in output.splitlines()[0]
     assert "trained on Ni K" in output
 
 
@@ -435,6 +436,27 @@ def test_command_finds_the_element_by_its_edge(predicted):
     assert (report["spectrum"]["element"], report["spectrum"]["edge"]) == ("Fe", "K")
     assert "does not name its element; read as Fe, whose K edge is nearest to its E0 of 711" in output
     assert "trained on Ni K" in output
+
+
+def test_a_fit_by_larch_is_made_of_the_mean_of_what_the_networks_see(predicted, monkeypatch):
+    asked = {}
+
+    def fitted(k, chi, **absorber):
+        asked.update(absorber, k_end=float(k[-1]), ndim=chi.ndim)
+        return {"failed": "not today"}
+
+    monkeypatch.setattr("nnexafs.inversion.shell_fit.fit_beside", fitted)
+    code, output, report = predicted(*HALVES, "--fit", "--k-range", "2", "15")
+    assert code == 0, output
+    assert asked == {"element": "Fe", "edge": "K", "k_end": 15.0, "ndim": 1}
+    assert report["fit"] == {"failed": "not today"}
+    assert predicted(*HALVES)[2]["fit"] is None
+
+
+def test_what_is_wrong_with_the_data_is_told(predicted):
+    code, output, report = predicted(*HALVES, "--e0", "7130")
+    assert code == 0, output
+    assert "data bad: E0 from the steepest rise" in output and report["quality"]["status"] == "bad"
 
 
 def test_k_grid_of_an_ensemble_of_version_0_1_follows_from_its_config():

@@ -29,6 +29,7 @@ def test_decimals_that_an_error_is_worth(error, decimals):
         (8332.9, 26.0, ("8333", "26")),
         (8332.9, 130.0, ("8330", "130")),
         (-0.04, 0.5, ("0.0", "0.5")),
+        (2.5, 3e-14, ("2.500000", "0.000000")),
         (2.5, None, ("2.5000", "")),
         (2.5, 0.0, ("2.5000", "")),
         (None, 0.1, ("–", "")),
@@ -42,7 +43,7 @@ def test_values_are_rounded_as_their_errors(value, error, text):
 def test_the_error_never_loses_more_than_a_third_by_rounding():
     for step in range(1, 4000):
         error = step * 1.7e-5
-        _, shown = value_and_error(1.0, error)
+        _, shown = value_and_error(1.0, error, digits=8)
         assert float(shown) == pytest.approx(error, rel=0.15), error
         assert len(shown.replace(".", "").lstrip("0")) <= 2
 

@@ -82,6 +82,8 @@ def test_points_too_coarse_for_the_noise_are_said():
     noise = named(quality, "noise")
     assert noise.value is None and noise.status is None and "too few points" in noise.advice
     assert named(quality, "k step").status == "ok"
+    still = noise_of(K, noisy(2e-4)[None], k_step=0.07)
+    assert still.noise.mean() == pytest.approx(2e-4, rel=0.2)
     assert named(quality_of(spectrum(CHI, k_step_per_angstrom=0.15)), "k step").status == "poor"
 
 

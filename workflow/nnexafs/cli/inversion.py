@@ -254,12 +254,7 @@ def _predict_one(
 
     fit = _fit_beside(measured, ensemble, options) if fitted else None
     result = invert(measured, ensemble, out=out, options=options, fit=fit, title=title)
-    for finding in result["quality"]["findings"]:
-        if finding["status"] in ("poor", "bad"):
-            value = "-" if finding["value"] is None else f"{finding['value']:.4g} {finding['unit']}".rstrip()
-            click.echo(
-                f"{finding['status']}: {finding['name']} {value} (should be {finding['limit']}); {finding['advice']}"
-            )
+    _tell_quality(result["quality"])
     if result["N1"] is None:
         click.echo("no first shell found")
     else:
@@ -273,6 +268,21 @@ def _predict_one(
     for warning in result["warnings"]:
         click.echo(f"warning: {warning}")
     click.echo(f"wrote {out} (open {out / 'prediction.html'})")
+
+
+def _tell_quality(quality: dict) -> None:
+    """One line where all is well, otherwise one for each finding that is not."""
+    found = {one["name"]: one for one in quality["findings"]}
+    if quality["status"] == "ok":
+        noise, last = found["noise"]["value"], found["usable k max"]["value"]
+        known = "" if noise is None else f": noise {noise:.2g} %, usable to k {last:.3g}, no glitches"
+        click.echo(f"data ok{known}")
+    for one in found.values():
+        if one["status"] in ("poor", "bad"):
+            value = "-" if one["value"] is None else f"{one['value']:.4g} {one['unit']}".rstrip()
+            click.echo(
+                f"data {one['status']}: {one['name']} {value} (should be {one['limit']}); {one['advice']}"
+            )
 
 
 def _fit_beside(measured: "xr.Dataset", ensemble: "Ensemble", options: "Options") -> dict:

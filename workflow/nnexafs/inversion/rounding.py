@@ -19,15 +19,16 @@ def decimals_of(error: float) -> int | None:
 
 
 def value_and_error(value: float | None, error: float | None, *, digits: int = 4) -> tuple[str, str]:
-    """Value and error with the error's decimals; without an error the value has `digits` decimals, the error none.
+    """Value and error with the error's decimals, at most two more than `digits`.
 
-    A missing value is a dash.
+    Without an error the value has `digits` decimals, the error none; a missing value is a dash.
     """
     if value is None or not math.isfinite(value):
         return "–", ""
     places = None if error is None else decimals_of(error)
     if places is None or error is None:
         return f"{value:.{digits}f}", ""
+    places = min(places, digits + 2)
     if places < 0:
         return f"{round(value, places):.0f}", f"{round(error, places):.0f}"
     return f"{round(value, places) + 0.0:.{places}f}", f"{error:.{places}f}"

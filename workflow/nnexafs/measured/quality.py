@@ -22,6 +22,7 @@ RANK: dict[Status, int] = {"ok": 0, "poor": 1, "bad": 2}
 # Newville, Boyanov, Sayers, J. Synchrotron Rad. 6, 264 (1999): no atoms scatter from so far, what is left is noise.
 # They begin at 15 angstrom; a window of 3 per angstrom would let the shells of a cold crystal below it through.
 NOISE_R_ANGSTROM = (18.0, 25.0)
+LOWEST_NOISE_R_ANGSTROM = 14.5  # of points 0.07 per angstrom apart, which hold no larger R
 NOISE_WINDOW_PER_ANGSTROM = 3.0
 NARROWEST_NOISE_BAND_ANGSTROM = 3.0
 SIGNAL_R_ANGSTROM = (1.0, 6.0)
@@ -223,7 +224,8 @@ def _noise_band(k: np.ndarray, k_step: float | None) -> tuple[float, float] | No
     """R range (angstrom) of the noise; below what the measured points resolve, beyond which a spline invents."""
     low, high = NOISE_R_ANGSTROM
     high = min(high, 0.9 * _nyquist(k), 0.8 * np.pi / (2 * k_step) if k_step else high)
-    return (low, high) if high - low >= NARROWEST_NOISE_BAND_ANGSTROM else None
+    low = min(low, high - NARROWEST_NOISE_BAND_ANGSTROM)
+    return (low, high) if low >= LOWEST_NOISE_R_ANGSTROM else None
 
 
 def _local_rms(k: np.ndarray, values: np.ndarray, centres: np.ndarray) -> np.ndarray:
