@@ -115,6 +115,15 @@ def test_a_page_of_chi_without_edge_and_with_warnings(tmp_path):
     assert html.count("<svg") == 3 and "χ(k) does not tell it" in html
 
 
+def test_the_verdict_knows_poor_data(tmp_path):
+    html = made(given_chi(), tmp_path)[1]
+    assert "Like the training set" in html and "Read with care" not in html
+    spectrum = given_chi()
+    spectrum["chi_repeats"] = spectrum["chi_repeats"] + 0.02 * (spectrum["k"].round(2) == 9.0)
+    html = made(spectrum, tmp_path)[1]
+    assert "See the quality of the data (poor)." in html and "remove these points: k 9.00" in html
+
+
 def test_figures_take_the_colours_of_the_page():
     figure = Figure()
     figure.subplots().plot([0, 1], color=BLUE)

@@ -66,6 +66,12 @@ def test_signal_and_noise_are_told_apart():
     quiet, loud = noise_of(K, noisy(1e-5)[None]), noise_of(K, noisy(1e-3)[None])
     strong = quiet.signal > 5e-3
     assert loud.signal[strong] == pytest.approx(quiet.signal[strong], rel=0.25)
+    window = (loud.k[5], loud.k[9])
+    part = slice(5, 10)
+    by_hand = np.sqrt(
+        ((loud.k**2 * loud.noise)[part] ** 2).sum() / ((loud.k**2 * loud.signal)[part] ** 2).sum()
+    )
+    assert loud.percent(window) == pytest.approx(100 * by_hand) and loud.percent() > loud.percent(window)
     nothing = noise_of(K, np.random.default_rng(1).normal(0, 1e-3, (1, len(K))))
     assert nothing.usable_k(k_first=0, k_last=18) < 5 and nothing.percent() > 100
 

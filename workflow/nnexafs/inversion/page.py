@@ -162,8 +162,11 @@ def shell_note(shells: Mapping) -> str:
 
 def _verdict(shells: Mapping, manifest: Mapping) -> dict[str, str]:
     status, headline, text = VERDICTS[shells["verdict"]]
-    if shells["warnings"] and status == "ok":
-        status, headline, text = "poor", "Read with care", "See the warnings."
+    doubts = ["the warnings"] if shells["warnings"] else []
+    if shells["quality"]["status"] != "ok":
+        doubts.append(f"the quality of the data ({shells['quality']['status']})")
+    if doubts and status == "ok":
+        status, headline, text = "poor", "Read with care", f"See {' and '.join(doubts)}."
     largest = largest_distance(dict(manifest))
     limit = f" (largest within it: {largest:.3f})" if largest is not None else ""
     distance = f"Distance from the training set {shells['neighbour_distance']:.3f}{limit}."

@@ -140,13 +140,19 @@ def _ready(entry: Entry, ensemble: Ensemble, options: Options) -> Waiting:
     try:
         k, chi = usable(entry.found, options)
         check_window(k, ensemble.manifest, distance_scale=options.distance_scale)
-        quality = quality_of(entry.found)
+        quality = quality_of(entry.found, window=_window(ensemble, options))
     except Exception as error:
         return Waiting(row | {"message": reason_of(error, entry.file)}, NO_K, NO_K)
     warnings = other_element(entry.found, ensemble.manifest)
     return Waiting(
         row | _known(entry, quality, k) | {"message": "; ".join(warnings)}, *_cut(k, chi, ensemble, options)
     )
+
+
+def _window(ensemble: Ensemble, options: Options) -> tuple[float, float]:
+    """The k range (per angstrom) of the data that the networks read."""
+    low, high = ensemble.manifest["representation"]["k_range_per_angstrom"]
+    return low / options.distance_scale, high / options.distance_scale
 
 
 def _known(entry: Entry, quality: Quality, k: np.ndarray) -> dict:

@@ -87,9 +87,10 @@ class Noise:
         drowned = np.flatnonzero(self.noise >= self.signal)
         return float(max(k_first, self.k[drowned[0]])) if len(drowned) else k_last
 
-    def percent(self) -> float:
-        """Noise over signal of k^2 chi over all bins, in percent."""
-        weight = self.k**2
+    def percent(self, window: tuple[float, float] | None = None) -> float:
+        """Noise over signal of k^2 chi over the bins in `window` (by default all), in percent."""
+        inside = (self.k >= window[0]) & (self.k <= window[1]) if window else np.ones(len(self.k), dtype=bool)
+        weight = self.k**2 * inside
         squares = [float(((weight * part) ** 2).sum()) for part in (self.noise, self.signal)]
         return 100.0 * float(np.sqrt(squares[0] / squares[1])) if squares[1] > 0 else np.inf
 
@@ -135,7 +136,7 @@ def quality_of(spectrum: xr.Dataset, *, window: tuple[float, float] | None = Non
         *_e0(spectrum),
         *_range(k, window),
         _k_step(spectrum),
-        _noise(noise),
+        _noise(noise, window),
         _usable(noise, k, window),
         _glitches(spectrum, k, chi.mean(axis=0)),
     )
@@ -260,12 +261,12 @@ def _blackman_harris(phase: np.ndarray) -> np.ndarray:
     return np.sum([one * np.cos(2 * np.pi * i * phase) for i, one in enumerate(terms)], axis=0)
 
 
-def _noise(noise: Noise | None) -> Finding:
+def _noise(noise: Noise | None, window: tuple[float, float] | None) -> Finding:
     good, most = NOISE_PERCENT
     limit = f"at most {good:g} % of k² χ"
     if noise is None:
         return Finding("noise", None, "%", limit, None, "too few points in k to tell noise from signal")
-    value = noise.percent()
+    value = noise.percent(window)
     status = _upper(value, good, most)
     source = {"repeats": "the scatter of the repeats", "sigma column": "the given sigma(k)",
               "high R": "χ(R) beyond 18 Å"}[noise.source]  # fmt: skip
