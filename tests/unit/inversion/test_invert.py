@@ -448,7 +448,7 @@ def test_a_fit_by_larch_is_made_of_the_mean_of_what_the_networks_see(predicted, 
     monkeypatch.setattr("nnexafs.inversion.shell_fit.fit_beside", fitted)
     code, output, report = predicted(*HALVES, "--fit", "--k-range", "2", "15")
     assert code == 0, output
-    assert asked == {"element": "Fe", "edge": "K", "k_end": 15.0, "ndim": 1}
+    assert asked == {"element": "Fe", "edge": "K", "campaign_phases": None, "k_end": 15.0, "ndim": 1}
     assert report["fit"] == {"failed": "not today"}
     assert predicted(*HALVES)[2]["fit"] is None
 

@@ -186,7 +186,7 @@ def _fit_phases(folder: Path, chosen: Measurement | None, config: CampaignConfig
     help="For another element: its nearest-neighbour distance over that of the ensemble's element.",
 )
 @click.option(
-    "--fit", "fitted", is_flag=True, help="Fit the first shell with larch too, which takes ten seconds."
+    "--fit", "fitted", is_flag=True, help="Fit the first shell with larch too, which takes some seconds."
 )
 @out_option("Folder to write the page prediction.html, its tables and figure to; with --each series.csv.")
 def predict(
@@ -242,17 +242,23 @@ def predict(
     measured = one_measurement(spectra, ensemble.manifest, chosen, groups)
     with job("predict", out, inputs=inputs, settings={"distance_scale": distance_scale}) as record:
         record.describe(options={**chosen, "groups": list(groups), **asdict(options)})
-        _predict_one(measured, ensemble, options, fitted=fitted, out=out, title=_title(measured, spectra))
+        fit = _fit_beside(measured, ensemble, ensemble_folder, options) if fitted else None
+        _predict_one(measured, ensemble, options, fit=fit, out=out, title=_title(measured, spectra))
 
 
 def _predict_one(
-    measured: "xr.Dataset", ensemble: "Ensemble", options: "Options", *, fitted: bool, out: Path, title: str
+    measured: "xr.Dataset",
+    ensemble: "Ensemble",
+    options: "Options",
+    *,
+    fit: dict | None,
+    out: Path,
+    title: str,
 ) -> None:
     """Invert one measurement and say on the terminal what came out."""
     from nnexafs.inversion.invert import invert
     from nnexafs.inversion.rounding import with_error
 
-    fit = _fit_beside(measured, ensemble, options) if fitted else None
     result = invert(measured, ensemble, out=out, options=options, fit=fit, title=title)
     _tell_quality(result["quality"])
     if result["N1"] is None:
@@ -285,13 +291,15 @@ def _tell_quality(quality: dict) -> None:
             )
 
 
-def _fit_beside(measured: "xr.Dataset", ensemble: "Ensemble", options: "Options") -> dict:
+def _fit_beside(measured: "xr.Dataset", ensemble: "Ensemble", folder: Path, options: "Options") -> dict:
+    """Larch's fit with the campaign's phases, where the ensemble lies in its campaign, or those of a crystal."""
     from nnexafs.inversion.options import usable
-    from nnexafs.inversion.shell_fit import fit_beside
+    from nnexafs.inversion.shell_fit import fit_beside, phases_of_campaign
 
     k, chi = usable(measured, options)
     element, edge = (measured.attrs.get(name) or ensemble.manifest[name] for name in ("element", "edge"))
-    return fit_beside(k, chi.mean(axis=0), element=element, edge=edge)
+    phases = phases_of_campaign(folder, ensemble.manifest, element=element, edge=edge)
+    return fit_beside(k, chi.mean(axis=0), element=element, edge=edge, campaign_phases=phases)
 
 
 def _predict_each(

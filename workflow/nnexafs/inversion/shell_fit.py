@@ -1,6 +1,7 @@
 """The classical cross-check: larch's fit of FEFF paths to the first shells of a measured chi(k)."""
 
 import tempfile
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
@@ -46,26 +47,52 @@ def first_shell_fit(
     return _summary(result.params, float(result.rfactor), found)
 
 
-def fit_beside(k: np.ndarray, chi: np.ndarray, *, element: str, edge: Edge) -> dict:
-    """`first_shell_fit` of a spectrum with FEFF's paths of the element's own crystal.
+def fit_beside(
+    k: np.ndarray,
+    chi: np.ndarray,
+    *,
+    element: str,
+    edge: Edge,
+    campaign_phases: FrozenPotentials | None = None,
+) -> dict:
+    """`first_shell_fit` of a spectrum's first shell, with the campaign's phases or those of the element's own crystal.
 
     `k` per angstrom and `chi` (K,), finite. Of bcc crystals the two nearest shells are fitted, which n(r) counts as
-    one. Where no fit is possible the only entry is `failed`, the reason.
+    one. Beside the fit's numbers `k_range_per_angstrom` and, in words, `phases`; where no fit is possible the only
+    entry is `failed`, the reason.
     """
     from ase.data import atomic_numbers, reference_states
 
+    k_range = (max(FIT_K_RANGE[0], float(k[0])), min(FIT_K_RANGE[1], float(k[-1])))
+    symmetry = (reference_states[atomic_numbers[element]] or {}).get("symmetry")
+    words = (
+        "the campaign's reference cell" if campaign_phases else f"{element} {symmetry}, not self-consistent"
+    )
     try:
-        phases = own_crystal_phases(element, edge=edge)
-        symmetry = (reference_states[atomic_numbers[element]] or {}).get("symmetry")
-        k_range = (max(FIT_K_RANGE[0], float(k[0])), min(FIT_K_RANGE[1], float(k[-1])))
+        phases = campaign_phases or own_crystal_phases(element, edge=edge)
         fitted = first_shell_fit(k, chi, phases=phases, shells=2 if symmetry == "bcc" else 1, k_range=k_range)
     except UserError as error:
         return {"failed": str(error)}
-    return {
-        **fitted,
-        "k_range_per_angstrom": list(k_range),
-        "phases": f"{element} {symmetry}, not self-consistent",
-    }
+    return {**fitted, "k_range_per_angstrom": list(k_range), "phases": words}
+
+
+def phases_of_campaign(
+    ensemble_folder: Path, manifest: Mapping, *, element: str, edge: str
+) -> FrozenPotentials | None:
+    """The phases that an ensemble's training spectra were computed with, where they still lie beside its folder.
+
+    None for a copied ensemble, one of another element, and phases computed again since.
+    """
+    folder = Path(ensemble_folder).resolve().parent / "scattering"
+    try:
+        phases = FrozenPotentials.load(folder)
+    except UserError:
+        return None
+    same = phases.phases_hash == manifest.get("phases_hash") and (phases.element, phases.edge) == (
+        element,
+        edge,
+    )
+    return phases if same else None
 
 
 def check_fit_range(k: np.ndarray, chi: np.ndarray, k_range: tuple[float, float]) -> None:
