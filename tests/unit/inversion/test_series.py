@@ -227,7 +227,8 @@ def test_all_groups_of_a_project_by_themselves(project, ensemble, tmp_path):
         assert result.exit_code == 0, result.output
         rows = table(out / "series.csv")
         assert [row["status"] for row in rows] == ["ok", "ok", "failed"]
-        assert [row["group"] for row in rows][:2] == ["warm", "cold"]
+        assert [row["group"] for row in rows] == ["warm", "cold", "broken"]
+        assert f"{project} [broken]: 361 rows without a finite k or chi" in result.output
         assert float(rows[1]["N1"]) == pytest.approx(10.8, rel=3e-3)
 
 

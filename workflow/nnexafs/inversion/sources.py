@@ -120,12 +120,14 @@ def _entries_of(file: Path, manifest: dict, chosen: Mapping[str, object], name: 
         found = read_scans(file, measurement)
     except Exception as error:
         return [Entry(file, name, reason_of(error, file))]
-    return [_of_scan(one, file, manifest, measurement) for one in found]
+    return [_of_scan(group, one, file, manifest, measurement) for group, one in found]
 
 
-def _of_scan(one: Scan | UserError, file: Path, manifest: dict, measurement: Measurement) -> Entry:
+def _of_scan(
+    group: str | None, one: Scan | UserError, file: Path, manifest: dict, measurement: Measurement
+) -> Entry:
     if isinstance(one, UserError):
-        return Entry(file, None, reason_of(one, file))
+        return Entry(file, group, reason_of(one, file))
     return _entry(file, one.group, lambda: _on_grid([one], manifest, measurement))
 
 

@@ -77,8 +77,8 @@ def read_scan(path: Path, measurement: Measurement) -> Scan:
     return _scan(kind, x, y, path, element=element, edge=edge, sigma=sigma)
 
 
-def read_scans(path: Path, measurement: Measurement) -> list[Scan | UserError]:
-    """Every spectrum of a file: the groups of an Athena project, or its single one.
+def read_scans(path: Path, measurement: Measurement) -> list[tuple[str | None, Scan | UserError]]:
+    """Every spectrum of a file with its group: all of an Athena project, or the single one of another file.
 
     A group that cannot be used is its UserError in the list; one of the whole file is raised. The measurement's
     `group`, where there is one, leaves only that.
@@ -86,11 +86,11 @@ def read_scans(path: Path, measurement: Measurement) -> list[Scan | UserError]:
     path = Path(path)
     content = content_of(path)
     if not athena.is_project(content) or measurement.group is not None:
-        return [read_scan(path, measurement)]
+        return [(measurement.group, read_scan(path, measurement))]
     groups = _athena_groups(content, path)
     if not groups:
         raise UserError(f"{path}: an Athena project without groups")
-    return [_or_error(group, path) for group in groups]
+    return [(group.label, _or_error(group, path)) for group in groups]
 
 
 def _or_error(group: athena.AthenaGroup, path: Path) -> Scan | UserError:
