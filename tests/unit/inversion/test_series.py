@@ -2,6 +2,8 @@
 
 import csv
 import json
+import subprocess
+import sys
 from pathlib import Path
 
 import matplotlib.image
@@ -256,3 +258,29 @@ def test_mistakes_with_projects(project, ensemble, tmp_path, options, words):
     result = predicted(project, *options, "--out", tmp_path / "out")
     assert result.exit_code == 2 and words in result.output and "Traceback" not in result.output
     assert not (tmp_path / "out").exists()
+
+
+# --- start-up -----------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("imported", "not_needed"),
+    [
+        ("nnexafs.cli.inversion", {"torch", "larch", "matplotlib", "scipy", "xarray"}),
+        ("nnexafs.inversion.series, nnexafs.inversion.sources", {"larch", "matplotlib", "xraydb", "jinja2"}),
+    ],
+)
+def test_what_answers_imports_nothing_that_it_does_not_need(imported, not_needed):
+    script = f"import sys, {imported}; print(*({not_needed!r} & set(sys.modules)))"
+    found = subprocess.run([sys.executable, "-c", script], check=True, capture_output=True, text=True)
+    assert found.stdout.split() == []
+
+
+def test_larch_comes_without_what_its_packages_import_beside():
+    script = (
+        "import sys; from nnexafs.measured.larch_modules import larch_module; "
+        "larch_module('larch.io.columnfile'); print('larch.io' in sys.modules, 'larch.xafs' in sys.modules); "
+        "larch_module('larch.xafs'); print('sklearn' in sys.modules); import sklearn"
+    )
+    found = subprocess.run([sys.executable, "-c", script], check=True, capture_output=True, text=True)
+    assert found.stdout.split() == ["False", "False", "False"]

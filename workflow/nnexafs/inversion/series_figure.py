@@ -28,7 +28,9 @@ def draw_series(path: Path, rows: Sequence[dict]) -> None:
             one.errorbar(number, value, error, color=SHOWN, marker="o", markersize=4, linewidth=1, capsize=2)
         else:
             one.fill_between(number, value - error, value + error, color=SHOWN, alpha=0.25, linewidth=0)
-            one.plot(number, value, color=SHOWN, linewidth=1)
+            one.plot(
+                number, value, color=SHOWN, linewidth=1, marker=".", markersize=2
+            )  # also between two gaps
         outside = np.array([row["verdict"] == "outside" for row in rows])
         one.plot(number[outside], value[outside], "o", color=OUTSIDE, markersize=4)
         one.set_ylabel(shown.label)
@@ -47,14 +49,13 @@ def draw_series(path: Path, rows: Sequence[dict]) -> None:
 def _distance(axes: Axes, number: np.ndarray, rows: Sequence[dict]) -> None:
     distance = _column(rows, "neighbour_distance")
     outside = np.array([row["verdict"] == "outside" for row in rows])
-    axes.plot(
-        number, distance, color=SHOWN, linewidth=1, marker="o" if len(rows) < MANY else None, markersize=3
-    )
+    marker = "o" if len(rows) < MANY else "."
+    axes.plot(number, distance, color=SHOWN, linewidth=1, marker=marker, markersize=3)
     axes.plot(
         number[outside], distance[outside], "o", color=OUTSIDE, markersize=4, label="outside the training set"
     )
     axes.set_ylabel("distance")
-    axes.set_ylim(bottom=0)
+    axes.set_ylim(0, 1.15 * max(1e-3, np.nanmax(distance)))
     if outside.any():
         axes.legend(frameon=False, fontsize=8, loc="upper right")
 
