@@ -2,12 +2,13 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import get_args
 
 import numpy as np
 from ase import Atoms
 
 from nnexafs.config import Distributions, Range
-from nnexafs.config.objective import Objective
+from nnexafs.config.objective import Family, Objective
 from nnexafs.errors import PhysicsError, UserError
 from nnexafs.structures.distributions import pair_distribution, r_grid
 from nnexafs.structures.first_shell import shells_of
@@ -171,7 +172,8 @@ def _candidate(
 
 def _family(settings: Objective, at: float) -> str:
     """The family at that place (0 to 1) of the weights' sum."""
-    names = [name for name, weight in settings.families.items() if weight]
+    # in an order of their own: a config's file may have another
+    names = [name for name in get_args(Family) if settings.families.get(name)]
     ends = np.cumsum([settings.families[name] for name in names])
     return names[min(int(np.searchsorted(ends, at * ends[-1], side="right")), len(names) - 1)]
 
