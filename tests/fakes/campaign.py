@@ -235,7 +235,9 @@ def fake_ensemble() -> FakeEnsemble:
     settings = CampaignConfig(
         augmentation=Augmentation(distortion=0.0, shares=Shares(dynamics=0.5, variant=0.4, objective=0.1)),
         network=Network(hidden_sizes=[128, 128]),
-        training=Training(learning_rate=3e-3, max_epochs=50, patience=50, samples_per_epoch=1280, batch_size=64),
+        training=Training(
+            learning_rate=3e-3, max_epochs=50, patience=50, samples_per_epoch=1280, batch_size=64
+        ),
     )
     folds = [folder / "training" / f"fold{fold}" for fold in range(3)]
     for fold, path in enumerate(folds):
