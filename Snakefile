@@ -54,9 +54,11 @@ shell.prefix(f"set -euo pipefail; {PREFIX}")
 wildcard_constraints:
     batch=r"[\w.-]+",
     fold=r"\d+",
+    part=r"\d+",
     measurement="|".join(campaign.measurements) or "none",
     series="|".join(campaign.series) or "none",
     study="|".join(campaign.studies) or "none",
+    theory="|".join(campaign.theories) or "none",
 
 
 include: "workflow/rules/structures.smk"

@@ -13,7 +13,8 @@ SETTINGS = yaml.safe_load(PROFILE.read_text())
 
 def rules() -> set[str]:
     files = (CHECKOUT / "workflow" / "rules").glob("*.smk")
-    return {name for path in files for name in re.findall(r"^rule (\w+):", path.read_text(), re.MULTILINE)}
+    begin = re.compile(r"^(?:use rule \w+ as|rule) (\w+)\b", re.MULTILINE)
+    return {name for path in files for name in begin.findall(path.read_text())}
 
 
 def resources(folder: Path, attempt: int) -> dict[str, tuple[int, int]]:

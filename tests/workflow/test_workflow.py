@@ -53,6 +53,14 @@ def test_every_config_plans_its_jobs(folder: Path, overlay: Path | None):
     assert counts["total"] == sum(planned.values())
 
 
+def test_structures_without_dynamics_are_jobs_that_the_verification_waits_for(folder: Path):
+    overlay = folder / "objective.yaml"
+    overlay.write_text("objective: {structures: 310, structures_per_job: 150}\n")
+    counts = job_counts(dry_run(folder, "--configfile", str(overlay)))
+    assert counts["objective"] == 3
+    assert counts["total"] == sum(plan.plan(load(overlay)).jobs.values())
+
+
 @pytest.mark.parametrize("profile", ["default", "slurm"])
 def test_a_run_shows_its_progress_in_one_line_and_its_log_keeps_everything(profile: str):
     settings = yaml.safe_load((CHECKOUT / "profiles" / profile / "config.yaml").read_text())

@@ -17,6 +17,24 @@ rule verify:
             *(rules.tables.output if campaign.exafs.engine == "nbody" else []),
         ],
         spectra=lambda wildcards: expand(rules.snapshots.output, batch=batches),
+        variants=lambda wildcards: (
+            expand(rules.variants.output, batch=IN_DATASET)
+            if campaign.variants_per_trajectory
+            else []
+        ),
+        objective=expand(rules.objective.output, part=campaign.objective_parts),
+        theories=expand(
+            [
+                *rules.freeze_theory.output,
+                *(
+                    rules.tables_theory.output
+                    if campaign.exafs.engine == "nbody"
+                    else []
+                ),
+                *rules.theory.output,
+            ],
+            theory=campaign.theories,
+        ),
         networks=expand(rules.train.output, fold=FOLDS),
         ensemble=rules.ensemble.output,
         series=expand(rules.series.output, series=campaign.series),

@@ -1,4 +1,4 @@
-# in:  exafs/<batch>.json and variants/<batch>.json of every batch
+# in:  exafs/<batch>.json and variants/<batch>.json of every batch, objective/part<number>.nc
 # out: dataset/dataset.nc
 
 
@@ -13,8 +13,11 @@ rule dataset:
         spectra=lambda wildcards: expand(rules.snapshots.output, batch=IN_DATASET),
         variants=lambda wildcards: (
             expand(rules.variants.output, batch=IN_DATASET)
-            if campaign.variants.per_trajectory
+            if campaign.variants_per_trajectory
             else []
+        ),
+        objective=lambda wildcards: expand(
+            rules.objective.output, part=campaign.objective_parts
         ),
     output:
         f"{RESULTS}/dataset/dataset.nc",

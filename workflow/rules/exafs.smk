@@ -1,9 +1,11 @@
 # in:  config, md/<batch>.json
 # out: scattering/ (frozen phases, amplitude tables), exafs/<state point>/spectra.nc, listed by
-#      batch in exafs/<batch>.json; variants/<state point>/samples.nc, listed in variants/<batch>.json
+#      batch in exafs/<batch>.json; variants/<state point>/samples.nc, listed in variants/<batch>.json;
+#      objective/part<number>.nc; theories/<theory>/scattering/, theories/<theory>/spectra.nc
 
 FROZEN = f"{RESULTS}/scattering/manifest.json"
 TABLES = f"{RESULTS}/scattering/tables.nc"
+THEORY = f"{RESULTS}/theories/{{theory}}"
 
 
 rule freeze:
@@ -30,8 +32,29 @@ rule freeze:
         settings=settings_of("freeze"),
         code=stages.code_of("freeze"),
         folder=lambda wildcards, output: Path(output.manifest).parent,
+        theory="",
     shell:
-        "python -m nnexafs freeze --config {params.config} --out {params.folder} > {log} 2>&1"
+        "python -m nnexafs freeze {params.theory} --config {params.config} --out {params.folder} > {log} 2>&1"
+
+
+use rule freeze as freeze_theory with:
+    output:
+        manifest=f"{THEORY}/scattering/manifest.json",
+        phases=f"{THEORY}/scattering/phase.pad",
+        cross_section=f"{THEORY}/scattering/xsect.json",
+        feff=f"{THEORY}/scattering/feff.inp",
+    log:
+        f"{LOGS}/freeze_theory/{{theory}}.log",
+    benchmark:
+        f"{BENCHMARKS}/freeze_theory/{{theory}}.tsv"
+    # nothing but the evaluation waits for it
+    priority: 0
+    params:
+        config=CONFIG,
+        settings=lambda wildcards: settings_of("freeze", **wildcards),
+        code=stages.code_of("freeze"),
+        folder=lambda wildcards, output: Path(output.manifest).parent,
+        theory="--theory {theory}",
 
 
 rule tables:
@@ -57,9 +80,28 @@ rule tables:
         settings=settings_of("tables"),
         code=stages.code_of("tables"),
         folder=lambda wildcards, input: Path(input.phases).parent,
+        theory="",
     shell:
-        "python -m nnexafs tables --config {params.config} --phases {params.folder} --processes {threads}"
-        " --out {output} > {log} 2>&1"
+        "python -m nnexafs tables {params.theory} --config {params.config} --phases {params.folder}"
+        " --processes {threads} --out {output} > {log} 2>&1"
+
+
+use rule tables as tables_theory with:
+    input:
+        phases=rules.freeze_theory.output.manifest,
+    output:
+        f"{THEORY}/scattering/tables.nc",
+    log:
+        f"{LOGS}/tables_theory/{{theory}}.log",
+    benchmark:
+        f"{BENCHMARKS}/tables_theory/{{theory}}.tsv"
+    priority: 0
+    params:
+        config=CONFIG,
+        settings=lambda wildcards: settings_of("tables", **wildcards),
+        code=stages.code_of("tables"),
+        folder=lambda wildcards, input: Path(input.phases).parent,
+        theory="--theory {theory}",
 
 
 rule snapshots:
@@ -128,3 +170,59 @@ rule variants:
     shell:
         "python -m nnexafs variants {input.trajectories} --spectra {input.spectra} --config {params.config}"
         " --phases {params.folder} --out {output} > {log} 2>&1"
+
+
+rule objective:
+    """EXAFS of structures without dynamics, drawn to cover the first shell's parameters evenly; a part of them.
+
+    They need the amplitude tables only, so that they are computed while the dynamics runs.
+    """
+    input:
+        phases=FROZEN,
+        tables=TABLES,
+    output:
+        f"{RESULTS}/objective/part{{part}}.nc",
+    log:
+        f"{LOGS}/objective/part{{part}}.log",
+    benchmark:
+        f"{BENCHMARKS}/objective/part{{part}}.tsv"
+    conda:
+        "../../envs/exafs.yaml"
+    params:
+        config=CONFIG,
+        settings=lambda wildcards: settings_of("objective", part=int(wildcards.part)),
+        code=stages.code_of("objective"),
+        folder=lambda wildcards, input: Path(input.phases).parent,
+    shell:
+        "python -m nnexafs objective --part {wildcards.part} --config {params.config}"
+        " --phases {params.folder} --processes {threads} --out {output} > {log} 2>&1"
+
+
+rule theory:
+    """The test set by another theory of FEFF (other potentials): the same snapshots, absorbers and paths.
+
+    Networks that read such spectra as well as their own will not mind that a measurement follows no theory exactly. A
+    held-out error of the training's own theory cannot show that, and no measured spectrum is used up for it.
+    """
+    input:
+        dataset=lambda wildcards: rules.dataset.output,
+        trajectories=lambda wildcards: expand(rules.md.output, batch=IN_DATASET),
+        phases=rules.freeze_theory.output.manifest,
+        tables=(rules.tables_theory.output if campaign.exafs.engine == "nbody" else []),
+    output:
+        f"{THEORY}/spectra.nc",
+    log:
+        f"{LOGS}/theory/{{theory}}.log",
+    benchmark:
+        f"{BENCHMARKS}/theory/{{theory}}.tsv"
+    conda:
+        "../../envs/exafs.yaml"
+    threads: campaign.exafs.processes
+    params:
+        config=CONFIG,
+        settings=lambda wildcards: settings_of("theory", **wildcards),
+        code=stages.code_of("theory"),
+        folder=lambda wildcards, input: Path(input.phases).parent,
+    shell:
+        "python -m nnexafs theory {input.trajectories} --config {params.config} --theory {wildcards.theory}"
+        " --dataset {input.dataset} --phases {params.folder} --processes {threads} --out {output} > {log} 2>&1"

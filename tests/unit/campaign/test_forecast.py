@@ -41,7 +41,10 @@ def test_more_work_takes_longer():
     for rule, longer in others.items():
         assert longer.seconds(rule, "fcc_T0300") > 2 * usual.seconds(rule, "fcc_T0300"), rule
         assert longer.all_seconds() > usual.all_seconds()
-    assert usual.seconds("freeze") > Forecast(validate({"exafs": {"feff": {"scf": False}}})).seconds("freeze")
+    simple = validate({"exafs": {"feff": {"scf": False}}, "theories": {}})
+    assert usual.seconds("freeze") > Forecast(simple).seconds("freeze")
+    assert usual.seconds("freeze") > usual.seconds("freeze_theory", "no_scf")
+    assert usual.all_seconds() > Forecast(validate({"theories": {}})).all_seconds()
 
 
 def test_a_study_trains_its_own_folds_and_epochs():

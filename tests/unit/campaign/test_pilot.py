@@ -34,6 +34,7 @@ TINY = {
         "absorbers_per_snapshot": 1,
         "feff": {"scf": False, "path_length_angstrom": 4.0},
     },
+    "theories": {"no_scf": None, "exchange_5": {"exchange": 5}},
     "distributions": {"r_max_angstrom": 4.0},
     "network": {"hidden_sizes": [8]},
     "training": {"max_epochs": 20, "samples_per_epoch": 9000, "threads": 2},
@@ -52,6 +53,8 @@ SECONDS = {
     "exafs/fcc_T0300_x1.0000_r0": 30.0,
     "exafs/fcc_T0300_x1.0000_r1": 30.0,
     "exafs/heating-fcc_T0900_x1.0000_r0": 12.0,
+    "freeze_theory/exchange_5": 4.0,
+    "theory/exchange_5": 8.0,
     "dataset": 3.0,
     "train/fold0": 11.0,
     "train/fold1": 13.0,
@@ -90,6 +93,8 @@ def test_a_pilot_is_the_campaign_with_one_state_point_of_each_phase():
         small.dynamics == config.dynamics and small.exafs == config.exafs and small.network == config.network
     )
     assert small.training == config.training.model_copy(update={"max_epochs": 2, "patience": 2})
+    few = {"structures": 7, "structures_per_job": 3}
+    assert pilot.reduced(validate(TINY | {"objective": few})).objective.structures == 3
     assert small.dataset.folds == 2 and list(small.measurements) == ["ni_foil"]
     assert list(small.studies) == ["wide"] and small.studies["wide"].training["max_epochs"] == 2
 
@@ -118,7 +123,7 @@ def test_short_epochs_are_more():
 def test_the_pilot_of_the_published_campaign_is_said_to_take_longer():
     campaigns = CHECKOUT / "config" / "campaigns"
     desk, full = (pilot.reduced(load(campaigns / f"iesari2021-{size}.yaml")) for size in ("desk", "full"))
-    assert pilot.rough_minutes(full, cores=2) > 5 * pilot.rough_minutes(desk, cores=2)
+    assert pilot.rough_minutes(full, cores=2) > 4 * pilot.rough_minutes(desk, cores=2)
 
 
 def test_without_a_checkout_there_is_nothing_to_run(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
@@ -152,6 +157,15 @@ def test_state_points_take_what_their_phase_took(measured: pd.DataFrame):
     processes = validate(TINY).exafs.processes
     assert found["snapshots"].core_seconds == pytest.approx(min(processes, 4) * (9 * 30.0 + 2 * 12.0))
     assert found["md"].memory_bytes == 250e6
+
+
+def test_a_theory_takes_as_much_longer_as_there_are_trajectories(measured: pd.DataFrame):
+    """Four in the pilot, nine in the campaign; each with `exafs.processes` processes."""
+    config = validate(TINY)
+    found = scaled(measured, config)
+    assert found["theory"].longest_seconds == pytest.approx(8.0 * 9 / 4)
+    assert found["theory"].core_seconds == pytest.approx(min(config.exafs.processes, 4) * 8.0 * 9 / 4)
+    assert found["freeze_theory"].core_seconds == 4.0
 
 
 def test_more_replicas_are_more_of_the_same(measured: pd.DataFrame):

@@ -26,9 +26,18 @@ def test_a_series_and_a_study_add_their_jobs():
     assert after.feff_runs == before.feff_runs + 2
 
 
+def test_a_theory_adds_its_phases_tables_and_spectra():
+    two = {"no_scf": {"scf": False}, "exchange_5": {"exchange": 5}}
+    before, after = plan(validate({"theories": {}})), plan(validate({"theories": two}))
+    added = {rule: after.jobs[rule] - before.jobs[rule] for rule in after.jobs}
+    assert {rule: count for rule, count in added.items() if count} == {
+        "freeze_theory": 2, "tables_theory": 2, "theory": 2,
+    }  # fmt: skip
+
+
 def test_the_engine_feff_makes_no_tables_and_runs_every_absorber():
     config = validate({"exafs": {"engine": "feff", "snapshots": 5, "absorbers_per_snapshot": 3}})
-    assert plan(config).jobs["tables"] == 0
+    assert plan(config).jobs["tables"] == plan(config).jobs["tables_theory"] == 0
     assert plan(config).feff_runs == 15 * len(of_all(config))
 
 

@@ -26,7 +26,13 @@ WITHOUT_RESULT = {"verify", "trajectory-exafs"}
 
 
 def test_a_result_of_every_stage_is_expected(tmp_path: Path):
-    config = validate({"series": {"heating": {"phases": {"fcc": {}}}}, "studies": {"wide": {"folds": 2}}})
+    config = validate(
+        {
+            "series": {"heating": {"phases": {"fcc": {}}}},
+            "studies": {"wide": {"folds": 2}},
+            "objective": {"structures": 5},
+        }
+    )
     assert {stage for stage, _ in expected(config, tmp_path).values()} == STAGES.keys() - WITHOUT_RESULT
 
 

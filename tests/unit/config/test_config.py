@@ -8,6 +8,7 @@ from checkout import CAMPAIGNS
 
 from nnexafs.config import CampaignConfig, canonical, files, load, merge, validate
 from nnexafs.config.files import default_yaml
+from nnexafs.config.reading import config_of
 from nnexafs.errors import UserError
 
 CONFIG_FOLDER = CAMPAIGNS.parent
@@ -73,6 +74,58 @@ def test_a_written_config_reads_back(tmp_path: Path):
 )
 def test_mistakes_are_named(mapping: dict, place: str):
     assert place in refused(mapping)
+
+
+@pytest.mark.parametrize(
+    ("theories", "place"),
+    [
+        ({"no_scf": {"scf": True}}, "theories.no_scf: the same as exafs.feff"),
+        (
+            {"same": {}},
+            "theories.same: the same as exafs.feff; give scf or exchange that differs, or drop it",
+        ),
+        (
+            {"far": {"path_length_angstrom": 6.0}},
+            "theories.far: path_length_angstrom must be the campaign's own",
+        ),
+        (
+            {"far": {"scf": False, "k_max_per_angstrom": 16}},
+            "theories.far: k_max_per_angstrom must be the campaign's own",
+        ),
+        (
+            {"far": {"legs": 3}},
+            "theories.far: legs must be the campaign's own; a theory differs in scf and exchange",
+        ),
+        ({"odd": {"exchange": 4}}, "theories.odd.exchange"),
+        ({"odd": {"sfc": False}}, "theories.odd.sfc: unknown key"),
+        ({"a/b": {"scf": False}}, "theories.a/b"),
+        ({"a-b": {"scf": False}}, "theories.a-b"),
+    ],
+)
+def test_a_theory_that_does_not_differ_or_differs_in_paths_is_refused(theories: dict, place: str):
+    assert place in refused({"theories": theories})
+
+
+def test_a_theory_changes_its_own_keys_of_feff_alone(tmp_path: Path):
+    path = tmp_path / "overlay.yaml"
+    path.write_text(
+        "theories: {exchange_5: {scf: false, exchange: 5}}\nexafs: {feff: {path_length_angstrom: 6.0}}\n"
+    )
+    config = load(path)
+    assert list(config.theories) == ["no_scf", "exchange_5"]
+    assert config.feff_of() == config.exafs.feff
+    assert config.feff_of("no_scf") == config.exafs.feff.model_copy(update={"scf": False})
+    assert config.feff_of("exchange_5") == config.exafs.feff.model_copy(update={"scf": False, "exchange": 5})
+    path.write_text("theories: {no_scf: null}\nexafs: {feff: {scf: false}}\n")
+    assert load(path).theories == {}
+
+
+def test_the_config_of_a_campaign_from_before_there_were_theories_has_none(tmp_path: Path):
+    path = tmp_path / "config.yaml"
+    path.write_text("campaign: old\nexafs: {feff: {scf: false}}\n")
+    assert config_of(path).theories == {}
+    path.write_text(default_yaml(CampaignConfig()))
+    assert config_of(path) == CampaignConfig()
 
 
 def test_a_measurement_of_the_default_campaign_can_be_dropped():

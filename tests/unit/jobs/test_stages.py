@@ -15,6 +15,9 @@ SECTIONS = {
 }
 WHICH = {
     "snapshots": {"state_point": POINT},
+    "objective": {"part": 0},
+    "theory": {"theory": "no_scf"},
+    "variants": {"state_point": "fcc_T0300_x1.0000_r0"},
     "train": {"fold": 0},
     "study": {"study": "wide"},
     "series": {"series": "heating"},
@@ -50,7 +53,14 @@ def test_a_new_temperature_leaves_the_other_runs_alone():
     [
         ({"dynamics": {"production_ps": 9}}, {"md"}),
         ({"exafs": {"control_absorbers": 9}}, {"snapshots"}),
-        ({"exafs": {"feff": {"k_max_per_angstrom": 19}}}, {"freeze", "tables", "snapshots", "spectrum"}),
+        (
+            {"exafs": {"feff": {"k_max_per_angstrom": 19}}},
+            {"freeze", "tables", "snapshots", "variants", "objective", "theory", "spectrum"},
+        ),
+        ({"objective": {"structures": 700}}, {"objective"}),
+        ({"variants": {"per_trajectory": 3}}, {"variants"}),
+        ({"exafs": {"four_body_absorbers": 9}}, {"snapshots", "theory"}),
+        ({"theories": {"no_scf": {"scf": False, "exchange": 5}}}, {"theory", "report", "verify"}),
         ({"exafs": {"processes": 3}}, set()),
         ({"training": {"threads": 3}}, set()),
         ({"training": {"learning_rate": 0.5}}, {"track", "train", "study"}),
@@ -65,13 +75,31 @@ def test_a_new_temperature_leaves_the_other_runs_alone():
             {"series", "report", "verify"},
         ),
         ({"studies": {"wide": {"folds": 3}}}, {"study", "report", "verify"}),
-        ({"seed": 7}, {"md", "snapshots", "dataset", "track", "train", "study", "evaluate"}),
+        (
+            {"seed": 7},
+            {
+                *("md", "snapshots", "variants", "objective", "theory", "dataset", "track", "train", "study"),
+                *("ensemble", "evaluate"),
+            },
+        ),
     ],
     ids=lambda value: " ".join(sorted(value)) if isinstance(value, set) else str(value),
 )
 def test_a_change_concerns_only_the_jobs_that_depend_on_it(change: dict, concerned: set[str]):
     before, after = config_of(), config_of(**change)
     assert {stage for stage in STAGES if settings(stage, before) != settings(stage, after)} == concerned
+
+
+def test_phases_and_tables_of_a_theory_depend_on_its_settings_and_on_no_other_theory():
+    before, after = config_of(), config_of(theories={"no_scf": {"exchange": 5}, "other": {"scf": False}})
+    for stage in ("freeze", "tables"):
+        assert (
+            settings_of(stage, before)
+            == settings_of(stage, after, theory=None)
+            != settings_of(stage, before, theory="no_scf")
+        )
+        assert settings_of(stage, before, theory="no_scf") == settings_of(stage, after, theory="other")
+        assert settings_of(stage, after, theory="no_scf") != settings_of(stage, after, theory="other")
 
 
 def test_an_identity_is_settings_code_and_inputs(monkeypatch: pytest.MonkeyPatch):

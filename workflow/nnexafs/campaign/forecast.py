@@ -18,28 +18,31 @@ from nnexafs.structures.dynamics.schedule import Schedule
 SECONDS_PER_ATOM_STEP = {"meam": 5e-6}
 SECONDS_PER_ATOM_STEP_OTHERWISE = 1e-6
 SECONDS_PER_ABSORBER, SECONDS_PER_FEFF_RUN = 3e-4, 2.5
+SECONDS_PER_ATOM_OF_A_CANDIDATE = 6e-5
 SECONDS_PER_EPOCH, SECONDS_PER_WEIGHT_AND_SAMPLE = 0.01, 4e-11
 SECONDS_PER_TRAJECTORY_GATHERED = {"dataset": 0.02, "evaluate": 0.02, "report": 0.02, "verify": 0.08}
 SECONDS_OF_SELF_CONSISTENCY = 5.0
 SECONDS_AT_LEAST = {
-    "md": 1.5, "freeze": 2.0, "tables": 15.0, "snapshots": 2.0, "dataset": 1.0, "track": 5.0, "train": 6.0,
-    "study": 6.0, "ensemble": 3.5, "evaluate": 8.0, "series": 8.0, "spectrum": 3.0, "fit": 4.5, "predict": 5.5,
+    "md": 1.5, "freeze": 2.0, "tables": 15.0, "snapshots": 2.0, "variants": 2.0, "objective": 3.0,
+    "freeze_theory": 2.0, "tables_theory": 15.0, "dataset": 1.0, "theory": 3.0, "track": 5.0, "train": 6.0,
+    "study": 6.0, "ensemble": 5.0, "evaluate": 8.0, "series": 8.0, "spectrum": 3.0, "fit": 4.5, "predict": 5.5,
     "report": 5.0, "verify": 5.0, "all": 0.0,
 }  # fmt: skip
 
 STAGES = {
-    "md": "dynamics", "freeze": "spectra", "tables": "spectra", "snapshots": "spectra", "dataset": "dataset",
-    "track": "training", "train": "training", "study": "training", "ensemble": "training",
+    "md": "dynamics", "freeze": "spectra", "tables": "spectra", "snapshots": "spectra", "variants": "spectra",
+    "objective": "spectra", "dataset": "dataset", "freeze_theory": "evaluation", "tables_theory": "evaluation",
+    "theory": "evaluation", "track": "training", "train": "training", "study": "training", "ensemble": "training",
     "evaluate": "evaluation", "series": "evaluation", "spectrum": "inversion", "fit": "inversion",
     "predict": "inversion", "report": "report", "verify": "verification",
 }  # fmt: skip
 """What the screen calls the work of a rule."""
 
-UNCOUNTED = {"freeze", "tables", "track", "ensemble", "all"}
+UNCOUNTED = {"freeze", "tables", "freeze_theory", "tables_theory", "track", "ensemble", "all"}
 """Rules that prepare or gather what the other jobs of their stage do, and are not counted with them."""
 
-STEPS = {"dataset": 1, "track": 2, "train": 3, "study": 3, "ensemble": 4, "evaluate": 5, "series": 5, "predict": 5,
-         "report": 6, "verify": 7, "all": 8}  # fmt: skip
+STEPS = {"dataset": 1, "theory": 2, "track": 2, "train": 3, "study": 3, "ensemble": 4, "evaluate": 5, "series": 5,
+         "predict": 5, "report": 6, "verify": 7, "all": 8}  # fmt: skip
 """Rules of one number run side by side, those of the next after them; the rules that are not here come first."""
 
 
@@ -88,10 +91,11 @@ class Forecast:
 
     def all_seconds(self) -> float:
         """Seconds of the whole campaign on one idle core."""
-        names: dict[str, Iterable] = dict.fromkeys(("md", "snapshots"), self.batches)
+        names: dict[str, Iterable] = dict.fromkeys(("md", "snapshots", "variants"), self.batches)
         names |= dict.fromkeys(("spectrum", "fit", "predict"), self.config.measurements)
         names |= {"train": range(self.config.dataset.folds), "study": self.config.studies}
-        names |= {"series": self.config.series}
+        names |= {"series": self.config.series, "objective": self.config.objective_parts}
+        names |= dict.fromkeys(("freeze_theory", "tables_theory", "theory"), self.config.theories)
         return sum(
             self.seconds(rule, str(name)) for rule in SECONDS_AT_LEAST for name in names.get(rule, [""])
         )
@@ -105,8 +109,16 @@ class Forecast:
             more = sum(self._dynamics(point) for point in points)
         elif rule == "snapshots":
             more = sum(self._spectra(point) for point in points)
-        elif rule == "freeze":
-            more = SECONDS_OF_SELF_CONSISTENCY * config.exafs.feff.scf
+        elif rule == "variants":
+            more = sum(self._variants(point) for point in points)
+        elif rule == "objective":
+            more = self._objective(int(name or 0))
+        elif rule in ("freeze", "freeze_theory"):
+            theory = name if name in config.theories else None
+            more = SECONDS_OF_SELF_CONSISTENCY * config.feff_of(theory).scf
+        elif rule == "theory":
+            spectra = sum(self._spectra(point) for point in of_campaign(config).values())
+            more = config.dataset.test_fraction * spectra
         elif rule == "train":
             more = self._training(config.training.max_epochs)
         elif rule == "study" and name in config.studies:
@@ -132,6 +144,16 @@ class Forecast:
         absorbers = exafs.snapshots * atoms_in(self.config, point)
         controls = control_absorbers(self.config, point)
         return absorbers * SECONDS_PER_ABSORBER + controls * SECONDS_PER_FEFF_RUN
+
+    def _variants(self, point: StatePoint) -> float:
+        chosen = self.config.variants
+        frames = self.config.variants_per_trajectory * chosen.frames
+        return frames * atoms_in(self.config, point) * SECONDS_PER_ABSORBER
+
+    def _objective(self, part: int) -> float:
+        chosen = self.config.objective
+        each = SECONDS_PER_ABSORBER + chosen.candidates * SECONDS_PER_ATOM_OF_A_CANDIDATE
+        return self.config.objective_parts.get(part, 0) * chosen.absorbers * each
 
     def _training(self, epochs: int) -> float:
         weights = network_bytes(self.config) / FLOAT32

@@ -65,7 +65,8 @@ def epochs_of(config: CampaignConfig) -> int:
 
 
 def reduced(config: CampaignConfig) -> CampaignConfig:
-    """The campaign with one state point of each phase, FOLDS folds of a few epochs, and one measured spectrum.
+    """The campaign with one state point of each phase, FOLDS folds of a few epochs, one part of the structures
+    without dynamics, and one measured spectrum.
 
     A phase is run several times where there are too few phases for a test set and the folds, one trajectory being
     excluded. Studies that only split otherwise train as the campaign does and are left out. Runs are tracked in a store
@@ -82,6 +83,7 @@ def reduced(config: CampaignConfig) -> CampaignConfig:
             point |= _one_of(grid, kelvin=series.mixtures.temperature_kelvin if series.mixtures else None)
     content["dataset"]["folds"] = FOLDS
     content["state_points_per_job"] = 1
+    content["objective"]["structures"] = config.objective.parts.get(0, 0)
     content["training"] |= shortened
     content["tracking"]["uri"] = None
     content["measurements"] = {
@@ -188,6 +190,9 @@ def stages(
         rows = measured[of_rules == name]
         if name in ("md", "snapshots"):
             seconds = _of_state_points(config, small, rows)
+        elif name == "theory":
+            more = len(of_campaign(config)) / len(of_campaign(small))  # the test sets grow with them
+            seconds = [more * rows["seconds"].mean()] * counts.jobs[name]
         elif name in ("train", "study"):
             continue
         else:
@@ -210,7 +215,8 @@ def _stage(
 
 def _threads(config: CampaignConfig, cores: int) -> dict[str, int]:
     """Cores that a job of the pilot reserved, where it is more than one."""
-    wanted = {"tables": TABLES_THREADS, "snapshots": config.exafs.processes}
+    wanted = dict.fromkeys(("tables", "tables_theory"), TABLES_THREADS)
+    wanted |= dict.fromkeys(("snapshots", "theory"), config.exafs.processes)
     wanted |= dict.fromkeys(("train", "study"), config.training.threads)
     return {name: min(threads, cores) for name, threads in wanted.items()}
 

@@ -14,8 +14,12 @@ HDF5_OVERHEAD = 30_000
 FLOAT32 = 4
 K_STEP_PER_ANGSTROM = 0.05
 IN_SUMMARY = {"spectrum": "predict", "fit": "predict"} | dict.fromkeys(
-    ("freeze", "tables", "dataset", "track", "ensemble", "evaluate", "report", "verify", "all"), "other"
-)
+    (
+        "freeze", "tables", "freeze_theory", "tables_theory", "dataset", "track", "ensemble", "evaluate", "report",
+        "verify", "all",
+    ),
+    "other",
+)  # fmt: skip
 
 
 @dataclass(frozen=True)
@@ -71,13 +75,20 @@ def samples_of(config: CampaignConfig, trajectories: int) -> int:
 def jobs_of(config: CampaignConfig) -> dict[str, int]:
     """Jobs of every rule of the workflow."""
     batches = len(batches_of(of_all(config), config.state_points_per_job))
-    measurements = len(config.measurements)
+    measurements, theories = len(config.measurements), len(config.theories)
     return {
         "freeze": 1,
         "tables": int(config.exafs.engine == "nbody"),
         "md": batches,
         "snapshots": batches,
+        "variants": len(batches_of(of_campaign(config), config.state_points_per_job))
+        if config.variants_per_trajectory
+        else 0,
+        "objective": len(config.objective_parts),
+        "freeze_theory": theories,
+        "tables_theory": theories * (config.exafs.engine == "nbody"),
         "dataset": 1,
+        "theory": theories,
         "track": 1,
         "train": config.dataset.folds,
         "study": len(config.studies),
@@ -102,6 +113,11 @@ def plan(config: CampaignConfig) -> Plan:
     disk = {
         "md": coordinates * BYTES_PER_COORDINATE + overhead,
         "snapshots": curves + overhead,
+        "variants": len(of_campaign(config))
+        * config.variants_per_trajectory
+        * curve_points(config)
+        * BYTES_PER_CURVE_POINT,
+        "objective": sum(config.objective_parts.values()) * curve_points(config) * BYTES_PER_CURVE_POINT,
         "dataset": curves,
         "train": 3 * config.dataset.folds * network_bytes(config),  # with both copies in MLflow
         "ensemble": config.dataset.folds * network_bytes(config),

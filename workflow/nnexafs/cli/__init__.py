@@ -21,6 +21,8 @@ GROUPS = {
         "tables": ("exafs", "Tabulate FEFF's path amplitudes, once per campaign."),
         "snapshots": ("exafs", "Compute chi(k), n(r), bond angles of a simulated TRAJECTORY."),
         "variants": ("exafs", "Compute strained and otherwise disordered copies of trajectories."),
+        "objective": ("exafs", "Compute chi(k) of lattices and packings without dynamics."),
+        "theory": ("exafs", "Compute the test set by another theory of FEFF."),
     },
     "Learn": {
         "dataset": ("dataset", "Gather SPECTRA into one dataset, split by trajectory."),

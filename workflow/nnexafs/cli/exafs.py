@@ -1,4 +1,4 @@
-"""Commands of the package exafs: freeze, tables, snapshots, variants, exafs."""
+"""Commands of the package exafs: freeze, tables, snapshots, variants, objective, theory, exafs."""
 
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -7,7 +7,7 @@ import click
 from pydantic import ValidationError
 
 from nnexafs.cli.common import LOGGER, Folder, InFile, config_option, frozen_files, out_option
-from nnexafs.config import CampaignConfig, Feff, load, state_points
+from nnexafs.config import CampaignConfig, Feff, load, seeds, state_points
 from nnexafs.errors import UserError
 from nnexafs.exafs.engines import TABLES_FILE
 from nnexafs.exafs.feff import reference as feff
@@ -15,10 +15,11 @@ from nnexafs.exafs.feff.reference import FrozenPotentials
 from nnexafs.exafs.nbody import tables as nbody_tables
 from nnexafs.exafs.nbody import tables_file
 from nnexafs.exafs.snapshots import spectra_of
-from nnexafs.exafs.variants import samples_of
+from nnexafs.exafs.theory import mean_spectra
 from nnexafs.files import read_dataset, write_dataset
 from nnexafs.jobs import batches
 from nnexafs.jobs.record import checked, is_done, job
+from nnexafs.progress import Steps
 from nnexafs.text import counted
 
 if TYPE_CHECKING:
@@ -26,23 +27,35 @@ if TYPE_CHECKING:
 
 FIGURES = (".png", ".pdf", ".svg")
 
+theory_option = click.option(
+    "--theory", "name", help="Of this theory of the config's `theories`.  [default: the campaign's own]"
+)
+
+
+def with_theory(configs: tuple[Path, ...], name: str | None) -> tuple[CampaignConfig, Feff]:
+    """The config, and FEFF's settings of one of its theories; UserError for one that it lacks."""
+    config = load(*configs)
+    if name is not None and name not in config.theories:
+        known = ", ".join(config.theories) or "none"
+        raise UserError(f"--theory {name}: not among the config's theories ({known}); see config/README.md")
+    return config, config.feff_of(name)
+
 
 @click.command()
 @config_option
+@theory_option
 @out_option("Folder to write the phase shifts to.")
-def freeze(configs: tuple[Path, ...], out: Path) -> None:
+def freeze(configs: tuple[Path, ...], name: str | None, out: Path) -> None:
     """Compute FEFF's potentials and phase shifts, once per campaign.
 
     They are those of a reference cell: fcc if the campaign has it, otherwise its first crystal.
     """
     from nnexafs.structures.cells import reference_cell  # see `exafs`
 
-    config = load(*configs)
+    config, settings = with_theory(configs, name)
     reference = reference_cell(config.phases, element=config.element)
-    with job("freeze", out, config=config) as record:
-        feff.freeze(
-            reference, element=config.element, edge=config.edge, settings=config.exafs.feff, folder=out
-        )
+    with job("freeze", out, config=config, theory=name) as record:
+        feff.freeze(reference, element=config.element, edge=config.edge, settings=settings, folder=out)
         frozen = FrozenPotentials.load(out)
         record.describe(feff_version=frozen.feff_version, phases_hash=frozen.phases_hash)
 
@@ -53,20 +66,20 @@ def freeze(configs: tuple[Path, ...], out: Path) -> None:
 @click.option(
     "--processes", type=click.IntRange(min=1), default=1, show_default=True, help="FEFF processes at once."
 )
+@theory_option
 @out_option("Tables file to write (NetCDF): tables.nc in the folder of the phase shifts.")
-def tables(configs: tuple[Path, ...], phases: Path, processes: int, out: Path) -> None:
+def tables(configs: tuple[Path, ...], phases: Path, processes: int, name: str | None, out: Path) -> None:
     """Tabulate FEFF's path amplitudes, once per campaign.
 
     Only the engine nbody needs them.
     """
-    config = load(*configs)
-    exafs, settings = config.exafs, config.exafs.feff
+    config, settings = with_theory(configs, name)
     inputs = checked(*frozen_files(phases))
     frozen = FrozenPotentials.load(phases)
     frozen.check_settings(settings, place=str(phases))
-    with job("tables", out, inputs=inputs, config=config) as record:
+    with job("tables", out, inputs=inputs, config=config, theory=name) as record:
         domain = nbody_tables.domain_for(
-            frozen.reference, settings.path_length_angstrom, r_min_angstrom=exafs.closest_angstrom
+            frozen.reference, settings.path_length_angstrom, r_min_angstrom=config.exafs.closest_angstrom
         )
         made = nbody_tables.make(frozen, domain, processes=processes)
         tables_file.write(made, out, fingerprint=tables_file.fingerprint(frozen, domain))
@@ -161,6 +174,8 @@ def variants(batch: Path, spectra: Path, configs: tuple[Path, ...], phases: Path
 
 def variants_file(config: CampaignConfig, trajectory: Path, spectra: Path, phases: Path, out: Path) -> None:
     """Write the samples of a trajectory's variants with their record, unless they are there already."""
+    from nnexafs.exafs.variants import samples_of
+
     inputs = checked(trajectory, spectra, *frozen_files(phases), phases / TABLES_FILE)
     simulated = read_dataset(trajectory, what="trajectory")
     name = str(simulated.attrs.get("state_point", trajectory.stem))
@@ -180,6 +195,104 @@ def variants_file(config: CampaignConfig, trajectory: Path, spectra: Path, phase
         )
         record.describe(variants=samples.sizes["sample"], phases_hash=samples.attrs["phases_hash"])
         write_dataset(out, samples)
+
+
+@click.command()
+@config_option
+@click.option(
+    "--part", type=click.IntRange(min=0), required=True, help="Which part of the structures, from 0."
+)
+@click.option("--phases", type=Folder, required=True, help="Folder of phase shifts and amplitude tables.")
+@click.option("--processes", type=click.IntRange(min=1), default=1, show_default=True, help="Frames at once.")
+@out_option("Samples file to write (NetCDF).")
+def objective(configs: tuple[Path, ...], part: int, phases: Path, processes: int, out: Path) -> None:
+    """Compute chi(k) of lattices and packings without dynamics.
+
+    Clusters and surfaces too; all with random displacements, drawn by seed so that they cover distance, number and
+    disorder of the first shell evenly. One call computes a part of them: `objective.structures_per_job` of the config.
+    """
+    from nnexafs.exafs.objective import samples_of  # see `exafs`
+
+    config = load(*configs)
+    inputs = checked(*frozen_files(phases), phases / TABLES_FILE)
+    with job("objective", out, inputs=inputs, config=config, part=part) as record:
+        samples = samples_of(config, part=part, phases_folder=phases, seed=record.seed, processes=processes)
+        record.describe(
+            **{key: samples.attrs[key] for key in ("feff_version", "phases_hash", "engine")},
+            structures=samples.sizes["sample"],
+        )
+        write_dataset(out, samples)
+
+
+@click.command()
+@click.argument("trajectories", type=InFile, nargs=-1, required=True)
+@config_option
+@click.option("--theory", "name", required=True, help="The theory's name in the config's `theories`.")
+@click.option(
+    "--dataset", type=InFile, required=True, help="Dataset (nnexafs dataset), which has the test set."
+)
+@click.option(
+    "--phases", type=Folder, required=True, help="Folder of the theory's phases (freeze and tables --theory)."
+)
+@click.option(
+    "--processes", type=click.IntRange(min=1), help="FEFF processes at once.  [default: from the config]"
+)
+@out_option("Spectra file to write (NetCDF).")
+def theory(
+    trajectories: tuple[Path, ...],
+    configs: tuple[Path, ...],
+    name: str,
+    dataset: Path,
+    phases: Path,
+    processes: int | None,
+    out: Path,
+) -> None:
+    """Compute the test set by another theory of FEFF.
+
+    TRAJECTORIES are files that `nnexafs md` wrote, trajectories (.nc) or batches (.json); those of the test set are
+    used. The spectra are means over the same snapshots and absorbers as in the dataset.
+    """
+    from nnexafs.dataset.file import read
+    from nnexafs.dataset.gathering import TEST
+    from nnexafs.dataset.means import trajectory_means
+    from nnexafs.dataset.theories import gathered, wanted_of
+
+    config, settings = with_theory(configs, name)
+    exafs = config.exafs.model_copy(
+        update={"feff": settings, "processes": processes or config.exafs.processes}
+    )
+    samples = read(dataset, variables=("chi",), splits={TEST})
+    wanted = wanted_of(samples)
+    by_point = {file.parent.name: file for file in batches.spelled_out(trajectories)}
+    if missing := [one.state_point for one in wanted if one.state_point not in by_point]:
+        raise UserError(f"{dataset}: no trajectory {missing[0]} of its test set among those given; give all")
+    amplitudes = [phases / TABLES_FILE] if exafs.engine == "nbody" else []
+    files = [by_point[one.state_point] for one in wanted]
+    inputs = checked(dataset, *frozen_files(phases), *amplitudes, *files)
+    with job("theory", out, inputs=inputs, config=config, theory=name) as record:
+        means = []
+        with Steps("trajectories", len(wanted)) as steps:
+            for one, file in zip(wanted, files, strict=True):
+                trajectory = read_dataset(file, what="trajectory")
+                means.append(
+                    mean_spectra(
+                        trajectory,
+                        one.snapshots,
+                        phases_folder=phases,
+                        exafs=exafs,
+                        distributions=config.distributions,
+                        seed=seeds.exafs_seed(config, one.state_point),
+                    )
+                )
+                steps.update()
+        own = trajectory_means(samples, ("chi",))["chi"].values
+        spectra = gathered(wanted, means, own, theory=name, exafs=exafs)
+        LOGGER.info(
+            "unlike the campaign's by R %.1e, with E0 moved by %.1f eV and the amplitude times %.3f",
+            *(spectra.attrs[key] for key in ("r_to_campaign", "e0_shift_ev", "s02")),
+        )
+        record.describe(**{key: spectra.attrs[key] for key in ("feff_version", "phases_hash", "engine")})
+        write_dataset(out, spectra)
 
 
 @click.command()

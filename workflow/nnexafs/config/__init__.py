@@ -6,7 +6,7 @@ The defaults *are* the nickel campaign. `config/config.yaml`, its JSON schema an
 
 from nnexafs.config.base import Model, PhaseName, Range, key
 from nnexafs.config.campaign import CampaignConfig
-from nnexafs.config.exafs import Distributions, Exafs, Feff
+from nnexafs.config.exafs import Distributions, Exafs, Feff, Theory
 from nnexafs.config.learning import (
     Augmentation,
     DatasetSettings,
@@ -20,6 +20,7 @@ from nnexafs.config.learning import (
     Training,
 )
 from nnexafs.config.measured import Background, Comparison, KnownShell, Measurement, Report
+from nnexafs.config.objective import Objective
 from nnexafs.config.reading import canonical, load, merge, one_line, validate
 from nnexafs.config.structures import (
     Crystal,
@@ -64,6 +65,7 @@ __all__ = [
     "Mixtures",
     "Model",
     "Network",
+    "Objective",
     "PhaseName",
     "Phases",
     "Potential",
@@ -74,6 +76,7 @@ __all__ = [
     "Shares",
     "Study",
     "SuttonChenPotential",
+    "Theory",
     "Tracking",
     "Training",
     "Variants",

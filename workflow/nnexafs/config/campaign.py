@@ -6,7 +6,7 @@ from typing import Annotated, Literal, NamedTuple
 from pydantic import Field, ValidationError, field_validator, model_validator
 
 from nnexafs.config.base import NAME, Count, Model, Name, PhaseName, chemical_symbol, key, without_null
-from nnexafs.config.exafs import Distributions, Exafs
+from nnexafs.config.exafs import Distributions, Exafs, Feff, Theory
 from nnexafs.config.learning import (
     SECTIONS,
     Augmentation,
@@ -19,6 +19,7 @@ from nnexafs.config.learning import (
     Training,
 )
 from nnexafs.config.measured import Measurement, Report
+from nnexafs.config.objective import Objective
 from nnexafs.config.structures import (
     Crystal,
     Dynamics,
@@ -69,8 +70,15 @@ class CampaignConfig(Model):
     )
     dynamics: Dynamics = key(Dynamics(), "molecular dynamics")
     exafs: Exafs = key(Exafs(), "spectra of the snapshots")
+    theories: dict[SeriesName, Theory] = key(
+        {"no_scf": Theory(scf=False)},
+        "other theories, by a name of your choice: the keys of exafs.feff that differ. The test set is computed with "
+        "each as well, to see what the networks make of spectra whose theory is not theirs; null drops one of the "
+        "default campaign",
+    )
     distributions: Distributions = key(Distributions(), "grids of the targets")
     variants: Variants = key(Variants(), "variants of the trajectories: the training set made dense")
+    objective: Objective = key(Objective(), "structures without dynamics, beside the simulated ones")
     dataset: DatasetSettings = key(DatasetSettings(), "split")
     representation: Representation = key(Representation(), "input of the network")
     augmentation: Augmentation = key(Augmentation(), "random changes during training")
@@ -94,7 +102,7 @@ class CampaignConfig(Model):
         {}, "ablations: the same training with another representation, another architecture or a harder split"
     )
 
-    @field_validator("measurements", "potentials", "series", "studies", mode="before")
+    @field_validator("measurements", "potentials", "series", "studies", "theories", mode="before")
     @classmethod
     def without_dropped(cls, entries: object) -> object:
         return without_null(entries)
@@ -110,6 +118,7 @@ class CampaignConfig(Model):
         _check_size(self)
         _check_ranges(self)
         _check_studies(self)
+        _check_theories(self)
         return self
 
     def grids(self) -> list[GridAt]:
@@ -124,6 +133,21 @@ class CampaignConfig(Model):
     def grid(self, phase: PhaseName, series: str | None = None) -> Crystal | Liquid:
         """The grid of a phase of the campaign, or of one of its series."""
         return (self.series[series] if series else self).phases.present()[phase]
+
+    def feff_of(self, theory: str | None = None) -> Feff:
+        """FEFF's settings of one of the `theories`, or the campaign's own."""
+        changes = self.theories[theory].differences if theory is not None else {}
+        return self.exafs.feff.model_copy(update=changes)
+
+    @property
+    def variants_per_trajectory(self) -> int:
+        """Variants of each trajectory; none with the engine feff."""
+        return self.variants.per_trajectory if self.exafs.engine == "nbody" else 0
+
+    @property
+    def objective_parts(self) -> dict[int, int]:
+        """How many structures without dynamics each job computes, by its number; none with the engine feff."""
+        return self.objective.parts if self.exafs.engine == "nbody" else {}
 
     @property
     def learning(self) -> Learning:
@@ -161,6 +185,14 @@ def _check_studies(config: CampaignConfig) -> None:
         if study.folds is not None and study.folds > config.dataset.folds:
             raise ValueError(
                 f"studies.{name}.folds: {study.folds} are more than dataset.folds ({config.dataset.folds})"
+            )
+
+
+def _check_theories(config: CampaignConfig) -> None:
+    for name in config.theories:
+        if config.feff_of(name) == config.exafs.feff:
+            raise ValueError(
+                f"theories.{name}: the same as exafs.feff; give scf or exchange that differs, or drop it ({name}: null)"
             )
 
 

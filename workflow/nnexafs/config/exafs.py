@@ -33,6 +33,34 @@ class Feff(Model):
     timeout_seconds: Positive = key(900.0, "time limit of one FEFF stage, s")
 
 
+MAY_DIFFER = ("scf", "exchange")
+
+
+class Theory(Model):
+    """Another theory of FEFF: keys of `exafs.feff` that change the potentials, and nothing else of the spectra."""
+
+    scf: bool | None = key(None, "self-consistent potentials; null: as in exafs.feff")
+    exchange: Literal[0, 1, 2, 3, 5] | None = key(
+        None, "EXCHANGE: 5 is Dirac and Hara with Hedin-Lundqvist's damping; null: as in exafs.feff"
+    )
+
+    @model_validator(mode="before")
+    @classmethod
+    def only_potentials(cls, content: object) -> object:
+        """Paths and grids must be the campaign's, or its spectra could not be compared with the theory's."""
+        others = set(Feff.model_fields) - set(MAY_DIFFER)
+        if isinstance(content, dict) and (wrong := sorted(others & set(content))):
+            raise ValueError(
+                f"{wrong[0]} must be the campaign's own; a theory differs in {' and '.join(MAY_DIFFER)} alone"
+            )
+        return content
+
+    @property
+    def differences(self) -> dict[str, object]:
+        """The keys that are given, by name."""
+        return {name: getattr(self, name) for name in MAY_DIFFER if getattr(self, name) is not None}
+
+
 class Exafs(Model):
     """Spectra and structure of the snapshots, over the same absorbers."""
 

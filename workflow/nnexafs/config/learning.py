@@ -128,8 +128,8 @@ class Augmentation(Model):
     mixture_samples: int = key(2, "largest number of samples in a mixture", ge=2, le=16)
     distortion: float = key(
         0.15,
-        "the theory allowed to be wrong: each spectrum's amplitude and phase are changed by smooth random curves over R "
-        "and over k, together by up to this fraction of the spectrum (rms)",
+        "the theory allowed to be wrong: each spectrum's amplitude and phase are changed by smooth random curves over "
+        "R and over k, together by up to this fraction of the spectrum (rms)",
         ge=0,
         le=0.5,
     )

@@ -27,6 +27,11 @@ def variants_seed(config: CampaignConfig, state_point: str) -> int:
     return seed_of(config.seed, "variants", state_point)
 
 
+def objective_seed(config: CampaignConfig) -> int:
+    """Seed of the structures without dynamics: of one endless list, of which every job computes a part."""
+    return seed_of(config.seed, "objective")
+
+
 def dataset_seed(config: CampaignConfig) -> int:
     """Seed of the split."""
     return seed_of(config.seed, "dataset")

@@ -11,6 +11,7 @@ from dataclasses import dataclass
 
 from nnexafs.config import CampaignConfig, Crystal, Learning, Liquid, seeds
 from nnexafs.config.base import Model
+from nnexafs.config.objective import nearest_range, shortest_angstrom
 from nnexafs.config.state_points import StatePoint
 from nnexafs.jobs.code import code_hash
 
@@ -23,7 +24,8 @@ class Stage:
     """The modules that a stage calls, the part of the config it depends on beside its inputs, and its seed.
 
     `settings` and `seed` are functions of the config and of what tells the stage's jobs apart: `point` (md), the id
-    `state_point` and `controls` (snapshots), `fold`, `study`, `series` or `measurement`.
+    `state_point` and `controls` (snapshots; variants without it), `part` (objective), `fold`, `study`, `series`,
+    `measurement` or `theory` (freeze and tables: None for the campaign's own).
     """
 
     code: tuple[str, ...]
@@ -79,19 +81,19 @@ def _md(config: CampaignConfig, point: StatePoint) -> dict:
     }
 
 
-def _freeze(config: CampaignConfig) -> dict:
+def _freeze(config: CampaignConfig, theory: str | None = None) -> dict:
     crystals = [grid for name, grid in config.phases.present().items() if name != "liquid"]
     reference = (crystals or list(config.phases.present().values()))[0]
     return {
         "element": config.element,
         "edge": config.edge,
-        "feff": config.exafs.feff,
+        "feff": config.feff_of(theory),
         "reference": reference.model_dump(mode="json", exclude=GRID_AXES | {"lattice_by_kelvin"}),
     }
 
 
-def _tables(config: CampaignConfig) -> dict:
-    return {"feff": config.exafs.feff, "closest_angstrom": config.exafs.closest_angstrom}
+def _tables(config: CampaignConfig, theory: str | None = None) -> dict:
+    return {"feff": config.feff_of(theory), "closest_angstrom": config.exafs.closest_angstrom}
 
 
 def _snapshots(config: CampaignConfig, state_point: str, controls: int | None = None) -> dict:
@@ -113,6 +115,30 @@ def _variants(config: CampaignConfig, state_point: str) -> dict:
 
 def _variants_seed(config: CampaignConfig, state_point: str) -> int:
     return seeds.variants_seed(config, state_point)
+
+
+def _objective(config: CampaignConfig, part: int) -> dict:
+    """Of a part only what it draws itself: more structures leave it alone, unless it was the last and not full."""
+    chosen = config.objective
+    return {
+        "objective": chosen.model_dump(mode="json", exclude={"structures", "nearest_angstrom"}),
+        "nearest_angstrom": nearest_range(chosen, config.phases),
+        "shortest_angstrom": shortest_angstrom(config.phases),
+        "part": part,
+        "structures": config.objective_parts.get(part, 0),
+        "feff": config.exafs.feff,
+        "distributions": config.distributions,
+    }
+
+
+def _theory(config: CampaignConfig, theory: str) -> dict:
+    left_out = {"processes", "closest_angstrom", "control_absorbers", "control_every_trajectory", "feff"}
+    exafs = config.exafs.model_dump(mode="json", exclude=left_out)
+    return {
+        "theory": theory,
+        "exafs": exafs | {"feff": config.feff_of(theory).model_dump(mode="json")},
+        "distributions": config.distributions,
+    }
 
 
 def _dataset(config: CampaignConfig) -> dict:
@@ -174,7 +200,7 @@ def _predict(config: CampaignConfig, measurement: str) -> dict:
 
 def _report(config: CampaignConfig) -> dict:
     """What the report says of the campaign's files."""
-    return config.model_dump(mode="json", include={"measurements", "report", "series", "studies"})
+    return config.model_dump(mode="json", include={"measurements", "report", "series", "studies", "theories"})
 
 
 STAGES = {
@@ -183,6 +209,8 @@ STAGES = {
     "tables": Stage(("exafs.nbody.tables", "exafs.nbody.tables_file"), _tables),
     "snapshots": Stage(("exafs.snapshots",), _snapshots, _exafs_seed),
     "variants": Stage(("exafs.variants",), _variants, _variants_seed),
+    "objective": Stage(("exafs.objective",), _objective, lambda config, part: seeds.objective_seed(config)),
+    "theory": Stage(("exafs.theory", "dataset.theories"), _theory, lambda config, theory: config.seed),
     "dataset": Stage(("dataset.file",), _dataset, seeds.dataset_seed),
     "track": Stage(
         (),  # a new run of MLflow would be the input of every training

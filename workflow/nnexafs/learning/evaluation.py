@@ -6,6 +6,7 @@ from dataclasses import dataclass
 import numpy as np
 import torch
 import xarray as xr
+from scipy.optimize import minimize_scalar
 
 from nnexafs.config import Augmentation
 from nnexafs.dataset import metrics
@@ -23,15 +24,18 @@ from nnexafs.dataset.metrics import (
     spread,
 )
 from nnexafs.errors import UserError
+from nnexafs.k_axis import r_factor, shifted_k
 from nnexafs.learning.augmentation import Augmenter
 from nnexafs.learning.coverage import coverage
 from nnexafs.learning.ensemble import Ensemble, Prediction
-from nnexafs.learning.representation import Window, window_grid
+from nnexafs.learning.representation import Window, interpolation_matrix, window_grid
 from nnexafs.structures.first_shell import FIELDS, shells_of
 
 THEORY = "theory_"
 COVERAGE_DRAWS = 8
 SCALARS = ("e0_ev", "s02")
+LARGEST_E0_OFFSET_EV = 15.0
+"""ASSUME: theories place E0 no farther apart."""
 
 
 @dataclass(frozen=True)
@@ -76,6 +80,7 @@ def evaluate(
     UserError when the dataset is not the one the ensemble was trained on, or has no test set.
     """
     _check(dataset, ensemble)
+    window = ensemble.representation.k_range_per_angstrom
     split = dataset["split"].values
     train, test = (dataset.isel(sample=(split == TEST) == wanted) for wanted in (False, True))
     snapshots, variants = (test.isel(sample=is_dynamics(test) == wanted) for wanted in (True, False))
@@ -88,10 +93,9 @@ def evaluate(
     if variants.sizes["sample"]:
         cases["variants"] = Case.simulated(variants)
     cases |= {
-        THEORY + name: Case.simulated(_like(means, other), mixtures=True)
+        THEORY + name: Case.simulated(_like(means, other, window), mixtures=True)
         for name, other in (theories or {}).items()
     }
-    window = ensemble.representation.k_range_per_angstrom
     predictions = {name: ensemble.predict(case.k, case.chi, window) for name, case in cases.items()}
     mean_of_training = {name: train[variable].values.mean(axis=0) for name, variable in TARGETS.items()}
     found = {
@@ -113,8 +117,12 @@ def evaluate(
     ).as_json()
 
 
-def _like(means: xr.Dataset, other: xr.Dataset) -> xr.Dataset:
-    """The test trajectories' means with the spectra of another theory, in the order of the means."""
+def _like(means: xr.Dataset, other: xr.Dataset, window: Window) -> xr.Dataset:
+    """The test trajectories' means with the spectra of another theory, in the order of the means, at the same E0.
+
+    Every theory places E0 elsewhere (without self-consistency 6 eV for nickel). That is a constant, which a
+    measurement's own choice of E0 hides, so one shift for all spectra takes it out.
+    """
     place = {name: number for number, name in enumerate(other["state_point"].values.astype(str))}
     names = means["state_point"].values.astype(str)
     missing = [name for name in names if name not in place]
@@ -124,7 +132,25 @@ def _like(means: xr.Dataset, other: xr.Dataset) -> xr.Dataset:
             "make them again (nnexafs theory)"
         )
     chi = other["chi"].values[[place[name] for name in names]]
-    return means.assign(chi=(means["chi"].dims, chi))
+    return means.assign(
+        chi=(means["chi"].dims, at_the_same_e0(means["k"].values, chi, means["chi"].values, window))
+    )
+
+
+def at_the_same_e0(k: np.ndarray, chi: np.ndarray, reference: np.ndarray, window: Window) -> np.ndarray:
+    """chi (S, K) with E0 moved by the one shift that brings all of them nearest to `reference` (S, K)."""
+
+    def moved(shift_ev: float) -> np.ndarray:
+        true_k = np.nan_to_num(shifted_k(k, shift_ev))
+        return chi @ interpolation_matrix(k, np.clip(true_k, k[0], k[-1])).T
+
+    found = minimize_scalar(
+        lambda shift_ev: r_factor(moved(shift_ev), reference, k, k_range=window),
+        bounds=(-LARGEST_E0_OFFSET_EV, LARGEST_E0_OFFSET_EV),
+        method="bounded",
+        options={"xatol": 0.01},
+    )
+    return moved(float(found.x))
 
 
 def _check(dataset: xr.Dataset, ensemble: Ensemble) -> None:

@@ -95,8 +95,9 @@ def _means(dataset: xr.Dataset) -> xr.Dataset:
         trajectory_means(dataset.isel(sample=training & of_runs)),
         dataset.isel(sample=training & ~of_runs),
     ]
-    curves = [
-        part[list(CURVES)].drop_vars([name for name in part.coords if name not in CURVES.values()])
-        for part in parts
-    ]
-    return xr.concat(curves, dim="sample", join="exact")
+    return xr.concat([_curves(part) for part in parts], dim="sample", join="exact")
+
+
+def _curves(samples: xr.Dataset) -> xr.Dataset:
+    """Only the curves and their grids."""
+    return samples[list(CURVES)].drop_vars([name for name in samples.coords if name not in CURVES.values()])

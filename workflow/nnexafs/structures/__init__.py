@@ -2,7 +2,7 @@
 
 Takes    config: phases, potentials, dynamics
 Gives    trajectory.nc
-Entry    structures.dynamics.simulation.simulate
+Entry    structures.dynamics.simulation.simulate, structures.objective.drawing.draw
 Rules    md (workflow/rules/structures.smk)
 Results  md/
 """

@@ -11,8 +11,8 @@ from nnexafs.config.variants import Variants
 from nnexafs.structures.neighbours import neighbours_within
 
 LARGEST_DISPLACEMENT = 0.35
-"""ASSUME: an atom whose displacement from its mean site exceeds this fraction of the shortest distance between sites has
-no site (Lindemann's ratio at melting is 0.1 to 0.15 rms)."""
+"""ASSUME: an atom farther from its mean position than this fraction of the shortest distance between sites has no site
+(Lindemann's ratio at melting is 0.1 to 0.15 rms)."""
 SMALLER = 0.9
 """Factor on the displacements where atoms come too close, as often as needed."""
 

@@ -3,7 +3,7 @@
 import logging
 from pathlib import Path
 
-from nnexafs.campaign.verification import networks, physics
+from nnexafs.campaign.verification import networks, physics, theories
 from nnexafs.campaign.verification.findings import Findings
 from nnexafs.campaign.verification.results import check_results
 from nnexafs.config import CampaignConfig
@@ -44,6 +44,7 @@ def _check_contents(config: CampaignConfig, folder: Path, findings: Findings) ->
             steps.update()
     LOGGER.info("dataset, networks, predictions")
     dataset_hash = networks.check_dataset(config, folder, findings)
+    theories.check_theories(config, folder, phases_hash, findings)
     networks.check_training(config, folder, dataset_hash, findings)
     networks.check_predictions(config, folder, findings)
     networks.check_tracking(config, folder, findings)

@@ -4,7 +4,7 @@ from pathlib import Path
 
 from nnexafs.campaign.verification.findings import Findings
 from nnexafs.config import CampaignConfig
-from nnexafs.config.state_points import control_absorbers, of_all
+from nnexafs.config.state_points import control_absorbers, of_all, of_campaign
 from nnexafs.jobs import record
 from nnexafs.jobs.stages import settings_of
 
@@ -27,12 +27,21 @@ def expected(config: CampaignConfig, folder: Path) -> dict[Path, tuple[str, dict
             "snapshots",
             {"state_point": name, "controls": control_absorbers(config, point)},
         )
+    for name in of_campaign(config) if config.variants_per_trajectory else ():
+        results[f"variants/{name}/samples.nc"] = ("variants", {"state_point": name})
+    for part in config.objective_parts:
+        results[f"objective/part{part}.nc"] = ("objective", {"part": part})
     for fold in range(config.dataset.folds):
         results[f"training/fold{fold}"] = ("train", {"fold": fold})
     for name in config.measurements:
         results[f"spectra/{name}/chi.nc"] = ("spectrum", {"measurement": name})
         results[f"spectra/{name}/fit.json"] = ("fit", {"measurement": name})
         results[f"inversion/{name}"] = ("predict", {"measurement": name})
+    for name in config.theories:
+        results[f"theories/{name}/scattering"] = ("freeze", {"theory": name})
+        if config.exafs.engine == "nbody":
+            results[f"theories/{name}/scattering/tables.nc"] = ("tables", {"theory": name})
+        results[f"theories/{name}/spectra.nc"] = ("theory", {"theory": name})
     for name in config.series:
         results[f"series/{name}"] = ("series", {"series": name})
     for name in config.studies:

@@ -8,6 +8,7 @@ from nnexafs.jobs.record import sha256
 # What holds no run ids, dates or durations: the physics, the networks, what they predict.
 RESULTS = (
     "scattering/phase.pad", "scattering/xsect.json", "scattering/tables.nc", "md/*/trajectory.nc",
+    "theories/*/scattering/phase.pad", "theories/*/scattering/tables.nc", "theories/*/spectra.nc",
     "exafs/*/spectra.nc", "dataset/dataset.nc", "training/*/network.pt", "training/*/history.csv",
     "ensemble/*.safetensors", "evaluation/evaluation.nc", "series/*/series.nc", "spectra/*/chi.nc",
     "spectra/*/fit.json", "inversion/*/rdf.csv", "inversion/*/angles.csv", "inversion/*/shells.json",

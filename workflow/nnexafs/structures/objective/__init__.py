@@ -1,0 +1,1 @@
+"""Structures without dynamics: lattices, packings, clusters and surfaces with random displacements."""
