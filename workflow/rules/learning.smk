@@ -78,14 +78,15 @@ rule ensemble:
 
 
 rule evaluate:
-    """Errors on held-out trajectories, beside two predictors that learn nothing.
+    """Errors on held-out trajectories, also under other theories, beside predictors that learn nothing.
 
-    The nearest training spectrum and the mean of the training targets show what the network adds. The metrics
+    The nearest training spectra, mixtures and the mean of the training targets show what the network adds. The metrics
     go to the MLflow parent run, and the ensemble is registered as a model there.
     """
     input:
         dataset=rules.dataset.output,
         ensemble=rules.ensemble.output.manifest,
+        theories=expand(rules.theory.output, theory=campaign.theories),
         run=rules.track.output,
     output:
         evaluation=f"{RESULTS}/evaluation/evaluation.nc",
@@ -101,10 +102,13 @@ rule evaluate:
         settings=settings_of("evaluate"),
         code=stages.code_of("evaluate"),
         ensemble=lambda wildcards, input: Path(input.ensemble).parent,
+        theories=lambda wildcards, input: [
+            f"--theory {path}" for path in input.theories
+        ],
         folder=lambda wildcards, output: Path(output.metrics).parent,
     shell:
         "python -m nnexafs evaluate {input.dataset} --ensemble {params.ensemble} --config {params.config}"
-        " --run {input.run} --out {params.folder} > {log} 2>&1"
+        " {params.theories} --run {input.run} --out {params.folder} > {log} 2>&1"
 
 
 rule study:

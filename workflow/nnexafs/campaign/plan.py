@@ -4,7 +4,7 @@ from dataclasses import dataclass
 from itertools import pairwise
 
 from nnexafs.config import CampaignConfig, Crystal, Liquid
-from nnexafs.config.state_points import StatePoint, batches_of, control_absorbers, of_all
+from nnexafs.config.state_points import StatePoint, batches_of, control_absorbers, of_all, of_campaign
 
 # Rough sizes: together they give 91 MB for the nickel campaign (81 used) and 12 MB for the small one (12 used).
 BYTES_PER_COORDINATE = 7.5

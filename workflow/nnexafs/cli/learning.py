@@ -12,6 +12,7 @@ import click
 from nnexafs.cli.common import Folder, InFile, config_option, entry_of, out_option
 from nnexafs.config import load
 from nnexafs.dataset.file import read
+from nnexafs.dataset.theories import read as read_theory
 from nnexafs.files import read_dataset, read_json, write_dataset, write_json
 from nnexafs.jobs.record import checked, job, restart_folder
 from nnexafs.jobs.restart import remove
@@ -177,24 +178,40 @@ def ensemble(folds: tuple[Path, ...], dataset_file: Path, configs: tuple[Path, .
 )
 @config_option
 @click.option(
+    "--theory",
+    "theory_files",
+    type=InFile,
+    multiple=True,
+    help="The test set by another theory of FEFF (nnexafs theory); may be given several times.",
+)
+@click.option(
     "--run", type=InFile, help="Run of the campaign (nnexafs track) that gets the errors and the model."
 )
 @out_option("Folder to write evaluation.nc and metrics.json to.")
 def evaluate(
-    dataset_file: Path, ensemble_folder: Path, configs: tuple[Path, ...], run: Path | None, out: Path
+    dataset_file: Path,
+    ensemble_folder: Path,
+    configs: tuple[Path, ...],
+    theory_files: tuple[Path, ...],
+    run: Path | None,
+    out: Path,
 ) -> None:
     """Measure the errors of an ensemble on the test set.
 
-    They are compared with two baselines: the nearest training spectrum, and the mean of the training set.
+    They are compared with answers that need no network: the mean of the nearest training structures, a mixture of
+    training spectra, the mean of the training set.
     """
     if run:  # before the work, or it would be lost where there is no MLflow
         from nnexafs.learning.tracking.registry import register_ensemble
         from nnexafs.learning.tracking.runs import finish_campaign_run
     config = load(*configs)
-    inputs = checked(dataset_file, ensemble_folder, *([run] if run else []))
+    inputs = checked(dataset_file, ensemble_folder, *theory_files, *([run] if run else []))
+    theories = {str(one.attrs["theory"]): one for one in map(read_theory, theory_files)}
     samples, ensemble = read(dataset_file, sources=None, dtype=float), Ensemble.load(ensemble_folder)
     with job("evaluate", out, inputs=inputs, config=config) as record:
-        table, metrics = errors_of(samples, ensemble, augmentation=config.augmentation, seed=record.seed)
+        table, metrics = errors_of(
+            samples, ensemble, augmentation=config.augmentation, seed=record.seed, theories=theories
+        )
         if run:
             ids = read_json(run, what="MLflow run")
             finish_campaign_run(ids, metrics)
@@ -203,5 +220,6 @@ def evaluate(
         record.describe(model_uri=metrics.get("model_uri"))
         write_dataset(out / "evaluation.nc", table)
         write_json(out / "metrics.json", metrics)
-    errors = metrics["trajectories"]["ensemble"]
-    click.echo(f"relative error of n(r) on held-out trajectories: {errors['pair_relative_l2']:.3f}")
+    errors = {"held-out trajectories": metrics["trajectories"]} | metrics.get("theories", {})
+    for name, case in errors.items():
+        click.echo(f"relative error of n(r), {name}: {case['ensemble']['pair_relative_l2']:.3f}")

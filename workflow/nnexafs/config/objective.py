@@ -19,7 +19,7 @@ class Objective(Model):
     """Lattices, packings, clusters and surfaces with random displacements, in no relation to a potential."""
 
     structures: int = key(
-        0, "number of structures; 0: none. There are none with exafs.engine feff", ge=0, le=100_000
+        600, "number of structures; 0: none. There are none with exafs.engine feff", ge=0, le=100_000
     )
     structures_per_job: Count = key(150, "how many of them one job computes")
     families: dict[Family, Annotated[float, Field(ge=0)]] = key(

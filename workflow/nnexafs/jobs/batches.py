@@ -54,7 +54,7 @@ def incomplete(results: Path) -> list[Path]:
     """The batches of a campaign's folder of which a file is missing or has another size than it was written with."""
     found = []
     for path in sorted(
-        (path for stage in ("md", "exafs", "variants") for path in results.glob(f"{stage}/*.json"))
+        path for stage in ("md", "exafs", "variants") for path in results.glob(f"{stage}/*.json")
     ):
         try:
             files = files_in(path)

@@ -6,7 +6,6 @@ from dataclasses import dataclass
 import numpy as np
 import torch
 import xarray as xr
-from scipy.optimize import minimize_scalar
 
 from nnexafs.config import Augmentation
 from nnexafs.dataset import metrics
@@ -24,7 +23,7 @@ from nnexafs.dataset.metrics import (
     spread,
 )
 from nnexafs.errors import UserError
-from nnexafs.k_axis import r_factor, shifted_k
+from nnexafs.k_axis import shifted_k
 from nnexafs.learning.augmentation import Augmenter
 from nnexafs.learning.coverage import coverage
 from nnexafs.learning.ensemble import Ensemble, Prediction
@@ -34,8 +33,6 @@ from nnexafs.structures.first_shell import FIELDS, shells_of
 THEORY = "theory_"
 COVERAGE_DRAWS = 8
 SCALARS = ("e0_ev", "s02")
-LARGEST_E0_OFFSET_EV = 15.0
-"""ASSUME: theories place E0 no farther apart."""
 
 
 @dataclass(frozen=True)
@@ -70,7 +67,7 @@ def evaluate(
     Cases: `samples` (every test snapshot as simulated), `augmented` (the same as measurements might show them, see
     `Augmenter.measured`), `trajectories` (spectrum and truth averaged over each test trajectory, as simulated),
     `variants` of the test trajectories, and `theories`: the test trajectories as simulated by other theories of FEFF
-    (`exafs.theory.read`). Each with the ensemble and what needs no network: the mean of the nearest training
+    (`dataset.theories.read`). Each with the ensemble and what needs no network: the mean of the nearest training
     structures, a non-negative mixture (trajectories and theories only; it takes a tenth of a second each), and the
     mean of the training targets. `coverage`: how often the calibrated bands hold the truth. Numbers that do not exist
     are null.
@@ -93,7 +90,7 @@ def evaluate(
     if variants.sizes["sample"]:
         cases["variants"] = Case.simulated(variants)
     cases |= {
-        THEORY + name: Case.simulated(_like(means, other, window), mixtures=True)
+        THEORY + name: Case.simulated(_like(means, other), mixtures=True)
         for name, other in (theories or {}).items()
     }
     predictions = {name: ensemble.predict(case.k, case.chi, window) for name, case in cases.items()}
@@ -117,11 +114,11 @@ def evaluate(
     ).as_json()
 
 
-def _like(means: xr.Dataset, other: xr.Dataset, window: Window) -> xr.Dataset:
+def _like(means: xr.Dataset, other: xr.Dataset) -> xr.Dataset:
     """The test trajectories' means with the spectra of another theory, in the order of the means, at the same E0.
 
     Every theory places E0 elsewhere (without self-consistency 6 eV for nickel). That is a constant, which a
-    measurement's own choice of E0 hides, so one shift for all spectra takes it out.
+    measurement's own choice of E0 hides, so one shift for all spectra takes it out (see `dataset.theories`).
     """
     place = {name: number for number, name in enumerate(other["state_point"].values.astype(str))}
     names = means["state_point"].values.astype(str)
@@ -131,26 +128,10 @@ def _like(means: xr.Dataset, other: xr.Dataset, window: Window) -> xr.Dataset:
             f"evaluate: the other theory's spectra lack {missing[0] if missing else 'the k grid of the dataset'}; "
             "make them again (nnexafs theory)"
         )
-    chi = other["chi"].values[[place[name] for name in names]]
-    return means.assign(
-        chi=(means["chi"].dims, at_the_same_e0(means["k"].values, chi, means["chi"].values, window))
-    )
-
-
-def at_the_same_e0(k: np.ndarray, chi: np.ndarray, reference: np.ndarray, window: Window) -> np.ndarray:
-    """chi (S, K) with E0 moved by the one shift that brings all of them nearest to `reference` (S, K)."""
-
-    def moved(shift_ev: float) -> np.ndarray:
-        true_k = np.nan_to_num(shifted_k(k, shift_ev))
-        return chi @ interpolation_matrix(k, np.clip(true_k, k[0], k[-1])).T
-
-    found = minimize_scalar(
-        lambda shift_ev: r_factor(moved(shift_ev), reference, k, k_range=window),
-        bounds=(-LARGEST_E0_OFFSET_EV, LARGEST_E0_OFFSET_EV),
-        method="bounded",
-        options={"xatol": 0.01},
-    )
-    return moved(float(found.x))
+    own_k = means["k"].values
+    true_k = np.clip(np.nan_to_num(shifted_k(own_k, -other.attrs["e0_shift_ev"])), own_k[0], own_k[-1])
+    chi = other["chi"].values[[place[name] for name in names]] @ interpolation_matrix(own_k, true_k).T
+    return means.assign(chi=(means["chi"].dims, chi))
 
 
 def _check(dataset: xr.Dataset, ensemble: Ensemble) -> None:

@@ -17,6 +17,7 @@ from nnexafs.report import (
     control_variate,
     figures,
     gather,
+    judged,
     measured,
     retried,
     series,
@@ -34,6 +35,7 @@ SECTIONS = {
     "measured": "Measured spectra",
     "series": "Held-out series",
     "errors": "Errors",
+    "judged": "Another theory",
     "cases": "Median and worst",
     "worst": "Worst snapshots",
     "studies": "Studies",
@@ -81,6 +83,7 @@ def contents(campaign: gather.Campaign) -> dict[str, object]:
         "config_text": (campaign.folder / "config.yaml").read_text(encoding="utf-8"),
         **tables.numbers(campaign),
         **tables.errors(campaign),
+        **judged.contents(campaign),
         **tables.training(campaign),
         **tables.flagged(campaign),
         **retried.contents(retried.records(campaign.folder)),
@@ -113,7 +116,7 @@ def lead(campaign: gather.Campaign) -> str:
     network, nearest = (number(part.pair_relative_l2, 3) for part in (metrics.ensemble, metrics.nearest))
     text = (
         f"On held-out trajectories the ensemble of {campaign.config.dataset.folds} networks predicts n(r) with a "
-        f"relative error of {network}; the nearest training spectrum gives {nearest}."
+        f"relative error of {network}; the mean of the nearest training structures gives {nearest}."
     )
     for one in campaign.measured[:1]:
         found = one.shells

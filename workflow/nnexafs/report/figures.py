@@ -115,7 +115,7 @@ def _against_baselines(axes: Axes, by_phase: dict[str, Group]) -> None:
     bars = {"ensemble": PREDICTED, "nearest": QUIET, "mean": "#c9ccd1"}
     labels = {
         "ensemble": "network",
-        "nearest": "nearest training spectrum",
+        "nearest": "mean of the nearest",
         "mean": "mean of the training set",
     }
     for number, (name, color) in enumerate(bars.items()):

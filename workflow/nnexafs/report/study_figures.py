@@ -8,7 +8,7 @@ from matplotlib.figure import Figure
 from nnexafs.report.studies import OWN, Trained, choice_of_validation, difference, left_out_text, same_kind
 from nnexafs.report.style import PREDICTED, QUIET, SECOND, TRUTH, subplots
 
-BARS = {"network": PREDICTED, "nearest training spectrum": QUIET, "mean of the training set": "#c9ccd1"}
+BARS = {"network": PREDICTED, "mean of the nearest": QUIET, "mean of the training set": "#c9ccd1"}
 BAR_HEIGHT = 0.26
 FOLDS_BELOW = 0.22
 
