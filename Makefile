@@ -47,8 +47,8 @@ docs: environment
 	NO_MKDOCS_2_WARNING=1 $(BIN)/mkdocs build --strict
 
 lint: environment docs
-	$(BIN)/ruff check workflow tests benchmarks
-	$(BIN)/ruff format --check workflow tests benchmarks
+	$(BIN)/ruff check workflow tests benchmarks docs
+	$(BIN)/ruff format --check workflow tests benchmarks docs
 	$(BIN)/mypy workflow/nnexafs workflow/snakemake_logger_plugin_nnexafs
 	$(BIN)/snakefmt --check Snakefile workflow/rules
 	$(BIN)/snakemake --lint

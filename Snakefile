@@ -73,6 +73,7 @@ include: "workflow/rules/campaign.smk"
 
 if workflow.is_main_process:
     try:
+        start.check_targets(sys.argv[1:], Path(RESULTS), batches)
         start.prepare(Path(RESULTS), dry_run=workflow.output_settings.dryrun)
     except UserError as error:
         raise WorkflowError(str(error)) from None
@@ -105,7 +106,13 @@ onstart:
             )
             for job in workflow.dag.needrun_jobs()
         )
-        told = {"jobs": Forecast(campaign).jobs(jobs)}
+        finished = (
+            (job.rule.name, job.wildcards_dict, Path(job.benchmark))
+            for job in workflow.dag.jobs
+            if job.benchmark and not workflow.dag.needrun(job)
+        )
+        forecast = Forecast(campaign)
+        told = {"measured": forecast.learn(finished), "jobs": forecast.jobs(jobs)}
         logger.info(
             f"{len(told['jobs'])} jobs in this run", extra={"nnexafs": told}
         )

@@ -161,7 +161,7 @@ def test_without_the_campaigns_packages_the_wheel_inverts_and_computes_spectra(
     for status, _, error in outcomes[len(LACKING) :]:
         assert status == 0, error
     found = {path.name for path in (folder / "foil").iterdir()}
-    assert found == {"angles.csv", "prediction.png", "rdf.csv", "shells.json"}
+    assert found == {"angles.csv", "prediction.html", "prediction.png", "rdf.csv", "shells.json"}
     assert (folder / "chi.nc").is_file()
 
 

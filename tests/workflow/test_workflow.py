@@ -73,6 +73,18 @@ def test_the_slurm_profile_plans_the_same_jobs(folder: Path):
     assert counts["total"] == sum(plan.plan(load()).jobs.values())
 
 
+@pytest.mark.parametrize("stage", ["md", "exafs"])
+def test_a_target_of_no_batch_is_one_line_that_names_those_like_it(folder: Path, stage: str):
+    done = run("snakemake", "-n", "--directory", str(folder), f"results/nickel/{stage}/fcc_T0301.json")
+    assert done.returncode == 1
+    shown = done.stdout + done.stderr
+    said = [line for line in shown.splitlines() if "fcc_T0301" in line]
+    assert len(said) == 1
+    assert f"results/nickel/{stage}/fcc_T0301.json: no batch 'fcc_T0301' in this campaign" in said[0]
+    assert "fcc_T0300" in said[0] and "config" in said[0]
+    assert "KeyError" not in shown and "Traceback" not in shown
+
+
 OWN_POTENTIAL = """
 phases:
   fcc: {potential: own, temperatures_kelvin: [300], lattice_scales: [1.0], cells: [2, 2, 2]}

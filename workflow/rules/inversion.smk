@@ -35,6 +35,7 @@ rule predict:
         angles=f"{RESULTS}/inversion/{{measurement}}/angles.csv",
         shells=f"{RESULTS}/inversion/{{measurement}}/shells.json",
         figure=f"{RESULTS}/inversion/{{measurement}}/prediction.png",
+        page=f"{RESULTS}/inversion/{{measurement}}/prediction.html",
     log:
         f"{LOGS}/predict/{{measurement}}.log",
     benchmark:

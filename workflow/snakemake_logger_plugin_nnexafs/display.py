@@ -104,7 +104,8 @@ class Display:
         self._remark = own.get("remark", self._remark)
         if "jobs" in own:
             known, run = {number: Job(**job) for number, job in own["jobs"].items()}, self._run
-            slowness = 1.0 if run.on_cluster else crowding(run.capacity)
+            # times that were measured in this campaign hold the load of the machine already
+            slowness = 1.0 if run.on_cluster or own.get("measured") else crowding(run.capacity)
             self._run = Run(known, capacity=run.capacity, on_cluster=run.on_cluster, slowness=slowness)
             self._began = self._clock()
             where = f"{run.capacity} {'jobs at once' if run.on_cluster else 'cores'}"
@@ -197,7 +198,11 @@ class Display:
             try:
                 self.draw()
             except Exception as error:
-                print(f"the progress display failed ({error!r}); the run goes on", file=sys.stderr)
+                print(
+                    f"the progress display failed ({error!r}) and shows no more progress; the campaign continues "
+                    "without it (its messages are in .snakemake/log)",
+                    file=sys.stderr,
+                )
                 return
             pause = max(TICK_SECONDS, (time.perf_counter() - began) / LARGEST_LOAD)
 

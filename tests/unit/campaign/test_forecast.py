@@ -47,6 +47,35 @@ def test_more_work_takes_longer():
     assert usual.all_seconds() > Forecast(validate({"theories": {}})).all_seconds()
 
 
+def test_finished_jobs_correct_the_times_of_those_that_are_left(tmp_path: Path):
+    forecast = Forecast(CampaignConfig())
+    rough = {rule: forecast.seconds(rule, "fcc_T0300") for rule in ("md", "snapshots", "train")}
+
+    def benchmark(name: str, text: str) -> Path:
+        (tmp_path / name).write_text(text)
+        return tmp_path / name
+
+    def measured(name: str, seconds: float) -> Path:
+        return benchmark(name, f"s\th:m:s\tmax_rss\n{seconds}\t0:01:00\t-\n")
+
+    nothing = [("md", {"batch": "fcc_T0300"}, path) for path in (tmp_path / "none", benchmark("empty", ""))]
+    nothing += [("md", {"batch": "fcc_T0300"}, benchmark("damaged", "s\tx\nhalf"))]
+    assert not forecast.learn(nothing)
+    assert forecast.job("md", "fcc_T0300").seconds == rough["md"]
+
+    batch = {"batch": "fcc_T0300"}
+    assert forecast.learn(
+        [
+            *nothing,
+            ("md", batch, measured("md", 2 * rough["md"])),
+            ("snapshots", batch, measured("exafs", 8 * rough["snapshots"])),
+        ]
+    )
+    assert forecast.job("md", "fcc_T0300").seconds == pytest.approx(2 * rough["md"])
+    assert forecast.job("snapshots", "fcc_T0300").seconds == pytest.approx(8 * rough["snapshots"])
+    assert forecast.job("train", "0").seconds == pytest.approx(4 * rough["train"])
+
+
 def test_a_study_trains_its_own_folds_and_epochs():
     studies = {
         "short": {"training": {"max_epochs": 20}, "folds": 1},

@@ -263,6 +263,32 @@ def test_a_display_that_fails_gives_way_to_snakemakes_own_output(
     assert others == ["Building DAG of jobs...", "Nothing to be done."]
 
 
+def test_times_measured_in_the_campaign_are_not_made_longer_by_the_load_of_the_machine(
+    monkeypatch: pytest.MonkeyPatch,
+):
+    monkeypatch.setattr(displays, "crowding", lambda cores: 3.0)
+    known = JOBS["nnexafs"]
+    assert "about 30 s" in played([JOBS])
+    assert "about 10 s" in played([JOBS | {"nnexafs": known | {"measured": True}}])
+
+
+def test_a_line_that_cannot_be_drawn_does_not_stop_the_run(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+):
+    def fail(*_: Any) -> None:
+        raise OSError("no cursor")
+
+    monkeypatch.setattr(displays, "TICK_SECONDS", 0.0)
+    display = Display(io.StringIO())
+    monkeypatch.setattr(display, "draw", fail)
+    display._tick()
+    shown = capsys.readouterr().err
+    assert shown == (
+        "the progress display failed (OSError('no cursor')) and shows no more progress; the campaign continues "
+        "without it (its messages are in .snakemake/log)\n"
+    )
+
+
 def test_the_plugin_ends_once_and_leaves_no_thread(capsys: pytest.CaptureFixture[str]):
     usual = handler()
     for event in (JOBS, FIRST_JOB, *({"event": "job_finished", "job_id": number} for number in (4, 5))):

@@ -15,7 +15,6 @@ from click.testing import CliRunner
 from fakes.campaign import ANGLE, K, R, fake_chi, gaussians
 
 from nnexafs.cli import main
-from nnexafs.cli.inversion import _k_grid
 from nnexafs.config import Background, Feff, Measurement, Representation
 from nnexafs.errors import UserError
 from nnexafs.exafs.feff.absorber import chi_of_cluster
@@ -24,6 +23,7 @@ from nnexafs.exafs.feff.reference import FrozenPotentials, freeze
 from nnexafs.files import json_value
 from nnexafs.inversion import invert as inversion
 from nnexafs.inversion.invert import Options, invert, usable
+from nnexafs.inversion.sources import k_grid_of
 from nnexafs.inversion.values import mean_and_std
 from nnexafs.k_axis import r_factor
 from nnexafs.learning.ensemble import Prediction
@@ -80,7 +80,8 @@ def spectrum(*chi: np.ndarray, k_end: float = 17.0, k: np.ndarray = K) -> xr.Dat
 def quick_picture(monkeypatch, request):
     """Drawing takes most of the time; only the tests that name files or pictures draw."""
     if not any(word in request.node.name for word in ("picture", "files", "comparison")):
-        monkeypatch.setattr(inversion, "draw", lambda path, **_: path.write_bytes(b"drawn"))
+        monkeypatch.setattr(inversion, "_draw", lambda path, **_: path.write_bytes(b"drawn"))
+        monkeypatch.setattr(inversion, "_page", lambda *_: "a page")
 
 
 CHI = fake_chi(K, R, shell(12, 2.48)[None])[0]
@@ -91,6 +92,7 @@ def test_files_and_their_columns(tmp_path):
     folder = tmp_path / "new" / "out"
     assert sorted(p.name for p in folder.iterdir()) == [
         "angles.csv",
+        "prediction.html",
         "prediction.png",
         "rdf.csv",
         "shells.json",
@@ -423,6 +425,7 @@ def test_command_reads_intensities_of_another_element(predicted):
     assert report["spectrum"]["element"] == "Fe"
     assert report["spectrum"]["e0_ev"] == pytest.approx(7112, abs=1)
     assert report["options"]["distance_scale"] == 1.0258
+    assert output.startswith("data ok: noise ") and "no glitches" in output.splitlines()[0]
     assert "trained on Ni K" in output
 
 
@@ -435,12 +438,33 @@ def test_command_finds_the_element_by_its_edge(predicted):
     assert "trained on Ni K" in output
 
 
+def test_a_fit_by_larch_is_made_of_the_mean_of_what_the_networks_see(predicted, monkeypatch):
+    asked = {}
+
+    def fitted(k, chi, **absorber):
+        asked.update(absorber, k_end=float(k[-1]), ndim=chi.ndim)
+        return {"failed": "not today"}
+
+    monkeypatch.setattr("nnexafs.inversion.shell_fit.fit_beside", fitted)
+    code, output, report = predicted(*HALVES, "--fit", "--k-range", "2", "15")
+    assert code == 0, output
+    assert asked == {"element": "Fe", "edge": "K", "campaign_phases": None, "k_end": 15.0, "ndim": 1}
+    assert report["fit"] == {"failed": "not today"}
+    assert predicted(*HALVES)[2]["fit"] is None
+
+
+def test_what_is_wrong_with_the_data_is_told(predicted):
+    code, output, report = predicted(*HALVES, "--e0", "7130")
+    assert code == 0, output
+    assert "data bad: E0 from the steepest rise" in output and report["quality"]["status"] == "bad"
+
+
 def test_k_grid_of_an_ensemble_of_version_0_1_follows_from_its_config():
     old = {"grids": {}, "config": {"exafs": {"feff": {"k_max_per_angstrom": 18.0, "no_longer_a_key": 1}}}}
-    assert np.array_equal(_k_grid(old), K)
+    assert np.array_equal(k_grid_of(old), K)
     for config in ({}, {"exafs": None}, {"exafs": {"feff": {"k_max_per_angstrom": 1e9}}}):
         with pytest.raises(UserError, match="lacks the k grid"):
-            _k_grid({"config": config})
+            k_grid_of({"config": config})
 
 
 def test_a_warning_is_told_once(predicted):

@@ -14,7 +14,14 @@ from nnexafs.config import Background, Feff, Measurement
 from nnexafs.errors import UserError
 from nnexafs.exafs.feff.reference import FrozenPotentials, freeze
 from nnexafs.files import read_dataset
-from nnexafs.inversion.shell_fit import first_shell_fit, nearest_shells, own_crystal_phases, transform_range
+from nnexafs.inversion.shell_fit import (
+    first_shell_fit,
+    fit_beside,
+    nearest_shells,
+    own_crystal_phases,
+    phases_of_campaign,
+    transform_range,
+)
 from nnexafs.measured.chi import process, read
 
 K_GRID = 0.05 * np.arange(361)
@@ -67,6 +74,30 @@ def test_sigma2_is_that_of_other_fits_less_the_decay(fits, element, number, publ
     assert shell["sigma2_angstrom2"] == pytest.approx(published - 0.0005, abs=2 * error)
     assert 0.7 < fits[element]["s02"] < 0.95
     assert fits[element]["r_factor"] < 0.01
+
+
+def test_a_fit_beside_a_prediction(tmp_path: Path):
+    """Iron's two shells with its own crystal, or the ensemble's campaign where its phases still lie beside it."""
+    name, columns = FOIL["Fe"]
+    measurement = Measurement(files=[name], element="Fe", **columns)
+    spectrum = process(read([FOILS / name], measurement), Background(), k_grid=K_GRID, element="Fe", edge="K")
+    good = np.isfinite(spectrum.chi.values)
+    k, chi = spectrum.k.values[good], spectrum.chi.values[good]
+    found = fit_beside(k, chi, element="Fe", edge="K")
+    assert found["phases"] == "Fe bcc, not self-consistent" and found["k_range_per_angstrom"] == [3.0, 14.0]
+    assert [shell["N"] for shell in found["shells"]] == [8, 6]
+    short = fit_beside(k[k < 7], chi[k < 7], element="Fe", edge="K")
+    assert set(short) == {"failed"} and "too short" in short["failed"]
+
+    freeze(bulk("Fe"), element="Fe", edge="K", settings=Feff(scf=False), folder=tmp_path / "scattering")
+    manifest = {"phases_hash": FrozenPotentials.load(tmp_path / "scattering").phases_hash}
+    phases = phases_of_campaign(tmp_path / "ensemble", manifest, element="Fe", edge="K")
+    same = fit_beside(k, chi, element="Fe", edge="K", campaign_phases=phases)
+    assert same["phases"] == "the campaign's reference cell"
+    assert same["shells"][0]["R_angstrom"] == pytest.approx(found["shells"][0]["R_angstrom"], abs=1e-4)
+    assert phases_of_campaign(tmp_path / "ensemble", manifest, element="Co", edge="K") is None
+    assert phases_of_campaign(tmp_path / "ensemble", {"phases_hash": "other"}, element="Fe", edge="K") is None
+    assert phases_of_campaign(tmp_path / "elsewhere" / "ensemble", manifest, element="Fe", edge="K") is None
 
 
 def test_cobalt_has_one_shell_of_two_distances():

@@ -1,9 +1,12 @@
-"""How long each job of a campaign takes, roughly, before anything was measured.
+"""How long each job of a campaign takes, roughly: from its config, and from what its finished jobs took.
 
 The display of a run (`snakemake_logger_plugin_nnexafs`) starts from these times and corrects them as jobs end.
 """
 
+import csv
 import json
+import math
+from collections import defaultdict
 from collections.abc import Iterable, Mapping
 from dataclasses import asdict, dataclass
 from pathlib import Path
@@ -48,7 +51,7 @@ STEPS = {"dataset": 1, "theory": 2, "track": 2, "train": 3, "study": 3, "ensembl
 
 @dataclass(frozen=True)
 class Job:
-    """A job as the screen counts it: its stage, what it works on, and its seconds on one idle core.
+    """A job as the screen counts it: its stage, what it works on, and the seconds it is expected to take.
 
     `items`: the state points of a batch, 1 for another job, 0 for one that is not counted. `step`: its place in STEPS.
     """
@@ -63,7 +66,7 @@ class Job:
 
 
 class Forecast:
-    """What the jobs of a campaign will take, from its config alone."""
+    """What the jobs of a campaign will take; from its config alone, until `learn` has seen finished ones."""
 
     def __init__(self, config: CampaignConfig) -> None:
         self.config = config
@@ -71,6 +74,28 @@ class Forecast:
         self.batches = batches_of(self.points, config.state_points_per_job)
         self._gathered = len(of_campaign(config))
         self._schedule = Schedule.of(config.dynamics)
+        self._slowness: dict[str, float] = {}
+
+    def learn(self, finished: Iterable[tuple[str, Mapping[str, str], Path]]) -> bool:
+        """Correct the times by those that finished jobs took; whether there was one to learn from.
+
+        Each is given by its rule, wildcards and benchmark file. They must be of the present config, such as those
+        that Snakemake need not run again. Rules without a finished job are as much slower as the others in the mean.
+        """
+        took, expected = defaultdict[str, float](float), defaultdict[str, float](float)
+        for rule, wildcards, benchmark in finished:
+            seconds, forecast = seconds_in(benchmark), self.seconds(rule, "".join(wildcards.values()))
+            if seconds and forecast:
+                took[rule] += seconds
+                expected[rule] += forecast
+        self._slowness = {rule: took[rule] / expected[rule] for rule in took}
+        return bool(took)
+
+    def _slowness_of(self, rule: str) -> float:
+        """How much longer the jobs of a rule take than `seconds`: its own ratio, or the geometric mean of all."""
+        logarithms = [math.log(ratio) for ratio in self._slowness.values()]
+        common = math.exp(sum(logarithms) / len(logarithms)) if logarithms else 1.0
+        return self._slowness.get(rule, common)
 
     def jobs(self, wanted: Iterable[tuple[int, str, Mapping[str, str], int]]) -> dict[int, dict]:
         """The jobs of a run by number, as dictionaries of `Job`, in the order of the flow.
@@ -87,7 +112,8 @@ class Forecast:
         """The job of a rule that works on the batch, fold, measurement, series or study `name`."""
         items = 0 if rule in UNCOUNTED else len(self.batches.get(name, [name]))
         stage, step = STAGES.get(rule, rule), STEPS.get(rule, 0)
-        return Job(rule, stage, name, self.seconds(rule, name), threads, items, step)
+        seconds = self.seconds(rule, name) * self._slowness_of(rule)
+        return Job(rule, stage, name, seconds, threads, items, step)
 
     def all_seconds(self) -> float:
         """Seconds of the whole campaign on one idle core."""
@@ -159,6 +185,15 @@ class Forecast:
         weights = network_bytes(self.config) / FLOAT32
         samples = self.config.training.samples_per_epoch
         return epochs * (SECONDS_PER_EPOCH + weights * samples * SECONDS_PER_WEIGHT_AND_SAMPLE)
+
+
+def seconds_in(benchmark: Path) -> float | None:
+    """The wall-clock seconds in a benchmark file of Snakemake; None where there are none to read."""
+    try:
+        with benchmark.open(encoding="utf-8", newline="") as file:
+            return float(next(csv.DictReader(file, delimiter="\t"))["s"])
+    except (OSError, StopIteration, KeyError, ValueError, TypeError):
+        return None
 
 
 def remarks(results: Path) -> str:

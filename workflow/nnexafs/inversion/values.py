@@ -1,9 +1,12 @@
 """Numbers of an inversion: means and errors over networks and repeats, first shells, warnings."""
 
-from typing import Any
+import hashlib
+import json
+from typing import Any, Literal
 
 import numpy as np
 import pandas as pd
+import xarray as xr
 
 from nnexafs.dataset.metrics import spread
 from nnexafs.files import json_value
@@ -11,38 +14,45 @@ from nnexafs.learning.ensemble import Prediction
 from nnexafs.structures.first_shell import KEYS, shells_of
 
 
-def mean_and_std(members: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+def mean_and_std(
+    members: np.ndarray, noisy_members: np.ndarray | None = None
+) -> tuple[np.ndarray, np.ndarray]:
     """Mean and standard deviation of values (fold, S, ...).
 
-    The spread of the networks (not divided by their number: their common error does not average away) and
-    the standard error of the mean over the S repeats, added in quadrature.
+    The spread of the networks (not divided by their number: their common error does not average away), the standard
+    error of the mean over the S repeats, and the scatter over the draws of `noisy_members` (fold, draw, ...), the same
+    spectrum with its noise added, in quadrature.
     """
     networks = spread(members.mean(axis=1))
     repeats = members.mean(axis=0)
-    return members.mean(axis=(0, 1)), np.hypot(networks, spread(repeats) / np.sqrt(len(repeats)))
+    std = np.hypot(networks, spread(repeats) / np.sqrt(len(repeats)))
+    if noisy_members is not None:
+        std = np.hypot(std, spread(noisy_members.mean(axis=0)))
+    return members.mean(axis=(0, 1)), std
 
 
-def rdf_table(prediction: Prediction) -> pd.DataFrame:
+def rdf_table(prediction: Prediction, noisy: Prediction | None = None) -> pd.DataFrame:
     """Columns r_angstrom, n_mean, n_std (neighbours per angstrom)."""
-    mean, std = mean_and_std(prediction.pair_members)
+    mean, std = mean_and_std(prediction.pair_members, None if noisy is None else noisy.pair_members)
     return pd.DataFrame({"r_angstrom": prediction.r_angstrom, "n_mean": mean, "n_std": std})
 
 
-def angle_table(prediction: Prediction) -> pd.DataFrame:
+def angle_table(prediction: Prediction, noisy: Prediction | None = None) -> pd.DataFrame:
     """Columns angle_degree, density_mean, density_std (pairs of neighbours per absorber and degree)."""
-    mean, std = mean_and_std(prediction.angle_members)
+    mean, std = mean_and_std(prediction.angle_members, None if noisy is None else noisy.angle_members)
     return pd.DataFrame({"angle_degree": prediction.angle_degree, "density_mean": mean, "density_std": std})
 
 
-def first_shells(prediction: Prediction) -> tuple[dict, list[dict]]:
+def first_shells(prediction: Prediction, noisy: Prediction | None = None) -> tuple[dict, list[dict]]:
     """First shell R1, N1, sigma2_1 with `_std`, and the mean over repeats of each network.
 
     Each network's n(r) of each repeat gives its own values. Values are null when any n(r) has no first shell.
     """
     values = shells_of(prediction.r_angstrom, prediction.pair_members)
     per_network = [dict(zip(KEYS, map(json_value, fold), strict=True)) for fold in values.mean(axis=1)]
+    drawn = None if noisy is None else shells_of(noisy.r_angstrom, noisy.pair_members)
     shells: dict[str, Any] = {}
-    for key, value, error in zip(KEYS, *mean_and_std(values), strict=True):
+    for key, value, error in zip(KEYS, *mean_and_std(values, drawn), strict=True):
         shells |= {key: json_value(value), f"{key}_std": json_value(error)}
     return shells, per_network
 
@@ -78,6 +88,37 @@ def warnings_for(
     if np.any(mean + 3 * std < -0.05 * mean.max()):
         found.append("n(r) is negative beyond its error: the spectrum is unlike the training set")
     return found
+
+
+def other_element(spectrum: xr.Dataset, manifest: dict) -> list[str]:
+    """A warning where the spectrum is of another element or edge than the networks learned."""
+    names = ("element", "edge")
+    own, trained = ([attrs.get(name) for name in names] for attrs in (spectrum.attrs, manifest))
+    if None in own or None in trained or own == trained:
+        return []
+    own_edge, learned = (" ".join(map(str, words)) for words in (own, trained))
+    return [
+        f"the spectrum is of the {own_edge} edge, the networks were trained on {learned}: other phase "
+        "shifts and amplitudes"
+    ]
+
+
+def largest_distance(manifest: dict) -> float | None:
+    """The largest distance of a training trajectory from all others; None where an old ensemble does not know it."""
+    return manifest.get("training_domain", {}).get("neighbour_distance", {}).get("largest")
+
+
+def verdict_of(distance: float, largest: float | None) -> Literal["inside", "outside", "unknown"]:
+    """Whether a spectrum is as near to the training set as its own members are."""
+    if largest is None:
+        return "unknown"
+    return "inside" if distance <= largest else "outside"
+
+
+def ensemble_id(manifest: dict) -> str:
+    """Sixteen digits of the hash of what determines a prediction: networks, grids, representation."""
+    decisive = {name: manifest.get(name) for name in ("files", "grids", "representation")}
+    return hashlib.sha256(json.dumps(decisive, sort_keys=True).encode()).hexdigest()[:16]
 
 
 def k2chi_rms(k: np.ndarray, chi: np.ndarray, manifest: dict) -> float:

@@ -38,8 +38,6 @@ def absorber_of(
 
 def _by_its_edge(scan: Scan, background: Background, usual: tuple[str, str]) -> tuple[str, str]:
     """The absorber of a file that does not name it."""
-    import xraydb
-
     if scan.kind == "chi":
         LOGGER.warning(
             "%s does not name its element; read as %s, the ensemble's (--element for another)",
@@ -51,6 +49,8 @@ def _by_its_edge(scan: Scan, background: Background, usual: tuple[str, str]) -> 
         e0_ev = background.e0_ev or steepest_rise_ev(scan.x, scan.y, path=scan.file)
     except UserError:
         return usual  # the background's removal says what is wrong with the scan
+    import xraydb  # and its database: not for chi(k)
+
     nearest, _ = xraydb.guess_edge(e0_ev, edges=usual[1:])
     distances = [abs(e0_ev - edge_energy_ev(element, usual[1])) for element in (usual[0], nearest)]
     if distances[0] <= E0_TOLERANCE_EV or distances[1] > E0_TOLERANCE_EV:

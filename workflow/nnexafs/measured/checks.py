@@ -146,6 +146,14 @@ def check_chi_amplitude(k: np.ndarray, chi: np.ndarray, *, path: Path) -> None:
         )
 
 
+def check_sigma(sigma: np.ndarray, *, path: Path) -> None:
+    """Refuse a sigma(k) that is no standard deviation of chi."""
+    if not (np.isfinite(sigma).all() and (sigma >= 0).all() and sigma.max() > 0):
+        raise UserError(
+            f"{path}: sigma of chi must be finite and not negative in every row; is it the right column (sigma_column)?"
+        )
+
+
 def check_k_range(k_end: float, *, k_required: float, path: Path) -> None:
     """Refuse data that end before the wanted k."""
     if k_end < k_required - 1e-6:

@@ -3,6 +3,8 @@
 import json
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
+from functools import cache
+from importlib.metadata import version
 from pathlib import Path
 from typing import Any
 
@@ -13,7 +15,7 @@ from scipy.interpolate import CubicSpline
 from nnexafs.config import Background, Measurement
 from nnexafs.errors import UserError
 from nnexafs.files import read_dataset, sha256
-from nnexafs.k_axis import shifted_k
+from nnexafs.k_axis import K2_PER_EV, shifted_k
 from nnexafs.measured.atomic_decay import decay
 from nnexafs.measured.checks import (
     check_chi_amplitude,
@@ -23,11 +25,13 @@ from nnexafs.measured.checks import (
     check_no_glitch,
     check_rises,
 )
+from nnexafs.measured.larch_modules import larch_module
 from nnexafs.measured.reading import Scan, quiet_larch, read_scan
 from nnexafs.text import one_line
 
 OVERLAP_FRACTION = 0.8
 LARGEST_CHI = 1e3
+EDGE_REGION_PER_ANGSTROM = 2.5
 
 
 def read(paths: Sequence[Path], measurement: Measurement) -> list[Scan]:
@@ -37,7 +41,11 @@ def read(paths: Sequence[Path], measurement: Measurement) -> list[Scan]:
     """
     if not paths:
         raise UserError("no spectrum files given; name at least one")
-    scans = [read_scan(Path(path), measurement) for path in paths]
+    return repeats_of([read_scan(Path(path), measurement) for path in paths])
+
+
+def repeats_of(scans: list[Scan]) -> list[Scan]:
+    """The scans, which must hold the same kind of signal over (nearly) the same range; UserError otherwise."""
     kinds = {scan.kind for scan in scans}
     if len(kinds) > 1:
         raise UserError(f"{scans[0].file}: repeats mix mu(E) and chi(k); give files of one kind")
@@ -92,8 +100,9 @@ def process(
     out about 0.0005 A^2 too large.
 
     Returns `chi(k)` of the averaged repeats, `chi_repeats(repeat, k)`, `chi_std(k)` (scatter of the
-    repeats; NaN for a single file), and for mu(E) also `mu, norm, background (energy)`. Outside the
-    data chi is NaN. Attributes: `kind, e0_ev, edge_step, k_min_per_angstrom, k_max_per_angstrom, files,
+    repeats; NaN for a single file), `chi_sigma(k)` where every file of chi(k) gives its error (of the mean), and for
+    mu(E) also `mu, norm, background (energy)`. Outside the data chi is NaN. Attributes: `kind, e0_ev, edge_step,
+    k_step_per_angstrom (of the measured points), k_min_per_angstrom, k_max_per_angstrom, files,
     sha256, element, edge, larch_version, settings`. Raises UserError for spectra that do not hold the edge
     or end before `k_required_per_angstrom`.
     """
@@ -142,7 +151,13 @@ def _from_mu(
     for name, values in curves.items():
         dataset[name] = ("energy", values, {"units": "1", "long_name": names[name]})
     dataset = dataset.assign_coords(energy=("energy", energy, {"units": "eV", "long_name": "photon energy"}))
-    return dataset.assign_attrs(kind="mu", e0_ev=float(mean.e0), edge_step=float(mean.edge_step))
+    above = np.sqrt(K2_PER_EV * (energy - mean.e0)[energy > mean.e0])
+    return dataset.assign_attrs(
+        kind="mu",
+        e0_ev=float(mean.e0),
+        edge_step=float(mean.edge_step),
+        k_step_per_angstrom=_usual_step(above),
+    )
 
 
 def _from_chi(
@@ -153,7 +168,13 @@ def _from_chi(
     k = _common_grid(scans)
     repeats = np.array([CubicSpline(scan.x, scan.y)(k) for scan in scans])
     dataset = _chi_dataset(k_grid, (k, repeats.mean(axis=0)), [(k, chi) for chi in repeats])
-    return dataset.assign_attrs(kind="chi")
+    given = [np.interp(k_grid, scan.x, scan.sigma) for scan in scans if scan.sigma is not None]
+    if len(given) == len(scans):
+        known = np.where(
+            np.isfinite(dataset["chi"].values), np.linalg.norm(given, axis=0) / len(given), np.nan
+        )
+        dataset["chi_sigma"] = ("k", known, {"units": "1", "long_name": "given standard error of the mean"})
+    return dataset.assign_attrs(kind="chi", k_step_per_angstrom=_usual_step(k))
 
 
 def _edge_position(
@@ -175,7 +196,7 @@ def _check_inside(energy: np.ndarray, e0_ev: float, *, path: Path) -> None:
 
 def steepest_rise_ev(energy: np.ndarray, mu: np.ndarray, *, path: Path) -> float:
     """E0 as larch finds it, the maximum of the smoothed derivative; UserError where there is none."""
-    from larch.xafs import find_e0
+    find_e0 = larch_module("larch.xafs").find_e0
 
     with _larch("find the edge", path):
         e0_ev = float(find_e0(energy.copy(), mu=mu.copy()))
@@ -191,16 +212,16 @@ def extract(energy: np.ndarray, mu: np.ndarray, background: Background, *, path:
     `background.e0_ev`, E0 is the maximum of the smoothed derivative (larch's find_e0).
     """
     from larch import Group
-    from larch.xafs import autobk, pre_edge
 
+    xafs = larch_module("larch.xafs")
     e0 = background.e0_ev
     if e0 is not None:
         _check_inside(energy, e0, path=path)
     group = Group(energy=energy.copy(), mu=mu.copy())
     # A scan that no spline fits keeps larch busy for up to a minute: it allows 2,000 evaluations a knot.
     with _larch("remove the background", path):
-        pre_edge(group, e0=e0)
-        autobk(
+        xafs.pre_edge(group, e0=e0)
+        xafs.autobk(
             group,
             rbkg=background.rbkg_angstrom,
             kweight=background.k_weight,
@@ -223,6 +244,12 @@ def _larch(task: str, path: Path) -> Iterator[None]:
         ) from error
     except Exception as error:
         raise UserError(f"{path}: larch cannot {task}: {one_line(error)}") from error
+
+
+def _usual_step(k: np.ndarray) -> float:
+    """The step (per angstrom) that few of the measured points beyond the edge region exceed."""
+    steps = np.diff(k[k > EDGE_REGION_PER_ANGSTROM])
+    return float(np.percentile(steps, 90)) if len(steps) else float("nan")
 
 
 def _common_grid(scans: Sequence[Scan]) -> np.ndarray:
@@ -257,14 +284,19 @@ def _chi_dataset(
     return dataset.assign_attrs(k_min_per_angstrom=float(k[0]), k_max_per_angstrom=float(k[-1]))
 
 
-def _provenance(scans: Sequence[Scan], background: Background, element: str, edge: str) -> dict[str, str]:
-    import larch
+@cache
+def larch_version() -> str:
+    """The version of larch, without importing it."""
+    return version("xraylarch")
 
+
+def _provenance(scans: Sequence[Scan], background: Background, element: str, edge: str) -> dict[str, str]:
     return {
         "files": json.dumps([scan.file.name for scan in scans]),
+        **({"groups": json.dumps([scan.group for scan in scans])} if scans[0].group else {}),
         "sha256": json.dumps([sha256(scan.file) for scan in scans]),
         "element": element,
         "edge": edge,
-        "larch_version": larch.__version__,
+        "larch_version": larch_version(),
         "settings": json.dumps(background.model_dump(mode="json"), sort_keys=True),
     }

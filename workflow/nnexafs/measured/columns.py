@@ -14,6 +14,8 @@ from nnexafs.text import one_line
 ENERGY_LABELS = ("energy", "energy_ev", "e", "ev", "en")
 MU_LABELS = ("mu", "xmu", "mud_tr", "mutrans", "mu_trans", "mud", "mux", "norm", "flat", "mufluor", "mud_fl")
 CHI_LABELS = ("chi", "chi_k", "chik0")
+SIGMA_LABELS = ("sigma", "sigma_chi", "chi_sigma", "dchi", "delta_chi", "chi_err", "chi_error", "chi_std",
+                "epsilon_k", "error")  # fmt: skip
 INCIDENT_LABELS = ("i0",)
 SHOWN_COLUMNS = 20
 TRANSMITTED_LABELS = ("itrans", "itr", "it", "i1")
@@ -63,6 +65,13 @@ def column_arrays(table: Table, path: Path, measurement: Measurement) -> tuple[K
     if x_number == y_number:
         raise UserError(f"{path}: energy_column and signal_column are both {x_number}")
     return kind, table.data[x_number], table.data[y_number]
+
+
+def sigma_of(table: Table, path: Path, measurement: Measurement) -> np.ndarray | None:
+    """The standard deviation of chi that stands beside it, by number or label; None where the table has none."""
+    number = _numbered(table, measurement.sigma_column, "sigma_column", path)
+    number = _labelled(table, SIGMA_LABELS) if number is None else number
+    return None if number is None else table.data[number]
 
 
 def _from_intensities(table: Table, path: Path, measurement: Measurement) -> tuple[np.ndarray, np.ndarray]:

@@ -18,9 +18,10 @@ from ase.data import chemical_symbols
 from nnexafs.config import Measurement
 from nnexafs.errors import UserError
 from nnexafs.measured import athena
-from nnexafs.measured.checks import Kind, check_numbers, ordered_points
-from nnexafs.measured.columns import Table, column_arrays
+from nnexafs.measured.checks import Kind, check_numbers, check_sigma, ordered_points
+from nnexafs.measured.columns import Table, column_arrays, sigma_of
 from nnexafs.measured.content import check_table, content_of, is_number, text_of
+from nnexafs.measured.larch_modules import larch_module
 from nnexafs.text import one_line
 
 # Two numbers such as 8333,25 side by side; larch would take them for four columns.
@@ -44,6 +45,10 @@ class Scan:
     element: str | None = None
     """as the file says (XDI, Athena)"""
     edge: str | None = None
+    group: str | None = None
+    """of an Athena project"""
+    sigma: np.ndarray | None = None
+    """standard deviation of chi at each k, where the file gives it"""
 
 
 @contextlib.contextmanager
@@ -61,16 +66,56 @@ def read_scan(path: Path, measurement: Measurement) -> Scan:
     path = Path(path)
     content = content_of(path)
     if athena.is_project(content):
-        group = _athena_group(content.decode(errors="replace"), path, measurement.group)
-        kind, x, y = _athena_arrays(group)
-        absorber = _absorber(group.element, group.edge)
-    else:
-        text = text_of(content)
-        kind, x, y = column_arrays(_read_table(text, path), path, measurement)
-        named = {key.lower(): value for key, value in XDI_ELEMENT.findall(text)} if _is_xdi(text) else {}
-        absorber = _absorber(named.get("symbol", ""), named.get("edge", ""))
+        groups = _athena_groups(content, path)
+        return _scan_of_group(_chosen_group(groups, path, measurement.group), path)
+    text = text_of(content)
+    table = _read_table(text, path)
+    kind, x, y = column_arrays(table, path, measurement)
+    sigma = sigma_of(table, path, measurement) if kind == "chi" else None
+    named = {key.lower(): value for key, value in XDI_ELEMENT.findall(text)} if _is_xdi(text) else {}
+    element, edge = _absorber(named.get("symbol", ""), named.get("edge", ""))
+    return _scan(kind, x, y, path, element=element, edge=edge, sigma=sigma)
+
+
+def read_scans(path: Path, measurement: Measurement) -> list[tuple[str | None, Scan | UserError]]:
+    """Every spectrum of a file with its group: all of an Athena project, or the single one of another file.
+
+    A group that cannot be used is its UserError in the list; one of the whole file is raised. The measurement's
+    `group`, where there is one, leaves only that.
+    """
+    path = Path(path)
+    content = content_of(path)
+    if not athena.is_project(content) or measurement.group is not None:
+        return [(measurement.group, read_scan(path, measurement))]
+    groups = _athena_groups(content, path)
+    if not groups:
+        raise UserError(f"{path}: an Athena project without groups")
+    return [(group.label, _or_error(group, path)) for group in groups]
+
+
+def _or_error(group: athena.AthenaGroup, path: Path) -> Scan | UserError:
+    try:
+        return _scan_of_group(group, path)
+    except UserError as error:
+        return error
+
+
+def _scan(
+    kind: Kind,
+    x: np.ndarray,
+    y: np.ndarray,
+    path: Path,
+    *,
+    sigma: np.ndarray | None = None,
+    **named: str | None,
+) -> Scan:
+    """The checked scan, x rising."""
     check_numbers(x, y, kind=kind, path=path)
-    return Scan(kind, *ordered_points(x, y, kind=kind, path=path), path, *absorber)
+    ordered, signal = ordered_points(x, y, kind=kind, path=path)
+    if sigma is not None:
+        check_sigma(sigma, path=path)
+        sigma = ordered_points(x, sigma, kind=kind, path=path)[1]
+    return Scan(kind, ordered, signal, path, sigma=sigma, **named)
 
 
 def _absorber(symbol: str, edge: str) -> tuple[str | None, str | None]:
@@ -88,18 +133,22 @@ def _is_xdi(text: str) -> bool:
 # --- Athena projects ---------------------------------------------------------------------------
 
 
-def _athena_arrays(group: athena.AthenaGroup) -> tuple[Kind, np.ndarray, np.ndarray]:
-    if group.is_chi:
-        return "chi", group.x, group.y
+def _scan_of_group(group: athena.AthenaGroup, path: Path) -> Scan:
+    element, edge = _absorber(group.element, group.edge)
+    kind: Kind = "chi" if group.is_chi else "mu"
     # Athena stores energies as measured, and its calibration separately.
-    return "mu", group.x + group.energy_shift_ev, group.y
+    x = group.x if group.is_chi else group.x + group.energy_shift_ev
+    return _scan(kind, x, group.y, path, element=element, edge=edge, group=group.label)
 
 
-def _athena_group(text: str, path: Path, wanted: str | None) -> athena.AthenaGroup:
+def _athena_groups(content: bytes, path: Path) -> list[athena.AthenaGroup]:
     try:
-        groups = athena.groups_of(text)
+        return athena.groups_of(content.decode(errors="replace"))
     except Exception as error:  # whatever a damaged list, number or JSON raises
         raise UserError(f"{path}: not a readable Athena project: {one_line(error)}") from error
+
+
+def _chosen_group(groups: list[athena.AthenaGroup], path: Path, wanted: str | None) -> athena.AthenaGroup:
     listed = one_line(", ".join(group.label for group in groups)) or "none"
     if wanted is None and len(groups) != 1:
         raise UserError(f"{path}: an Athena project; choose a group of: {listed}")
@@ -133,7 +182,7 @@ def _read_table(text: str, path: Path) -> Table:
 
 def _larch_table(text: str) -> tuple[np.ndarray, list[str], list[str]]:
     """Numbers (column, row), labels and header by larch, which reads the headers of many beamlines."""
-    from larch.io import read_ascii
+    read_ascii = larch_module("larch.io.columnfile").read_ascii
 
     with tempfile.TemporaryDirectory(prefix="nnexafs-spectrum-") as folder:
         # larch guesses encodings and decompresses; here it gets plain text.

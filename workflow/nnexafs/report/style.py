@@ -1,7 +1,5 @@
 """Colours and figure settings of the report."""
 
-import io
-import re
 from collections.abc import Iterable, Iterator
 from typing import Any
 
@@ -12,6 +10,7 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
 from nnexafs.dataset.metrics import relative_l2
+from nnexafs.inversion.drawing import svg as svg
 
 Rows = list[tuple[str, ...]]
 
@@ -51,15 +50,6 @@ def subplots(width: float, height: float, rows: int, columns: int, **options) ->
     """A grid of axes in the report's style, inches."""
     figure = new_figure(width, height)
     return figure, figure.subplots(rows, columns, squeeze=False, **options)
-
-
-def svg(figure: Figure) -> str:
-    """The figure as an inline SVG element, the same bytes for the same figure."""
-    buffer = io.StringIO()
-    figure.savefig(buffer, format="svg", metadata={"Date": None, "Creator": None})
-    text = buffer.getvalue()
-    text = text[text.index("<svg") :]
-    return re.sub(r'width="[\d.]+pt" height="[\d.]+pt"', 'width="100%"', text, count=1)
 
 
 def band(axes: Axes, x: object, mean: object, std: object, *, label: str) -> None:

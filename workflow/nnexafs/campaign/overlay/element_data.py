@@ -13,25 +13,25 @@ CRYSTALS = ("fcc", "hcp", "bcc")
 KJ_PER_MOL_PER_EV = 96.485
 AVOGADRO_PER_CUBIC_ANGSTROM = 0.602214076  # grams per mole and cubic centimetre to atoms per cubic angstrom
 ASSAEL = "Assael et al., J. Phys. Chem. Ref. Data"
-REFRACTORY = "Assael et al., Int. J. Thermophys. (2018)"
+THERMOLIB = "as tabulated in thermolib 0.8.1, liquid_metal"
 # Density of the melt at the melting point, g/cm3. The libraries of element data (pymatgen, mendeleev) give that of the
-# solid only.
+# solid only. All but gold's are in the table of liquid metals of the program thermolib too, which names no sources.
 MELT_DENSITY = {
     "Al": (2.377, f"{ASSAEL} 35, 285 (2006)"),
     "Fe": (7.035, f"{ASSAEL} 35, 285 (2006)"),
     "Cu": (7.997, f"{ASSAEL} 39, 033105 (2010)"),
     "Co": (7.827, f"{ASSAEL} 41, 033101 (2012)"),
-    "Ni": (7.861, "Assael et al., High Temp.-High Press. 41, 161 (2012)"),
-    "Ag": (9.294, "Assael et al., High Temp.-High Press. 41, 161 (2012)"),
-    "Pb": (10.656, "Assael et al., High Temp.-High Press. 41, 161 (2012)"),
-    "Ti": (4.222, REFRACTORY),
-    "V": (5.517, REFRACTORY),
-    "Cr": (6.097, REFRACTORY),
-    "Zr": (6.100, REFRACTORY),
-    "Nb": (7.664, REFRACTORY),
-    "Mo": (9.063, REFRACTORY),
-    "Ta": (14.978, REFRACTORY),
-    "W": (17.146, REFRACTORY),
+    "Ni": (7.861, THERMOLIB),
+    "Ag": (9.294, THERMOLIB),
+    "Pb": (10.656, THERMOLIB),
+    "Ti": (4.222, THERMOLIB),
+    "V": (5.517, THERMOLIB),
+    "Cr": (6.097, THERMOLIB),
+    "Zr": (6.100, THERMOLIB),
+    "Nb": (7.664, THERMOLIB),
+    "Mo": (9.063, THERMOLIB),
+    "Ta": (14.978, THERMOLIB),
+    "W": (17.146, THERMOLIB),
     "Au": (17.31, "CRC Handbook of Chemistry and Physics, density of molten elements"),
 }
 

@@ -11,6 +11,9 @@ from itertools import pairwise
 import numpy as np
 
 Lengths = tuple[np.ndarray, np.ndarray, np.ndarray]
+# A spherical wave of angular momentum l differs from a plane one by exp(i l (l + 1) / 2kr): between atoms, amplitudes
+# vary as fast with 1/r near and far, so that equal steps of 1/r are what their tables need.
+LEG_ANGSTROM = 2.0
 
 
 @dataclass(frozen=True)
@@ -18,10 +21,11 @@ class PathClass:
     """One class of paths.
 
     `sites` names the atoms visited: 0 the absorber, 1 and 2 its neighbours i and j. `pivot` is the atom
-    between the two legs that serve as coordinates (0: legs 0-i and 0-j; 1: legs 0-i and i-j). `r_step` and
-    `angle_step` are the table's grid; what its interpolation costs is measured when the tables are made and
-    stored with them. `reversible`: the reversed path is another one with the same chi. `ring`: the sum over
-    all three atoms as absorbers, where all are of one species; the pivot lies opposite the longest side.
+    between the two legs that serve as coordinates (0: legs 0-i and 0-j; 1: legs 0-i and i-j). `r_step` (of
+    `coordinate`; in three-body classes that of a leg of LEG_ANGSTROM) and `angle_step` are the table's grid; what its
+    interpolation costs is measured when the tables are made and stored with them. `reversible`: the reversed path is
+    another one with the same chi. `ring`: the sum over all three atoms as absorbers, where all are of one species; the
+    pivot lies opposite the longest side.
     """
 
     name: str
@@ -41,6 +45,17 @@ class PathClass:
     def weight(self) -> float:
         """Paths that share one geometry."""
         return 2.0 if self.reversible else 1.0
+
+    def coordinate(self, length: np.ndarray) -> np.ndarray:
+        """What the table has equal steps of, of a leg: its length, or -LEG_ANGSTROM^2 / length.
+
+        The second, of three-body classes, grows as fast as the length where that is LEG_ANGSTROM. Both in angstrom.
+        """
+        return length if self.neighbours == 1 else -(LEG_ANGSTROM**2) / length
+
+    def length(self, coordinate: np.ndarray) -> np.ndarray:
+        """The leg of a coordinate."""
+        return coordinate if self.neighbours == 1 else -(LEG_ANGSTROM**2) / coordinate
 
     def third_side(self, first: np.ndarray, second: np.ndarray, angle_degree: np.ndarray) -> np.ndarray:
         """Length of the triangle's side opposite to the pivot."""
@@ -94,10 +109,10 @@ class PathClass:
 
 SINGLE = PathClass("single", (1,), 0, 0.05, 180.0, False)
 RATTLE = PathClass("rattle", (1, 0, 1), 0, 0.05, 180.0, False)
-TRIANGLE = PathClass("triangle", (1, 2), 1, 0.25, 5.0, True)
-DOGLEG = PathClass("dogleg", (1, 2, 1), 1, 0.15, 4.0, False)
-THROUGH = PathClass("through_absorber", (1, 0, 2), 0, 0.25, 5.0, True)
-RING = PathClass("ring", (1, 2), 0, 0.25, 5.0, True, ring=True)
+TRIANGLE = PathClass("triangle", (1, 2), 1, 0.2, 5.0, True)
+DOGLEG = PathClass("dogleg", (1, 2, 1), 1, 0.12, 4.0, False)
+THROUGH = PathClass("through_absorber", (1, 0, 2), 0, 0.2, 5.0, True)
+RING = PathClass("ring", (1, 2), 0, 0.2, 5.0, True, ring=True)
 CLASSES = (SINGLE, RATTLE, TRIANGLE, DOGLEG, THROUGH, RING)
 
 

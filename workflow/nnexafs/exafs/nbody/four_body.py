@@ -23,7 +23,7 @@ from nnexafs.k_axis import r_factor
 # With cubic splines the bins' aliasing is (x / (1 - x))^4, x = 2 k step / (2 pi): 3e-4 of a path at k = 18.
 BIN_ANGSTROM = 0.02  # of every histogram of half path length
 NEGLIGIBLE_T = 1e-4  # partial waves with |t_l| below this at every k are left out
-ALL_K = (0.0, np.inf)
+CHECKED_K_PER_ANGSTROM = (3.0, 16.0)  # as of the tables
 CLUSTERS = 6  # absorber and three neighbours, for each choice of the neighbours' species
 
 
@@ -192,7 +192,9 @@ def waves_of(phases: FrozenPotentials, domain: Domain, momentum: Momentum) -> Wa
     fitted = replace(bare, factor=factor)
     others = list(_clusters(domain, sorted(CLUSTERS * [*product(range(1, species + 1), repeat=3)]), seed=1))
     exact = _with_feff(others, phases, bare.k)
-    return replace(fitted, error=r_factor(_summed(others, fitted, domain), exact, bare.k, k_range=ALL_K))
+    return replace(
+        fitted, error=r_factor(_summed(others, fitted, domain), exact, bare.k, k_range=CHECKED_K_PER_ANGSTROM)
+    )
 
 
 def _interpolation(nodes: np.ndarray, k: np.ndarray) -> np.ndarray:

@@ -3,9 +3,11 @@
 import numba
 import numpy as np
 
+from nnexafs.exafs.nbody.classes import LEG_ANGSTROM
 from nnexafs.exafs.nbody.splines import COMPONENTS, FAST, WIDTH, interpolate, interpolate_line, spread
 
 SINGLE, RATTLE, TRIANGLE, DOGLEG, THROUGH, RING = range(6)
+LEG_SQUARE = LEG_ANGSTROM**2
 TIE_ANGSTROM = 1e-7  # sides this close count as equal: a perfect crystal's are, but for rounding
 
 
@@ -187,7 +189,9 @@ def add_line(table, grid, distance, half, scale, target, bins, work):
 @numba.njit(cache=True, nogil=True, fastmath=FAST)
 def add_volume(table, grid, first, second, angle, half, scale, target, bins, work):
     """One three-body path: amplitude from its table, spread over the bins of half path length."""
-    x, y, z = (first - grid[0]) / grid[1], (second - grid[2]) / grid[3], angle / grid[5] + 1.0
+    # legs as in PathClass.coordinate
+    x, y = (-LEG_SQUARE / first - grid[0]) / grid[1], (-LEG_SQUARE / second - grid[2]) / grid[3]
+    z = angle / grid[5] + 1.0
     shape = (int(grid[6]), int(grid[7]), int(grid[8]))
     interpolate(table, shape, x, y, z, work[0], work[1], work[2])
     spread(target, (half - bins[0]) / bins[1], scale, work[2], work[0])

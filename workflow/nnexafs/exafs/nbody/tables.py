@@ -24,15 +24,16 @@ from nnexafs.structures.neighbours import neighbours_within
 LOGGER = logging.getLogger(__name__)
 CHECKED_PATHS = 200  # random geometries a table
 LARGEST_R = 1e-3  # of a class; a table that misses it is made again with a finer grid
-# Four-body paths carry some thousandths of a spectrum (hot tungsten: a hundredth). Heavy atoms' amplitudes bend more
-# between the nodes in k (tungsten: R 5.5e-3, 7e-5 of the spectrum).
-LARGEST_FOUR_BODY_R = 1e-2
+# Four-body paths carry some thousandths of a spectrum (hot tungsten: a hundredth). Where heavy atoms are near each
+# other the sum differs from genfmt at k > 15, on the nodes too, so that more nodes would not help (tungsten at 1.97
+# angstrom: R 1e-3; below k 14 1e-4).
+LARGEST_FOUR_BODY_R = 3e-3
 REFINEMENTS = 2
-# Where heavy atoms are as close as the domain allows, their amplitudes at k > 13 pass through zero within a few grid
-# steps (tungsten at 2.0 angstrom). Hardly any pair is that close, so a refined table also serves if it is accurate from
-# 5 % above the shortest distance on, and fair below.
+# Where heavy atoms are as close as the domain allows, a finer grid does not help below some R (tungsten at 1.97
+# angstrom: 1e-3, at 1.75: 3e-3 with half and with a quarter of the step). Hardly any pair is that close, so a refined
+# table also serves if it is accurate from 5 % above the shortest distance on, and fair below.
 EDGE = 1.05
-LARGEST_R_AT_EDGE = 1e-2
+LARGEST_R_AT_EDGE = 3e-3
 CHECKED_K_PER_ANGSTROM = (3.0, 16.0)
 # ASSUME: no two atoms of a usable snapshot come closer than this fraction of the crystal's shortest distance
 # (in the default campaign the liquid reaches 0.78, crystals 0.80); nearer pairs are counted and fail their snapshot.
@@ -46,7 +47,8 @@ class Table:
     """One class of paths for every choice of its neighbours' species.
 
     `coefficients` (scatterers, *grid, component) of the splines, `basis` (scatterers, component, k) complex;
-    `starts` of the grid's axes; `error` (scatterers): R of the interpolation on random geometries.
+    `starts` of the grid's axes (legs: of their coordinate); `error` (scatterers): R of the interpolation on random
+    geometries.
     """
 
     path: PathClass
@@ -142,12 +144,17 @@ def _class_table(
         )
     made = Table(
         finer,
-        tuple(axis[0] for axis in _axes(finer, domain)),
+        _starts(finer, domain),
         np.array([part.coefficients for part in parts], dtype=np.float32),
         np.array([part.basis for part in parts]),
         np.array([part.error for part in parts]),
     )
     return made, momentum
+
+
+def _starts(path: PathClass, domain: Domain) -> tuple[float, ...]:
+    legs, angles = _axes(path, domain)[:2], _axes(path, domain)[2:]
+    return (*(float(path.coordinate(axis[0])) for axis in legs), *(float(axis[0]) for axis in angles))
 
 
 @dataclass(frozen=True)
@@ -185,7 +192,7 @@ def _table_of(
     values = np.hstack([slow.real, slow.imag]) * weight.columns
     basis = _principal_curves(values[:count] * weight.rows[:count, None])
     spline = _coefficients(values[:count] @ basis.T, needed)
-    found = _interpolated(spline, random, axes) @ (basis / weight.columns)
+    found = _interpolated(spline, _in_steps(path, axes, random)) @ (basis / weight.columns)
     found = found[:, : len(k)] + 1j * found[:, len(k) :]
     exact = slow[count:]
     inner = _shortest(path, random) >= EDGE * domain.r_min_angstrom
@@ -198,10 +205,13 @@ def _table_of(
 
 
 def _axes(path: PathClass, domain: Domain) -> tuple[np.ndarray, ...]:
-    """The table's grid: one axis (two-body) or three; legs from one step below the shortest distance."""
-    step, r_min, half_path_max = path.r_step_angstrom, domain.r_min_angstrom, domain.half_path_max_angstrom
+    """The table's grid: one axis (two-body) or three; legs from one step below the shortest distance.
+
+    Legs are lengths, with equal steps of `PathClass.coordinate`.
+    """
+    r_min, half_path_max = domain.r_min_angstrom, domain.half_path_max_angstrom
     if path.neighbours == 1:
-        return (_legs(r_min, 2 * half_path_max / (len(path.sites) + 1), step),)
+        return (_legs(path, r_min, 2 * half_path_max / (len(path.sites) + 1)),)
     longest = {
         "triangle": (half_path_max - r_min / 2, half_path_max),
         "through_absorber": (half_path_max / 2, half_path_max - r_min),
@@ -209,17 +219,40 @@ def _axes(path: PathClass, domain: Domain) -> tuple[np.ndarray, ...]:
     }
     first, second = longest.get(path.name, (half_path_max - r_min, half_path_max - r_min))
     angles = np.linspace(0.0, 180.0, round(180 / path.angle_step_degree) + 1)
-    return _legs(r_min, first, step), _legs(r_min, second, step), angles
+    return _legs(path, r_min, first), _legs(path, r_min, second), angles
 
 
-def _legs(r_min: float, longest: float, step: float) -> np.ndarray:
-    return r_min + step * np.arange(-1, max(int(np.ceil((longest - r_min) / step - 1e-9)), 1) + 2)
+def _legs(path: PathClass, r_min: float, longest: float) -> np.ndarray:
+    step, (first, last) = path.r_step_angstrom, path.coordinate(np.array([r_min, longest]))
+    count = max(int(np.ceil((last - first) / step - 1e-9)), 1)
+    return path.length(first + step * np.arange(-1, count + 2))
+
+
+def _in_steps(
+    path: PathClass, axes: tuple[np.ndarray, ...], geometry: tuple[np.ndarray, ...]
+) -> list[np.ndarray]:
+    """Legs and angle of geometries, in steps of the table's axes."""
+    found = []
+    for place, (of, axis) in enumerate(zip(geometry, axes, strict=True)):
+        at, nodes = (path.coordinate(of), path.coordinate(axis[:2])) if place < 2 else (of, axis[:2])
+        found.append((at - nodes[0]) / (nodes[1] - nodes[0]))
+    return found
+
+
+def _at_steps(path: PathClass, axes: tuple[np.ndarray, ...], steps: list[np.ndarray]) -> list[np.ndarray]:
+    """The inverse of `_in_steps`."""
+    found = []
+    for place, (at, axis) in enumerate(zip(steps, axes, strict=True)):
+        nodes = path.coordinate(axis[:2]) if place < 2 else axis[:2]
+        of = nodes[0] + (nodes[1] - nodes[0]) * at
+        found.append(path.length(of) if place < 2 else of)
+    return found
 
 
 def _needed(path: PathClass, axes: tuple[np.ndarray, ...], domain: Domain) -> np.ndarray:
     """The nodes under the splines of any geometry in the domain, but for impossible ones."""
     quarters = np.meshgrid(*(np.arange(0, len(axis) - 0.999, 0.25) for axis in axes), indexing="ij")
-    points = [axis[0] + (axis[1] - axis[0]) * at for axis, at in zip(axes, quarters, strict=True)]
+    points = _at_steps(path, axes, quarters)
     used = domain.holds(path, *points)
     cells = [np.minimum(at[used].astype(int), len(axis) - 2) for at, axis in zip(quarters, axes, strict=True)]
     needed = np.zeros([len(axis) for axis in axes], dtype=bool)
@@ -313,11 +346,8 @@ def _coefficients(values: np.ndarray, needed: np.ndarray) -> np.ndarray:
     return spline.astype(np.float32)
 
 
-def _interpolated(
-    spline: np.ndarray, geometry: tuple[np.ndarray, ...], axes: tuple[np.ndarray, ...]
-) -> np.ndarray:
-    """Components (geometry, component) by the compiled interpolation that the sum uses."""
-    at = [(of - axis[0]) / (axis[1] - axis[0]) for of, axis in zip(geometry, axes, strict=True)]
+def _interpolated(spline: np.ndarray, at: list[np.ndarray]) -> np.ndarray:
+    """Components (geometry, component) by the compiled interpolation that the sum uses, `at` in steps."""
     sampler = splines.Sampler(spline)
     return np.array([sampler.at(*point) for point in zip(*at, strict=True)], dtype=float)
 

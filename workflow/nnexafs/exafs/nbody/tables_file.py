@@ -12,7 +12,7 @@ from nnexafs import files
 from nnexafs.errors import UserError
 from nnexafs.exafs.feff.reference import FrozenPotentials
 from nnexafs.exafs.nbody import splines
-from nnexafs.exafs.nbody.classes import CLASSES, Domain, PathClass
+from nnexafs.exafs.nbody.classes import CLASSES, LEG_ANGSTROM, Domain, PathClass
 from nnexafs.exafs.nbody.four_body import Waves
 from nnexafs.exafs.nbody.tables import Table, Tables, classes_of
 
@@ -28,6 +28,7 @@ def fingerprint(phases: FrozenPotentials, domain: Domain) -> str:
         domain.r_min_angstrom,
         domain.half_path_max_angstrom,
         splines.COMPONENTS,
+        LEG_ANGSTROM,
         grids,
     ]
     return hashlib.sha256(json.dumps(described).encode()).hexdigest()
@@ -50,6 +51,7 @@ def write(tables: Tables, path: Path, *, fingerprint: str) -> None:
             "starts": list(table.starts),
             "r_step_angstrom": table.path.r_step_angstrom,
             "angle_step_degree": table.path.angle_step_degree,
+            "leg_angstrom": LEG_ANGSTROM,
         }
         variables[f"{name}_coefficients"] = (
             (f"{name}_kinds", *axes, "component"),
@@ -103,6 +105,10 @@ def read(path: Path, *, phases: FrozenPotentials | None = None) -> Tables:
 
 def _stored_table(of: PathClass, stored: xr.Dataset) -> Table:
     coefficients, basis = stored[f"{of.name}_coefficients"], stored[f"{of.name}_basis"].values
+    if (
+        coefficients.attrs["leg_angstrom"] != LEG_ANGSTROM
+    ):  # files from before the legs had a coordinate lack it
+        raise KeyError("leg_angstrom")
     steps = {name: float(coefficients.attrs[name]) for name in ("r_step_angstrom", "angle_step_degree")}
     return Table(
         replace(of, **steps),  # type: ignore[arg-type]

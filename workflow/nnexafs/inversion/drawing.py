@@ -1,0 +1,52 @@
+"""Figures inside pages: SVG elements, and colours that follow the page's."""
+
+import io
+import re
+from typing import Any
+
+from matplotlib.figure import Figure
+
+# Matplotlib needs colours, a page has names for them: each of these becomes the page's variable.
+INK, QUIET, LINE, BLUE, SECOND = "#1d232b", "#5d6672", "#e3e6ea", "#1f5fa8", "#c8552b"
+VARIABLES = {INK: "--ink", QUIET: "--quiet", LINE: "--line", BLUE: "--blue", SECOND: "--second"}
+SETTINGS: dict[Any, Any] = {
+    "font.size": 9,
+    "axes.spines.top": False,
+    "axes.spines.right": False,
+    "axes.titlesize": 9.5,
+    "axes.titlelocation": "left",
+    "axes.linewidth": 0.7,
+    "axes.edgecolor": QUIET,
+    "axes.labelcolor": INK,
+    "axes.facecolor": "none",
+    "text.color": INK,
+    "xtick.color": QUIET,
+    "ytick.color": QUIET,
+    "legend.frameon": False,
+    "legend.fontsize": 8,
+    "lines.linewidth": 1.4,
+    "svg.fonttype": "path",
+    "svg.hashsalt": "nnexafs",
+}
+
+
+def svg(figure: Figure, **options: Any) -> str:
+    """The figure as an inline SVG element, the same bytes for the same figure."""
+    buffer = io.StringIO()
+    figure.savefig(buffer, format="svg", metadata={"Date": None, "Creator": None}, **options)
+    text = buffer.getvalue()
+    text = text[text.index("<svg") :]
+    return re.sub(r'width="[\d.]+pt" height="[\d.]+pt"', 'width="100%"', text, count=1)
+
+
+def svg_of_page(figure: Figure, *, description: str, prefix: str) -> str:
+    """The same without a ground, in the page's own colours, light or dark; `description` is for who cannot see it.
+
+    `prefix` keeps apart the names of clip paths and glyphs of several figures on one page.
+    """
+    text = svg(figure, transparent=True)
+    for colour, variable in VARIABLES.items():
+        text = text.replace(colour, f"var({variable})")
+    text = re.sub(r'(\bid="|url\(#|href="#)', rf"\g<1>{prefix}-", text)
+    label = description.replace("&", "&amp;").replace('"', "&quot;").replace("<", "&lt;")
+    return text.replace("<svg ", f'<svg role="img" aria-label="{label}" ', 1)

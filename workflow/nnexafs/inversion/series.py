@@ -1,0 +1,281 @@
+"""Many spectra in one call: each read by itself, one row of a table, one point of a trend."""
+
+import csv
+import logging
+import shutil
+import tempfile
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import TextIO
+
+import numpy as np
+
+from nnexafs.errors import UserError
+from nnexafs.files import json_value
+from nnexafs.inversion.options import Options, check_window, usable
+from nnexafs.inversion.sources import Entry, entries, reason_of
+from nnexafs.inversion.values import largest_distance, mean_and_std, other_element, verdict_of
+from nnexafs.learning.ensemble import Ensemble, Prediction
+from nnexafs.measured.quality import Quality, quality_of
+from nnexafs.progress import Steps
+from nnexafs.structures.first_shell import KEYS, shells_of
+
+BLOCK = 512
+"""Spectra that go through the networks together."""
+SHELL_COLUMNS = tuple(name for key in KEYS for name in (key, f"{key}_std"))
+IN_TREND = ("number", "status", "verdict", "neighbour_distance", *SHELL_COLUMNS)
+OK, FAILED = "ok", "failed"
+COLUMNS = (
+    "number", "file", "group", "status", "element", "edge", *SHELL_COLUMNS,
+    "neighbour_distance", "verdict", "quality", "quality_notes", "noise_percent", "usable_k_max_per_angstrom",
+    "k_first_per_angstrom", "k_last_per_angstrom", "e0_ev", "edge_step", "message",
+)  # fmt: skip
+LOGGER = logging.getLogger(__name__)
+
+
+@dataclass(frozen=True)
+class Waiting:
+    """A spectrum that is ready for the networks: its row so far, k (K,) and chi (S, K) of its repeats."""
+
+    row: dict
+    k: np.ndarray
+    chi: np.ndarray
+
+
+@dataclass
+class Trend:
+    """What a series keeps in memory: the numbers of each row that the figure needs, and counts."""
+
+    folder: Path
+    out: Path
+    values: list[dict] = field(default_factory=list)
+    failed: int = 0
+    first_failure: str = ""
+
+    @property
+    def read(self) -> int:
+        """Spectra with an answer."""
+        return len(self.values) - self.failed
+
+    def move_in(self) -> None:
+        """Put the finished files into the folder that was asked for."""
+        self.out.mkdir(exist_ok=True)
+        for path in sorted(self.folder.iterdir()):
+            path.chmod(0o644)
+            path.replace(self.out / path.name)
+
+
+@contextmanager
+def invert_series(
+    files: Sequence[Path],
+    ensemble: Ensemble,
+    *,
+    out: Path,
+    options: Options | None = None,
+    chosen: Mapping[str, object] | None = None,
+    groups: Sequence[str] = (),
+) -> Iterator[Trend]:
+    """Read files one by one and have `series.csv, series_rdf.csv, series_rdf_std.csv, series.png` made beside `out`.
+
+    The block calls `move_in` of what it gets, which puts them into `out`; without it they are removed. A spectrum that
+    cannot be read has a row that says why, and no others stop for it. Spectra go through the networks in blocks, so
+    that the memory does not grow with their number. UserError when none can be read. Order and numbers of the rows are
+    those of `files`, and of the groups in a project.
+    """
+    options = options or Options()
+    out = Path(out)
+    with _folder_beside(out) as folder:
+        trend = Trend(folder, out)
+        found = entries(files, ensemble.manifest, chosen or {}, groups)
+        with _tables(folder, ensemble, options) as tables, Steps("spectra", len(files)) as steps:
+            for block in _blocks(_counted(found, steps, trend, ensemble, options)):
+                _answer(block, ensemble, options)
+                for one in block:
+                    tables.add(one)
+                    trend.values.append({name: one.row.get(name) for name in IN_TREND})
+        if not trend.read:
+            raise UserError(
+                f"none of {len(trend.values)} spectra could be read; the first: {trend.first_failure}"
+            )
+        from nnexafs.inversion.series_figure import draw_series  # and matplotlib
+
+        draw_series(folder / "series.png", trend.values)
+        yield trend
+
+
+# --- one spectrum ------------------------------------------------------------------------------
+
+
+def _counted(
+    found: Iterable[list[Entry]], steps: Steps, trend: Trend, ensemble: Ensemble, options: Options
+) -> Iterator[Waiting]:
+    """Each spectrum with its number; failures are told as they come."""
+    number = 0
+    for of_file in found:
+        for entry in of_file:
+            number += 1
+            one = _ready(entry, ensemble, options)
+            one.row["number"] = number
+            if one.row["status"] == FAILED:
+                trend.failed += 1
+                place = f"{entry.file}" + (f" [{entry.group}]" if entry.group else "")
+                trend.first_failure = trend.first_failure or f"{place}: {one.row['message']}"
+                steps.clear()
+                LOGGER.warning("%s: %s", place, one.row["message"])
+                steps.note(f"{trend.failed} failed")
+            yield one
+        steps.update()
+
+
+NO_K = np.array([])
+
+
+def _ready(entry: Entry, ensemble: Ensemble, options: Options) -> Waiting:
+    """The spectrum cut to what the networks read, or the row of a failure."""
+    row: dict = {"file": str(entry.file), "group": entry.group or "", "status": FAILED}
+    if isinstance(entry.found, str):
+        return Waiting(row | {"message": entry.found}, NO_K, NO_K)
+    try:
+        k, chi = usable(entry.found, options)
+        check_window(k, ensemble.manifest, distance_scale=options.distance_scale)
+        quality = quality_of(entry.found, window=_window(ensemble, options))
+    except Exception as error:
+        return Waiting(row | {"message": reason_of(error, entry.file)}, NO_K, NO_K)
+    warnings = other_element(entry.found, ensemble.manifest)
+    return Waiting(
+        row | _known(entry, quality, k) | {"message": "; ".join(warnings)}, *_cut(k, chi, ensemble, options)
+    )
+
+
+def _window(ensemble: Ensemble, options: Options) -> tuple[float, float]:
+    """The k range (per angstrom) of the data that the networks read."""
+    low, high = ensemble.manifest["representation"]["k_range_per_angstrom"]
+    return low / options.distance_scale, high / options.distance_scale
+
+
+def _known(entry: Entry, quality: Quality, k: np.ndarray) -> dict:
+    """What a row says of a spectrum before the networks have seen it."""
+    attrs = getattr(entry.found, "attrs", {})
+    return {
+        "status": OK,
+        **{name: json_value(attrs.get(name)) for name in ("element", "edge", "e0_ev", "edge_step")},
+        "quality": quality.status,
+        "quality_notes": "; ".join(one.name for one in quality.findings if one.status in ("poor", "bad")),
+        "noise_percent": quality.value("noise"),
+        "usable_k_max_per_angstrom": quality.value("usable k max"),
+        "k_first_per_angstrom": float(k[0]),
+        "k_last_per_angstrom": float(k[-1]),
+    }
+
+
+def _cut(
+    k: np.ndarray, chi: np.ndarray, ensemble: Ensemble, options: Options
+) -> tuple[np.ndarray, np.ndarray]:
+    """The part that the networks read and four points more: files that end at different k then share one grid."""
+    grid = ensemble.manifest["grids"].get("k_per_angstrom")
+    if grid is None:
+        return k, chi
+    low, high = (np.array([grid[0], grid[-1]]) / options.distance_scale).tolist()
+    first = max(0, int(np.searchsorted(k, low)) - 4)
+    last = min(len(k), int(np.searchsorted(k, high)) + 4)
+    return k[first:last], chi[:, first:last]
+
+
+# --- blocks ------------------------------------------------------------------------------------
+
+
+def _blocks(waiting: Iterable[Waiting]) -> Iterator[list[Waiting]]:
+    block: list[Waiting] = []
+    for one in waiting:
+        block.append(one)
+        if len(block) == BLOCK:
+            yield block
+            block = []
+    if block:
+        yield block
+
+
+def _answer(block: Sequence[Waiting], ensemble: Ensemble, options: Options) -> None:
+    """Add to the rows what the networks find; all spectra on one grid of k at once."""
+    by_grid: dict[bytes, list[Waiting]] = {}
+    for one in block:
+        if one.row["status"] == OK:
+            by_grid.setdefault(one.k.tobytes(), []).append(one)
+    largest = largest_distance(ensemble.manifest)
+    for together in by_grid.values():
+        k, chi = together[0].k * options.distance_scale, np.concatenate([one.chi for one in together])
+        prediction = ensemble.predict(k, chi).with_scaled_distances(options.distance_scale)
+        distances, shells = (
+            ensemble.distance(k, chi),
+            shells_of(prediction.r_angstrom, prediction.pair_members),
+        )
+        start = 0
+        for one in together:
+            rows = slice(start, start + len(one.chi))
+            start = rows.stop
+            _fill(one.row, prediction, rows, shells[:, rows], float(distances[rows].mean()), largest)
+
+
+def _fill(
+    row: dict, prediction: Prediction, rows: slice, shells: np.ndarray, distance: float, largest: float | None
+) -> None:
+    for key, value, error in zip(KEYS, *mean_and_std(shells), strict=True):
+        row |= {key: json_value(value), f"{key}_std": json_value(error)}
+    row["neighbour_distance"], row["verdict"] = distance, verdict_of(distance, largest)
+    row["rdf"], row["rdf_std"] = mean_and_std(prediction.pair_members[:, rows])
+    if row["N1"] is None:
+        row["message"] = "; ".join(filter(None, [row["message"], "no first shell found"]))
+
+
+# --- files -------------------------------------------------------------------------------------
+
+
+class _Tables:
+    """The growing tables of a series."""
+
+    def __init__(self, streams: Mapping[str, TextIO], r_angstrom: np.ndarray) -> None:
+        self.writers = {name: csv.writer(stream, lineterminator="\n") for name, stream in streams.items()}
+        self.bins = len(r_angstrom)
+        self.writers["series.csv"].writerow(COLUMNS)
+        for name in ("series_rdf.csv", "series_rdf_std.csv"):
+            self.writers[name].writerow(["number", "file", "group", *(f"{r:.4f}" for r in r_angstrom)])
+
+    def add(self, one: Waiting) -> None:
+        """One row in each table; n(r) leaves the memory with it."""
+        row = one.row
+        self.writers["series.csv"].writerow([_cell(row.get(name)) for name in COLUMNS])
+        for column, name in (("rdf", "series_rdf.csv"), ("rdf_std", "series_rdf_std.csv")):
+            values = row.pop(column, None)
+            cells = [""] * self.bins if values is None else [f"{value:.5g}" for value in values]
+            self.writers[name].writerow([row["number"], row["file"], row["group"], *cells])
+
+
+def _cell(value: object) -> object:
+    if isinstance(value, float):
+        return f"{value:.6g}" if abs(value) < 1e5 else f"{value:.2f}"
+    return "" if value is None else value
+
+
+@contextmanager
+def _tables(folder: Path, ensemble: Ensemble, options: Options) -> Iterator[_Tables]:
+    names = ("series.csv", "series_rdf.csv", "series_rdf_std.csv")
+    streams = {name: (folder / name).open("w", encoding="utf-8", newline="") for name in names}
+    try:
+        r = np.array(ensemble.manifest["grids"]["r_angstrom"]) * options.distance_scale
+        yield _Tables(streams, r)
+    finally:
+        for stream in streams.values():
+            stream.close()
+
+
+@contextmanager
+def _folder_beside(out: Path) -> Iterator[Path]:
+    """A hidden folder that leaves no trace."""
+    out.parent.mkdir(parents=True, exist_ok=True)
+    making = Path(tempfile.mkdtemp(dir=out.parent, prefix=f".{out.name}.making-"))
+    try:
+        yield making
+    finally:
+        shutil.rmtree(making, ignore_errors=True)
