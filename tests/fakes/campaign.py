@@ -15,24 +15,28 @@ from pathlib import Path
 import numpy as np
 import xarray as xr
 
-from nnexafs.config import CampaignConfig, DatasetSettings, Network, Training
+from nnexafs.config import Augmentation, CampaignConfig, DatasetSettings, Network, Shares, Training
+from nnexafs.dataset.beside import DYNAMICS, OBJECTIVE, VARIANT
 from nnexafs.dataset.file import write
+from nnexafs.dataset.gathering import SHARED_ATTRIBUTES
 from nnexafs.files import read_dataset, write_dataset
 from nnexafs.learning.ensemble_folder import assemble_ensemble
 
 K = 0.05 * np.arange(361)
 R = np.arange(1.61, 5.5, 0.02)
 ANGLE = np.arange(1.0, 180.0, 2.0)
-LATTICE_ANGSTROM = {"fcc": 3.52, "bcc": 2.80, "liquid": 3.56}
+LATTICE_ANGSTROM = {"fcc": 3.52, "bcc": 2.80, "liquid": 3.56, "simple_cubic": 2.45}
 SHELLS = {
     "fcc": ((12, 0.7071), (6, 1.0), (24, 1.2247), (12, 1.4142)),
     "bcc": ((8, 0.8660), (6, 1.0), (12, 1.4142), (24, 1.6583), (8, 1.7321)),
     "liquid": ((11.5, 0.7022), (20, 1.2), (14, 1.42)),
+    "simple_cubic": ((6, 1.0), (12, 1.4142), (8, 1.7321), (6, 2.0)),
 }
 ANGLES = {
     "fcc": ((24, 60), (12, 90), (24, 120), (6, 179)),
     "bcc": ((12, 70.5), (12, 109.5), (24, 54.7), (24, 125.3), (12, 90), (7, 179)),
     "liquid": ((24, 58), (38, 105)),
+    "simple_cubic": ((12, 90), (3, 179)),
 }
 
 
@@ -113,6 +117,52 @@ def fake_spectra(
     )
 
 
+def fake_variants(parent: xr.Dataset, count: int = 2) -> xr.Dataset:
+    """The samples file of a trajectory's variants: its phase with other lattices, within 2 percent."""
+    strain = np.linspace(-0.02, 0.02, count + 2)[1:-1]
+    about = parent.attrs
+    generator = np.random.default_rng([7, *about["state_point"].encode()])
+    phase, kelvin, scale = (about[name] for name in ("phase_end", "temperature_kelvin", "lattice_scale"))
+    structures = [fake_structure(phase, kelvin, scale * (1 + one), generator) for one in strain]
+    labels = {
+        "state_point": np.full(count, about["state_point"]),
+        "phase": np.full(count, phase),
+        "temperature_kelvin": np.full(count, kelvin),
+        "lattice_scale": scale * (1 + strain),
+    }
+    return _samples(structures, labels, source=VARIANT, like=parent)
+
+
+def fake_objective(like: xr.Dataset, count: int = 6) -> xr.Dataset:
+    """The samples file of simple cubic structures, which nobody simulated."""
+    generator = np.random.default_rng(11)
+    disorder = generator.uniform(100, 1500, count)
+    scales = generator.uniform(0.97, 1.03, count)
+    pairs = zip(disorder, scales, strict=True)
+    labels = {
+        "state_point": np.array([f"objective-{number:05d}" for number in range(count)]),
+        "phase": np.full(count, "simple_cubic"),
+        "temperature_kelvin": np.full(count, np.nan),
+        "lattice_scale": scales,
+    }
+    structures = [fake_structure("simple_cubic", *one, generator) for one in pairs]
+    return _samples(structures, labels, source=OBJECTIVE, like=like)
+
+
+def _samples(structures: list, labels: dict[str, np.ndarray], *, source: str, like: xr.Dataset) -> xr.Dataset:
+    n, angle = (np.array(part) for part in zip(*structures, strict=True))
+    return xr.Dataset(
+        {
+            "chi": (("sample", "k"), fake_chi(K, R, n)),
+            "pair_distribution": (("sample", "r"), n),
+            "angle_distribution": (("sample", "angle"), angle),
+        },
+        coords={"k": K, "r": R, "angle": ANGLE}
+        | {name: ("sample", values) for name, values in labels.items()},
+        attrs={name: like.attrs[name] for name in SHARED_ATTRIBUTES} | {"source": source, "flags": "[]"},
+    )
+
+
 def fake_campaign(
     *,
     phases: tuple[str, ...] = ("fcc", "bcc", "liquid"),
@@ -129,12 +179,24 @@ def fake_campaign(
     ]
 
 
-def write_fake_campaign(folder: Path, **campaign: object) -> list[Path]:
-    """Write one spectra.nc a state point and return the files."""
+def write_fake_campaign(
+    folder: Path, *, variants: int = 0, objective: int = 0, **campaign: object
+) -> list[Path]:
+    """Write one spectra.nc a state point, with samples.nc of its variants and one of other structures; the files."""
     files = []
-    for spectra in fake_campaign(**campaign):
-        files.append(folder / spectra.attrs["state_point"] / "spectra.nc")
-        write_dataset(files[-1], spectra)
+
+    def add(path: Path, content: xr.Dataset) -> None:
+        files.append(path)
+        write_dataset(path, content)
+
+    made = fake_campaign(**campaign)
+    for spectra in made:
+        name = spectra.attrs["state_point"]
+        add(folder / name / "spectra.nc", spectra)
+        if variants:
+            add(folder / "variants" / name / "samples.nc", fake_variants(spectra, variants))
+    if objective:
+        add(folder / "objective" / "samples.nc", fake_objective(made[0], objective))
     return files
 
 
@@ -155,16 +217,27 @@ class FakeEnsemble:
     folder: Path
     settings: CampaignConfig
 
+    @property
+    def dynamics(self) -> xr.Dataset:
+        """The snapshots of its trajectories alone, as `dataset.file.read` gives them."""
+        return self.dataset.isel(sample=self.dataset["source"].values == DYNAMICS)
+
 
 @cache
 def fake_ensemble() -> FakeEnsemble:
-    """Three small networks trained on a fake campaign; made once for all tests of a process."""
+    """Three small networks trained on a fake campaign; made once for all tests of a process.
+
+    Its theory has no error, so that spectra are not distorted.
+    """
     folder = Path(tempfile.mkdtemp(prefix="nnexafs-test-"))
     atexit.register(shutil.rmtree, folder, ignore_errors=True)
-    dataset = fake_dataset(temperatures=(150.0, 350.0, 600.0, 900.0))
+    dataset = fake_dataset(temperatures=(150.0, 350.0, 600.0, 900.0), variants=2, objective=6)
     settings = CampaignConfig(
+        augmentation=Augmentation(distortion=0.0, shares=Shares(dynamics=0.5, variant=0.4, objective=0.1)),
         network=Network(hidden_sizes=[128, 128]),
-        training=Training(learning_rate=1e-3, max_epochs=45, samples_per_epoch=1024, batch_size=64),
+        training=Training(
+            learning_rate=3e-3, max_epochs=50, patience=50, samples_per_epoch=1280, batch_size=64
+        ),
     )
     folds = [folder / "training" / f"fold{fold}" for fold in range(3)]
     for fold, path in enumerate(folds):
@@ -175,6 +248,7 @@ def fake_ensemble() -> FakeEnsemble:
         folder / "ensemble",
         learning=settings.learning,
         config=settings.model_dump(mode="json"),
+        seed=3,
     )
     return FakeEnsemble(dataset, folds, folder / "ensemble", settings)
 

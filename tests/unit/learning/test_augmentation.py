@@ -1,22 +1,37 @@
-"""E0 shifts against the analytic signal, mixtures, amplitudes, noise."""
+"""E0 shifts against the analytic signal, mixtures, amplitudes, noise, windows, shares."""
 
 import numpy as np
 import pytest
 import torch
-from fakes.campaign import K
+import xarray as xr
+from fakes.campaign import K, fake_dataset
+from hypothesis import given
+from hypothesis import strategies as st
 
-from nnexafs.config import Augmentation, Representation
+from nnexafs.config import Augmentation, Representation, Shares
+from nnexafs.dataset.beside import DYNAMICS, OBJECTIVE, VARIANT
 from nnexafs.errors import UserError
 from nnexafs.k_axis import K2_PER_EV
 from nnexafs.learning.augmentation import Augmenter
-from nnexafs.learning.representation import window_grid
+from nnexafs.learning.fold_data import Pool, hanning, represented, scaled_ends
+from nnexafs.learning.representation import (
+    K_SILL_PER_ANGSTROM,
+    hanning_window,
+    operator,
+    window_ends,
+    window_grid,
+)
 
-WINDOW = window_grid(Representation())
-PLAIN = {"e0_shift_ev": (0.0, 0.0), "s02": (1.0, 1.0), "noise": 0.0, "mixture_fraction": 0.0}
+KNOWN = Representation()
+FIXED = Representation(k_starts_per_angstrom=None, k_ends_per_angstrom=None)
+WINDOW = window_grid(KNOWN)
+PLAIN = {
+    "e0_shift_ev": (0.0, 0.0), "s02": (1.0, 1.0), "noise": 0.0, "mixture_fraction": 0.0, "distortion": 0.0,
+}  # fmt: skip
 
 
 def augmenter(**settings: object) -> Augmenter:
-    return Augmenter(K, WINDOW, Augmentation(**(PLAIN | {"e0_shift_ev": (-15.0, 15.0)} | settings)))
+    return Augmenter(K, KNOWN, Augmentation(**(PLAIN | {"e0_shift_ev": (-15.0, 15.0)} | settings)))
 
 
 def tensor(values: np.ndarray) -> torch.Tensor:
@@ -29,6 +44,7 @@ def generator(seed: int = 0) -> torch.Generator:
 
 @pytest.mark.parametrize("shift_ev", [-12.0, -3.3, 0.0, 2.7, 10.0])
 def test_shift_agrees_with_the_analytic_signal_at_the_longest_path(shift_ev: float) -> None:
+    assert (WINDOW[0], WINDOW[-1]) == pytest.approx((2.0, 16.5))
     chi = tensor(np.sin(2 * K * 5.5))[None]
     expected = np.sin(2 * np.sqrt(WINDOW**2 - K2_PER_EV * shift_ev) * 5.5)
     found = augmenter().shifted(chi, torch.tensor([shift_ev]))[0].numpy()
@@ -52,7 +68,7 @@ def test_mixtures_weigh_spectra_and_targets_alike() -> None:
     spectra, (pair, angle) = draw.draw(chi, (one_hot, 2 * one_hot), 4000, generator=generator())
     assert torch.allclose(pair.sum(dim=1), torch.ones(4000))
     assert torch.allclose(angle, 2 * pair)
-    assert torch.allclose(spectra[:, 50], pair @ torch.arange(1.0, 6.0), atol=1e-5)
+    assert torch.allclose(spectra.chi[:, 50], pair @ torch.arange(1.0, 6.0), atol=1e-5)
     pure = (pair.max(dim=1).values > 0.999999).double().mean()
     # Half are pure, and some mixtures hold the same sample throughout (1/5, 1/25, 1/125).
     assert float(pure) == pytest.approx(0.5 + 0.5 * (1 / 5 + 1 / 25 + 1 / 125) / 3, abs=0.03)
@@ -67,9 +83,12 @@ def test_draws_cover_the_training_set_evenly() -> None:
 def test_noise_and_amplitude_have_the_sizes_asked_for() -> None:
     draw = augmenter(noise=0.002, noise_power=2.0, s02=(0.7, 0.9))
     zero = torch.zeros(4000, len(K))
-    noise = draw.measured(zero, generator=generator(), shift_ev=torch.zeros(4000)).std(dim=0).numpy()
+    made = draw.measured(zero, generator=generator(), shift_ev=torch.zeros(4000))
+    noise = made.chi.std(dim=0).numpy()
     assert noise == pytest.approx(0.002 * (WINDOW / 10) ** 2, rel=0.1)
-    flat = augmenter(s02=(0.7, 0.9)).measured(torch.ones(4000, len(K)), generator=generator())[:, 0]
+    measured = augmenter(s02=(0.7, 0.9)).measured(torch.ones(4000, len(K)), generator=generator())
+    flat = measured.chi[:, 0]
+    assert torch.allclose(flat, measured.scalars[:, 1], rtol=1e-5)
     assert (float(flat.min()), float(flat.max())) == pytest.approx((0.7, 0.9), abs=0.002)
     assert float(flat.mean()) == pytest.approx(0.8, abs=0.005)
 
@@ -77,12 +96,137 @@ def test_noise_and_amplitude_have_the_sizes_asked_for() -> None:
 def test_same_generator_same_draws() -> None:
     chi, draw = torch.randn(7, len(K), generator=generator(5)), augmenter(noise=0.01, mixture_fraction=0.5)
     one, other, third = (draw.draw(chi, (chi,), 9, generator=generator(seed))[0] for seed in (1, 1, 2))
-    assert torch.equal(one, other)
-    assert not torch.equal(one, third)
+    assert all(torch.equal(*pair) for pair in zip(one, other, strict=True))
+    assert not torch.equal(one.chi, third.chi) and not torch.equal(one.window, third.window)
 
 
 def test_shift_beyond_the_spectra_is_refused() -> None:
     with pytest.raises(UserError, match=r"e0_shift_ev.*cover 0.00 to 18.00"):
         augmenter(e0_shift_ev=(-450.0, 0.0))
     with pytest.raises(UserError, match="not uniform"):
-        Augmenter(K**1.1, WINDOW, Augmentation())
+        Augmenter(K**1.1, KNOWN, Augmentation())
+
+
+def test_the_true_shift_comes_with_each_spectrum() -> None:
+    """What the networks are to find: a spectrum made again with its shift and S0^2 is the same."""
+    chi = tensor(np.sin(2 * K * 2.5) * np.exp(-((K / 9) ** 2)))[None].repeat(500, 1)
+    draw = augmenter(e0_shift_ev=(-5.0, 10.0), s02=(0.7, 1.0))
+    made = draw.measured(chi, generator=generator())
+    again = made.scalars[:, 1:] * draw.shifted(chi, made.scalars[:, 0])
+    assert torch.allclose(made.chi, again, atol=1e-6)
+    low, high = made.scalars.min(dim=0).values, made.scalars.max(dim=0).values
+    assert low.tolist() == pytest.approx([-5.0, 0.7], abs=0.1) and high.tolist() == pytest.approx(
+        [10, 1], abs=0.1
+    )
+    simulated = draw.simulated(chi[:2])
+    assert simulated.scalars.tolist() == [[0, 1], [0, 1]]
+    assert simulated.window.tolist() == [[3, 14], [3, 14]]
+
+
+# --- windows -----------------------------------------------------------------------------------
+
+
+def test_windows_are_drawn_evenly_from_their_ranges() -> None:
+    window = augmenter().measured(torch.zeros(6000, len(K)), generator=generator()).window.numpy()
+    for ends, (low, high) in zip(window.T, ((2.5, 4.0), (10.0, 16.0)), strict=True):
+        counts, _ = np.histogram(ends, bins=5, range=(low, high))
+        assert counts.sum() == 6000 and counts == pytest.approx(1200, rel=0.12)
+    assert abs(np.corrcoef(window.T)[0, 1]) < 0.05
+    fixed = Augmenter(K, FIXED, Augmentation(**PLAIN))
+    assert (
+        fixed.measured(torch.zeros(9, len(K)), generator=generator()).window == torch.tensor([3.0, 14.0])
+    ).all()
+
+
+@given(st.floats(2.5, 4.0), st.floats(10.0, 16.0))
+def test_windows_of_training_are_those_of_prediction(low: float, high: float) -> None:
+    """The torch window and ends are NumPy's."""
+    found = hanning(tensor(WINDOW), torch.tensor([[low, high], [3.0, 12.0]]))
+    for row, ends in zip(found, ((low, high), (3.0, 12.0)), strict=True):
+        expected = hanning_window(WINDOW, *ends, sill=K_SILL_PER_ANGSTROM)
+        assert row.numpy() == pytest.approx(expected, abs=3e-6)
+    ends = scaled_ends(torch.tensor([[low, high]]), KNOWN)
+    assert ends.numpy() == pytest.approx(window_ends(np.array([[low, high]]), KNOWN), abs=1e-6)
+    assert scaled_ends(torch.tensor([[low, high]]), FIXED).shape == (1, 0)
+
+
+def test_input_in_training_is_that_of_prediction() -> None:
+    chi = np.sin(2 * K * 2.5) * np.exp(-((K / 9) ** 2))
+    draw = augmenter()
+    for spectra in (
+        draw.simulated(tensor(chi)[None]),
+        draw.measured(tensor(chi)[None], generator=generator(4), shift_ev=torch.zeros(1)),
+    ):
+        window = tuple(spectra.window[0].tolist())
+        expected = np.append(operator(K, KNOWN, window) @ chi, window_ends(np.array([window]), KNOWN))
+        found = represented(spectra, draw)[0].numpy()
+        assert found == pytest.approx(expected, abs=2e-5 * np.abs(expected).max())
+
+
+# --- shares ------------------------------------------------------------------------------------
+
+
+@pytest.fixture(scope="module")
+def dense() -> xr.Dataset:
+    """Eight trajectories with three variants each, and five other structures."""
+    return fake_dataset(
+        folds=2,
+        phases=("fcc", "bcc"),
+        temperatures=(100.0, 400.0),
+        scales=(0.98, 1.0),
+        variants=3,
+        objective=5,
+    )
+
+
+def drawn_by_source(dataset: xr.Dataset, shares: Shares, count: int = 20000) -> dict[str, float]:
+    """Fractions of draws by source, told from the samples' own targets."""
+    pool = Pool.of(dataset, shares)
+    number = torch.arange(len(pool.chi), dtype=torch.float32)[:, None]
+    draw = Augmenter(K, KNOWN, Augmentation(**PLAIN))
+    chi = torch.zeros(len(pool.chi), len(K))
+    _, (which,) = draw.draw(chi, (number,), count, generator=generator(), weights=pool.weights)
+    of_runs = pool.pair[which[:, 0].long()]
+    source = dataset["source"].values
+    fractions = {}
+    for name in np.unique(source):
+        own = tensor(dataset["pair_distribution"].values[source == name])
+        if name == DYNAMICS:
+            continue
+        same = (torch.cdist(of_runs, own, compute_mode="donot_use_mm_for_euclid_dist") < 1e-3).any(dim=1)
+        fractions[str(name)] = float(same.double().mean())
+    fractions[DYNAMICS] = 1 - sum(fractions.values())
+    return fractions
+
+
+def test_draws_by_source_follow_the_shares(dense: xr.Dataset) -> None:
+    shares = Shares(dynamics=0.2, variant=0.5, objective=0.3)
+    expected = {DYNAMICS: 0.2, VARIANT: 0.5, OBJECTIVE: 0.3}
+    assert drawn_by_source(dense, shares) == pytest.approx(expected, abs=0.015)
+    none = Shares(dynamics=0.25, variant=0.75, objective=0.0)
+    assert drawn_by_source(dense, none) == pytest.approx(
+        {DYNAMICS: 0.25, VARIANT: 0.75, OBJECTIVE: 0}, abs=0.015
+    )
+
+
+def test_what_a_dataset_lacks_is_left_out_of_the_shares(dense: xr.Dataset) -> None:
+    lacking = dense.isel(sample=dense["source"].values != OBJECTIVE)
+    shares = Shares(dynamics=0.2, variant=0.6, objective=0.2)
+    assert drawn_by_source(lacking, shares) == pytest.approx({DYNAMICS: 0.25, VARIANT: 0.75}, abs=0.015)
+    runs = dense.isel(sample=dense["source"].values == DYNAMICS)
+    plain, early = Pool.of(runs, shares), Pool.of(runs.drop_vars("source"), shares)
+    assert len(plain.chi) == 2 * runs.sizes["sample"] and (plain.weights == plain.weights[0]).all()
+    assert all(torch.equal(*pair) for pair in zip(plain, early, strict=True))
+
+
+def test_samples_of_one_source_are_drawn_alike(dense: xr.Dataset) -> None:
+    """Also the means of trajectories, which stand beside the snapshots."""
+    pool = Pool.of(dense, Shares())
+    draw = Augmenter(K, KNOWN, Augmentation(**PLAIN))
+    eye = torch.eye(len(pool.chi))
+    _, (which,) = draw.draw(pool.chi, (eye,), 40000, generator=generator(), weights=pool.weights)
+    found = which.mean(dim=0) / (pool.weights / pool.weights.sum())
+    assert found.numpy() == pytest.approx(1, abs=0.35)
+    runs = 2 * int((dense["source"].values == DYNAMICS).sum())
+    assert float(which[:, :runs].sum() / 40000) == pytest.approx(0.12, abs=0.01)
+    assert float(which[:, runs // 2 : runs].sum() / 40000) == pytest.approx(0.06, abs=0.01)

@@ -12,13 +12,20 @@ from nnexafs.errors import UserError
 from nnexafs.learning.representation import (
     K_SILL_PER_ANGSTROM,
     R_SILL_ANGSTROM,
+    Window,
     feature_axis,
+    hanning_window,
     interpolation_matrix,
     operator,
     r_grid,
+    transform,
     wavelet_points,
+    window_ends,
+    window_for,
     window_grid,
 )
+
+FIXED = {"k_starts_per_angstrom": None, "k_ends_per_angstrom": None}
 
 
 def shell(r_angstrom: float, k: np.ndarray = K) -> np.ndarray:
@@ -72,9 +79,11 @@ def test_filter_passes_a_near_shell_and_removes_one_at_6_5_angstrom() -> None:
 
 
 def test_window_grid_is_where_the_window_lives() -> None:
-    k = window_grid(Representation(k_range_per_angstrom=(3.0, 14.0)))
-    assert (k[0], k[-1]) == pytest.approx((2.5, 14.5))
-    assert window_grid(Representation(k_range_per_angstrom=(0.2, 14.0)))[0] == 0
+    for k in (window_grid(Representation(**FIXED)), window_grid(Representation(), (3.0, 14.0))):
+        assert (k[0], k[-1]) == pytest.approx((2.5, 14.5))
+    assert window_grid(Representation(k_range_per_angstrom=(0.2, 14.0), **FIXED))[0] == 0
+    widest = window_grid(Representation())
+    assert (widest[0], widest[-1]) == pytest.approx((2.0, 16.5))
 
 
 def test_chi_outside_the_window_does_not_matter() -> None:
@@ -93,6 +102,115 @@ def test_any_grid_that_covers_the_window_gives_the_same_features() -> None:
 def test_short_spectrum_is_refused_with_both_ranges() -> None:
     with pytest.raises(UserError, match=r"covers k = 0.00 to 12.00 .* needs 2.50 to 14.50"):
         operator(np.arange(0, 12.01, 0.05), Representation())
+
+
+# --- windows -----------------------------------------------------------------------------------
+
+SPACES = ("k", "r", "wavelet")
+
+
+@pytest.mark.parametrize("window", [(3.0, 12.0), (2.5, 16.0), (4.0, 10.0), (3.37, 11.82)])
+@pytest.mark.parametrize("space", SPACES)
+def test_a_cut_spectrum_gives_the_features_of_the_whole_one_in_its_window(space: str, window: Window) -> None:
+    """Nothing outside the window and its sills is seen, and the window need not lie on the grid."""
+    settings, chi = Representation(space=space), shell(2.49) + shell(3.52)
+    half = K_SILL_PER_ANGSTROM / 2
+    inside = (window[0] - half - 0.06 < K) & (window[1] + half + 0.06 > K)
+    whole, cut = (operator(k, settings, window) @ y for k, y in ((K, chi), (K[inside], chi[inside])))
+    assert len(whole) == len(feature_axis(settings))
+    assert cut == pytest.approx(whole, abs=1e-9 * np.abs(whole).max())
+    default = operator(K, settings) @ chi
+    assert np.linalg.norm(default - whole) > 0.02 * np.linalg.norm(whole)
+
+
+@pytest.mark.parametrize("window", [(3.0, 12.0), (4.0, 10.0), (2.5, 16.0)])
+def test_features_in_any_window_agree_with_larch(window: Window) -> None:
+    settings, chi = Representation(), shell(2.49) + shell(3.52) + shell(4.31)
+    group = Group(k=K, chi=chi)
+    xftf(group, kmin=window[0], kmax=window[1], kweight=2, dk=K_SILL_PER_ANGSTROM, window="hanning")
+    xftr(group, rmin=1.0, rmax=4.8, dr=R_SILL_ANGSTROM, window="hanning")
+    expected = np.interp(feature_axis(settings), group.q, group.chiq_re)
+    found = operator(K, settings, window) @ chi
+    # larch rounds the ends of its windows to grid points.
+    assert np.linalg.norm(found - expected) < 0.006 * np.linalg.norm(expected)
+
+
+@pytest.mark.parametrize("space", SPACES)
+def test_the_operator_is_the_transform_of_the_windowed_spectrum(space: str) -> None:
+    """Training windows tensors and multiplies by `transform`; prediction takes `operator`."""
+    settings, window = Representation(space=space), (3.2, 12.7)
+    grid = window_grid(settings)
+    chi = shell(2.6, grid)
+    windowed = chi * hanning_window(grid, *window, sill=K_SILL_PER_ANGSTROM)
+    found = operator(grid, settings, window) @ chi
+    assert found == pytest.approx(transform(settings) @ windowed, abs=1e-10 * np.abs(found).max())
+
+
+def test_fixed_windows_give_the_features_of_earlier_versions() -> None:
+    """The same numbers at the same k as a representation that knows other windows too."""
+    fixed, chi = Representation(**FIXED), shell(2.49) + shell(3.52)
+    axis = feature_axis(fixed)
+    assert (axis[0], axis[-1], len(axis)) == (pytest.approx(3.0), pytest.approx(14.0), 221)
+    wide = np.interp(axis, feature_axis(Representation()), operator(K, Representation()) @ chi)
+    found = operator(K, fixed) @ chi
+    assert found == pytest.approx(wide, abs=1e-6 * np.abs(found).max())
+
+
+@pytest.mark.parametrize(
+    ("ends", "expected"),
+    [
+        ((0.0, 20.0), (2.5, 16.0)),
+        ((0.0, 18.0), (2.5, 16.0)),
+        ((0.0, 14.4), (2.5, 13.9)),
+        ((2.6, 12.0), (3.1, 11.5)),
+        ((3.5, 10.5), (4.0, 10.0)),
+        ((3.5, 20.0), (4.0, 16.0)),
+        ((0.5, 10.6), (2.5, 10.1)),
+    ],
+)
+def test_the_widest_window_that_fits_is_taken(
+    ends: tuple[float, float], expected: tuple[float, float]
+) -> None:
+    """Half a sill inside the data at both ends, and never one that the networks do not know."""
+    k = np.linspace(*ends, 1 + round((ends[1] - ends[0]) / 0.05))
+    window, settings = window_for(k, Representation()), Representation()
+    assert window == pytest.approx(expected, abs=0.002)
+    assert 2.5 <= window[0] <= 4.0 and 10.0 <= window[1] <= 16.0
+    operator(k, settings, window)  # the data reach as far as it needs
+    half = K_SILL_PER_ANGSTROM / 2
+    assert window[0] - half >= k[0] - 0.002 and window[1] + half <= k[-1] + 0.002
+
+
+@pytest.mark.parametrize(
+    ("ends", "said"),
+    [((0.0, 10.3), "0.00 to 10.30"), ((3.7, 16.0), "3.70 to 16.00"), ((5.0, 8.0), "5.00 to 8.00")],
+)
+def test_a_spectrum_too_short_for_any_window_is_refused_with_both_ranges(
+    ends: tuple[float, float], said: str
+) -> None:
+    k = np.linspace(*ends, 1 + round((ends[1] - ends[0]) / 0.05))
+    with pytest.raises(UserError, match=rf"covers k = {said} .* need at least 3\.50 to 10\.50") as caught:
+        window_for(k, Representation())
+    assert "\n" not in str(caught.value)
+
+
+def test_without_drawn_windows_there_is_the_one() -> None:
+    settings = Representation(**FIXED)
+    assert window_for(K, settings) == pytest.approx((3.0, 14.0))
+    with pytest.raises(UserError, match=r"covers k = 0\.00 to 14\.00 .* need at least 2\.50 to 14\.50"):
+        window_for(np.arange(0, 14.01, 0.05), settings)
+    assert window_ends(np.array([[3.0, 14.0]]), settings).shape == (1, 0)
+
+
+def test_a_window_that_begins_at_zero_needs_no_spectrum_below_it() -> None:
+    settings = Representation(k_range_per_angstrom=(0.2, 14.0), **FIXED)
+    assert window_for(K, settings)[0] == pytest.approx(0.2)
+
+
+def test_ends_of_windows_are_inputs_from_minus_one_to_one() -> None:
+    windows = np.array([[2.5, 10.0], [4.0, 16.0], [3.25, 13.0], [3.0, 14.0]])
+    expected = [[-1, -1], [1, 1], [0, 0], [-1 / 3, 1 / 3]]
+    assert window_ends(windows, Representation()) == pytest.approx(np.array(expected))
 
 
 def test_interpolation_is_exact_for_cubics() -> None:
@@ -157,7 +275,7 @@ def test_plane_wave_is_a_ridge_of_the_stated_width(oscillations: float) -> None:
     """|W| of sin(2 k R0): highest at R0, a Gaussian in R0 of standard deviation R / (kappa sigma)."""
     settings = wavelet_settings(
         wavelet_oscillations=oscillations, k_weight=0, k_range_per_angstrom=(1.0, 17.0),
-        r_range_angstrom=(0.7, 6.0), wavelet_r_step_angstrom=0.02, wavelet_k_step_per_angstrom=8.0,
+        r_range_angstrom=(0.7, 6.0), wavelet_r_step_angstrom=0.02, wavelet_k_step_per_angstrom=8.0, **FIXED,
     )  # fmt: skip
     width = 3.0 / oscillations
     distances = 3.0 + width * np.array([-1.5, -1.0, 0.0, 1.0, 1.5])
@@ -178,7 +296,7 @@ def test_wave_packet_is_as_wide_in_k_as_stated(oscillations: float) -> None:
     packet = np.exp(-(((K - 9.0) / own) ** 2) / 2) * np.sin(2 * K * 3.0)
     settings = wavelet_settings(
         wavelet_oscillations=oscillations, k_weight=0, k_range_per_angstrom=(1.0, 17.0),
-        r_range_angstrom=(0.1, 12.0), wavelet_r_step_angstrom=2.9, wavelet_k_step_per_angstrom=0.05,
+        r_range_angstrom=(0.1, 12.0), wavelet_r_step_angstrom=2.9, wavelet_k_step_per_angstrom=0.05, **FIXED,
     )  # fmt: skip
     seen = np.abs(complex_wavelet(packet, settings))[1]
     k = 1.0 + 0.05 * np.arange(len(seen))
@@ -198,7 +316,7 @@ def test_wavelet_removes_a_shell_beyond_the_r_range(oscillations: float) -> None
 
 
 def test_wavelet_grid_lies_inside_both_ranges() -> None:
-    settings = wavelet_settings(wavelet_k_step_per_angstrom=0.7, wavelet_r_step_angstrom=0.25)
+    settings = wavelet_settings(wavelet_k_step_per_angstrom=0.7, wavelet_r_step_angstrom=0.25, **FIXED)
     k, r = wavelet_points(settings)
     assert (k.min(), r.min()) == (3.0, 1.0)
     assert 14.0 - 0.7 < k.max() <= 14.0 and 4.8 - 0.25 < r.max() <= 4.8

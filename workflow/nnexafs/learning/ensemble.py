@@ -119,7 +119,14 @@ class Ensemble:
         window = window or window_for(k, self.representation)
         spectral = chi @ operator(k, self.representation, window).T
         ends = window_ends(np.array([window]), self.representation)
-        return np.hstack([spectral, np.repeat(ends, len(chi), axis=0)])
+        inputs = np.hstack([spectral, np.repeat(ends, len(chi), axis=0)])
+        expected = self.manifest["architecture"]["features"]
+        if inputs.shape[1] != expected:
+            raise UserError(
+                f"ensemble: its representation gives {inputs.shape[1]} inputs, but its networks have {expected}; copy "
+                "the folder again or retrain"
+            )
+        return inputs
 
     def predict(self, k: np.ndarray, chi: np.ndarray, window: Window | None = None) -> Prediction:
         """What every network answers to chi (S, K) on the grid `k` (K,), per angstrom; `window` as in `features`."""

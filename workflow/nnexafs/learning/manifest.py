@@ -94,6 +94,8 @@ class _Manifest(_Part):
             raise ValueError(f"files: expected {known} and at least one network, fold0{suffix}")
         if self.format > 2 and self.augmentation is None:
             raise ValueError("augmentation: missing")
+        if self.format > 2 and self.grids.chi_k_per_angstrom is None:
+            raise ValueError("grids.chi_k_per_angstrom: missing")
         if any(Path(name).suffix != suffix for name in self.files):
             raise ValueError(f"files: expected names that end with {suffix}")
         sizes = len(self.grids.r_angstrom), len(self.grids.angle_degree)
