@@ -28,7 +28,7 @@ def draw(
 ) -> None:
     """Save k^2 chi(k), n(r) and the bond angles as a PNG.
 
-    Bands are two standard deviations. `chi` is (S, K); `rdf`, `angles` and `shells` are what the inversion
+    Bands hold the truth with 68 and 95 %. `chi` is (S, K); `rdf`, `angles` and `shells` are what the inversion
     writes; `window` is the k range (per angstrom) that the networks read; `comparison` is a simulation,
     shown as a broken line.
     """
@@ -70,10 +70,9 @@ def _spectrum(axes: Axes, k: np.ndarray, chi: np.ndarray, window: tuple[float, f
     _label(axes, "k (1/Å)", "k² χ(k) (1/Å²)", "Spectrum")
 
 
-def _band(axes: Axes, x: np.ndarray, mean: np.ndarray, std: np.ndarray) -> None:
-    axes.fill_between(
-        x, mean - 2 * std, mean + 2 * std, color=PREDICTED, alpha=0.25, linewidth=0, label="±2 σ"
-    )
+def _band(axes: Axes, x: np.ndarray, mean: np.ndarray, half_68: np.ndarray, half_95: np.ndarray) -> None:
+    for half, alpha, label in ((half_95, 0.15, "95 %"), (half_68, 0.3, "68 %")):
+        axes.fill_between(x, mean - half, mean + half, color=PREDICTED, alpha=alpha, linewidth=0, label=label)
     axes.plot(x, mean, color=PREDICTED, linewidth=1.5, label="predicted")
     axes.axhline(0, color="0.8", linewidth=0.8, zorder=0)
     axes.set_xlim(x[0], x[-1])
@@ -98,7 +97,7 @@ def _shell_text(shells: dict) -> str:
 def _footnote(figure: Figure, shells: dict) -> None:
     """What the errors leave out, and every warning."""
     known = [row["N1"] for row in shells["e0_scan"] if row["N1"] is not None and abs(row["shift_ev"]) <= 4]
-    lines = ["Errors: spread of the networks and of the repeats; the error of E0 is not included."]
+    lines = [f"Errors (68 %): {shells['errors']}."]
     if len(known) > 1:
         lines[0] += f" E0 moved by ±4 eV: N₁ from {min(known):.1f} to {max(known):.1f}."
     lines += [f"Warning: {text}" for text in shells["warnings"]]

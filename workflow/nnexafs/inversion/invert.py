@@ -1,7 +1,7 @@
 """Inversion of a measured chi(k) with a trained ensemble: n(r), bond angles, first shell, with errors.
 
-The errors are the spread of the networks, the scatter of the repeats, and the noise that a file gives with chi(k). They
-leave out the error of E0: `shells.json` therefore also holds the first shell for shifted E0.
+The errors are calibrated (`learning.calibration`), with the scatter of the repeats and the noise that a file gives with
+chi(k). `shells.json` also holds the first shell for shifted E0.
 """
 
 import shutil
@@ -18,18 +18,21 @@ import xarray as xr
 from nnexafs.errors import UserError
 from nnexafs.files import json_value, write_json, write_text
 from nnexafs.inversion.options import Options, check_window, usable, usable_sigma
+from nnexafs.inversion.uncertainty import Answer, answer_of
 from nnexafs.inversion.values import (
     angle_table,
     ensemble_id,
-    first_shells,
     k2chi_rms,
     largest_distance,
+    numbers_of,
     other_element,
+    per_network,
     rdf_table,
     verdict_of,
     warnings_for,
 )
-from nnexafs.learning.ensemble import Ensemble, Prediction
+from nnexafs.learning.ensemble import Ensemble
+from nnexafs.learning.representation import window_for
 from nnexafs.measured.quality import quality_of
 from nnexafs.structures.first_shell import KEYS, shells_of
 
@@ -64,13 +67,14 @@ def invert(
     options = options or Options()
     k, chi = usable(spectrum, options)
     sigma = usable_sigma(spectrum, k, options) if len(chi) == 1 else None
-    prediction, noisy, assessment = _read(k, chi, ensemble, options.distance_scale, sigma=sigma)
-    low, high = ensemble.manifest["representation"]["k_range_per_angstrom"]
+    answer, assessment = _read(k, chi, ensemble, options.distance_scale, sigma=sigma)
+    low, high = window_for(k * options.distance_scale, ensemble.representation)
     window = (low / options.distance_scale, high / options.distance_scale)
     quality = quality_of(spectrum, window=window)
     assessment["warnings"] += other_element(spectrum, ensemble.manifest)
     report = {
         **assessment,
+        "window_per_angstrom": list(window),
         "quality": quality.as_json(),
         "e0_scan": e0_scan(spectrum, ensemble, options),
         "fit": None if fit is None else dict(fit),
@@ -79,7 +83,7 @@ def invert(
         "ensemble": ensemble_id(ensemble.manifest),
         "spectrum": {name: json_value(value) for name, value in spectrum.attrs.items()},
     }
-    tables = {"rdf.csv": rdf_table(prediction, noisy), "angles.csv": angle_table(prediction, noisy)}
+    tables = {"rdf.csv": rdf_table(answer), "angles.csv": angle_table(answer)}
     drawn: dict[str, Any] = {
         "k": k,
         "chi": chi,
@@ -104,30 +108,34 @@ def _read(
     distance_scale: float,
     *,
     sigma: np.ndarray | None = None,
-) -> tuple[Prediction, Prediction | None, dict]:
-    """What the networks say of chi (S, K), and of it with noise drawn from `sigma` (K,); first shell and warnings."""
-    check_window(k, ensemble.manifest, distance_scale=distance_scale)
+) -> tuple[Answer, dict]:
+    """What the networks say of chi (S, K), whose noise is `sigma` (K,) where that is known; numbers and warnings."""
+    check_window(k, ensemble.representation, distance_scale=distance_scale)
     # ASSUME: chi(k) of distances s r is chi(s k) of distances r: the phase shifts are taken to scale too.
     seen = k * distance_scale
     prediction = ensemble.predict(seen, chi)
     noisy = None if sigma is None else ensemble.predict(seen, _with_noise(chi[0], sigma))
     distance = float(ensemble.distance(seen, chi).mean())
-    scaled = prediction.with_scaled_distances(distance_scale)
-    scaled_noisy = None if noisy is None else noisy.with_scaled_distances(distance_scale)
-    shells, per_network = first_shells(scaled, scaled_noisy)
+    answer = answer_of(prediction, ensemble, scale=distance_scale, noisy=noisy)
     # The training domain is in the networks' own distances.
-    values = {**first_shells(prediction)[0], "k2chi_rms": k2chi_rms(seen, chi, ensemble.manifest)}
+    own = answer if distance_scale == 1 else answer_of(prediction, ensemble)
+    values = {**numbers_of(own), "k2chi_rms": k2chi_rms(seen, chi, ensemble.manifest)}
     domain = ensemble.manifest.get("training_domain", {})
     assessment = {
-        **shells,
-        "per_network": per_network,
+        **numbers_of(answer),
+        "per_network": per_network(prediction.with_scaled_distances(distance_scale)),
         "neighbour_distance": distance,
         "verdict": verdict_of(distance, largest_distance(ensemble.manifest)),
         "warnings": warnings_for(
-            values, prediction, distance=distance, training_domain=domain, distance_scale=distance_scale
+            values,
+            own,
+            distance=distance,
+            training_domain=domain,
+            networks=len(ensemble.networks),
+            distance_scale=distance_scale,
         ),
     }
-    return scaled, scaled_noisy, assessment
+    return answer, assessment
 
 
 def _with_noise(chi: np.ndarray, sigma: np.ndarray) -> np.ndarray:
@@ -145,7 +153,7 @@ def e0_scan(spectrum: xr.Dataset, ensemble: Ensemble, options: Options) -> list[
     for shift in E0_SCAN_EV:
         try:
             k, chi = usable(spectrum, replace(options, e0_shift_ev=options.e0_shift_ev + shift))
-            found = _read(k, chi, ensemble, options.distance_scale)[2]
+            found = _read(k, chi, ensemble, options.distance_scale)[1]
         except UserError:
             found = dict.fromkeys(SCANNED)
         rows.append({"shift_ev": shift} | {key: found[key] for key in SCANNED})

@@ -11,6 +11,7 @@ CITATIONS = {
     "larch": "M. Newville, J. Phys.: Conf. Ser. 430, 012007 (2013)",
     "autobk": "M. Newville, P. Livins, Y. Yacoby, J. J. Rehr, E. A. Stern, Phys. Rev. B 47, 14126 (1993)",
     "noise": "M. Newville, B. I. Boyanov, D. E. Sayers, J. Synchrotron Rad. 6, 264 (1999)",
+    "conformal": "R. Dunn, L. Wasserman, A. Ramdas, J. Am. Stat. Assoc. 118, 2491 (2023)",
     "feff": "J. J. Rehr, R. C. Albers, Rev. Mod. Phys. 72, 621 (2000)",
     "lammps": "A. P. Thompson et al., Comput. Phys. Commun. 271, 108171 (2022)",
     "tables": "W. T. Elam, B. D. Ravel, J. R. Sieber, Radiat. Phys. Chem. 63, 121 (2002)",
@@ -75,6 +76,11 @@ def _errors(report: Mapping) -> str:
         if source == "high R"
         else ""
     )
+    if report["errors"] == "calibrated":
+        return (
+            "Errors are 68 % intervals from split conformal prediction [conformal] on out-of-fold spectra with random "
+            f"E₀, S₀², noise and distortion of the theory{more.replace(' and ', ', and ', 1)}."
+        )
     return f"Errors are one standard deviation: the spread of the networks{more}, without the error of E₀.{noise}"
 
 

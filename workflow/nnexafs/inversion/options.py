@@ -8,7 +8,7 @@ import xarray as xr
 from nnexafs.config import Representation
 from nnexafs.errors import UserError
 from nnexafs.k_axis import shifted_k
-from nnexafs.learning.representation import window_grid
+from nnexafs.learning.representation import window_for
 from nnexafs.measured.chi import shift_e0
 
 
@@ -69,16 +69,13 @@ def _finite(k: np.ndarray, chi: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
     return k[good], chi[:, good]
 
 
-def check_window(k: np.ndarray, manifest: dict, *, distance_scale: float = 1.0) -> None:
-    """UserError with the remedy when the data end inside the networks' window (its sills included).
+def check_window(k: np.ndarray, known: Representation, *, distance_scale: float = 1.0) -> None:
+    """UserError with the remedy when the data are too short for every window of the networks (sills included).
 
-    `k` are the data's own; at `distance_scale` the networks' window lies at 1 / `distance_scale` of it.
+    `k` are the data's own; at `distance_scale` the networks' windows lie at 1 / `distance_scale` of theirs.
     """
-    needed = window_grid(Representation(**manifest["representation"])) / distance_scale
-    if k[0] > needed[0] + 1e-6 or k[-1] < needed[-1] - 1e-6:
-        scaled = f" at the distance scale {distance_scale:g}" if distance_scale != 1 else ""
-        raise UserError(
-            f"spectrum: chi(k) covers {k[0]:.2f} to {k[-1]:.2f} per angstrom after the E0 shift, but this "
-            f"ensemble reads {needed[0]:.2f} to {needed[-1]:.2f}{scaled}; measure further, or train with a shorter "
-            "representation.k_range_per_angstrom"
-        )
+    try:
+        window_for(k * distance_scale, known)
+    except UserError as error:
+        scaled = f" (k times the distance scale {distance_scale:g})" if distance_scale != 1 else ""
+        raise UserError(f"{error}{scaled}") from None

@@ -32,6 +32,12 @@ VERDICTS = {
     ),
     "unknown": ("poor", "Not judged", "This ensemble does not know its training set."),
 }
+ERRORS = {
+    "calibrated": "Errors: 68 %, calibrated on simulated spectra that the networks had not learned, with random E₀, S₀² "
+    "and noise, and amplitudes and phases that are wrong by up to 15 %.",
+    "spread of the networks": "Errors: one standard deviation, from the spread of the networks and the noise of the "
+    "data; the choice of E₀ and what the networks have wrong in common come on top.",
+}
 OPTIONS = {"e0_shift_ev": "E₀ raised by (eV)", "s02": "χ divided by S₀²", "k_range": "k range used (1/Å)",
            "distance_scale": "distances ×"}  # fmt: skip
 
@@ -141,10 +147,10 @@ def _fit_row(number: int, shell: Mapping, of: int) -> tuple[str, ...]:
 
 def shell_note(shells: Mapping) -> str:
     """What the errors contain, and with what larch's fit was made."""
-    text = (
-        "Errors: one standard deviation, from the spread of the networks and the noise of the data; the choice of E₀ "
-        "and what the networks have wrong in common come on top."
-    )
+    text = ERRORS[shells["errors"]]
+    if shells.get("e0_ev") is not None:
+        e0, s02 = (with_error(shells[name], shells[f"{name}_std"]) for name in ("e0_ev", "s02"))
+        text += f" The networks also find S₀² {s02}, and that E₀ of the data lies {e0} eV below FEFF's."
     fit = shells.get("fit")
     if fit and "failed" in fit:
         text += f" larch's fit was not possible: {fit['failed']}."

@@ -90,12 +90,12 @@ def _transform(axes: Axes, k: np.ndarray, chi: np.ndarray, window: tuple[float, 
 def structure_figure(
     rdf: pd.DataFrame, angles: pd.DataFrame, *, comparison: xr.Dataset | None, comparison_label: str
 ) -> str:
-    """n(r) and bond angles with bands of two standard deviations, and a simulation beside them."""
+    """n(r) and bond angles with bands of 68 and 95 %, and a simulation beside them."""
     with mpl.rc_context(SETTINGS):
         figure = Figure(figsize=(11, 3.4), layout="constrained")
         pairs, bonds = figure.subplots(1, 2, width_ratios=[1.3, 1])
-        _band(pairs, *rdf.to_numpy().T[:3])
-        _band(bonds, *angles.to_numpy().T[:3])
+        _band(pairs, *rdf.to_numpy().T)
+        _band(bonds, *angles.to_numpy().T)
         if comparison is not None:
             style: dict[str, Any] = {
                 "color": SECOND,
@@ -115,11 +115,10 @@ def structure_figure(
         return svg_of_page(figure, description=text, prefix="structure")
 
 
-def _band(axes: Axes, x: np.ndarray, mean: np.ndarray, std: np.ndarray) -> None:
+def _band(axes: Axes, x: np.ndarray, mean: np.ndarray, half_68: np.ndarray, half_95: np.ndarray) -> None:
     axes.axhline(0, color=LINE, linewidth=0.8, zorder=0)
-    axes.fill_between(
-        x, mean - 2 * std, mean + 2 * std, color=BLUE, alpha=0.25, linewidth=0, label="± two errors"
-    )
+    for half, alpha, label in ((half_95, 0.15, "95 %"), (half_68, 0.3, "68 %")):
+        axes.fill_between(x, mean - half, mean + half, color=BLUE, alpha=alpha, linewidth=0, label=label)
     axes.plot(x, mean, color=BLUE, label="networks")
     axes.set_xlim(x[0], x[-1])
 

@@ -13,18 +13,18 @@ from typing import TextIO
 import numpy as np
 
 from nnexafs.errors import UserError
-from nnexafs.files import json_value
 from nnexafs.inversion.options import Options, check_window, usable
 from nnexafs.inversion.sources import Entry, entries, reason_of
-from nnexafs.inversion.values import largest_distance, mean_and_std, other_element, verdict_of
-from nnexafs.learning.ensemble import Ensemble, Prediction
+from nnexafs.inversion.uncertainty import SCALARS, Answer, answer_of
+from nnexafs.inversion.values import largest_distance, numbers_of, other_element, verdict_of
+from nnexafs.learning.ensemble import Ensemble
 from nnexafs.measured.quality import Quality, quality_of
 from nnexafs.progress import Steps
-from nnexafs.structures.first_shell import KEYS, shells_of
+from nnexafs.structures.first_shell import KEYS
 
 BLOCK = 512
 """Spectra that go through the networks together."""
-SHELL_COLUMNS = tuple(name for key in KEYS for name in (key, f"{key}_std"))
+SHELL_COLUMNS = tuple(name for key in (*KEYS, *SCALARS) for name in (key, f"{key}_std"))
 IN_TREND = ("number", "status", "verdict", "neighbour_distance", *SHELL_COLUMNS)
 OK, FAILED = "ok", "failed"
 COLUMNS = (
@@ -139,7 +139,7 @@ def _ready(entry: Entry, ensemble: Ensemble, options: Options) -> Waiting:
         return Waiting(row | {"message": entry.found}, NO_K, NO_K)
     try:
         k, chi = usable(entry.found, options)
-        check_window(k, ensemble.manifest, distance_scale=options.distance_scale)
+        check_window(k, ensemble.representation, distance_scale=options.distance_scale)
         quality = quality_of(entry.found, window=_window(ensemble, options))
     except Exception as error:
         return Waiting(row | {"message": reason_of(error, entry.file)}, NO_K, NO_K)
@@ -206,25 +206,20 @@ def _answer(block: Sequence[Waiting], ensemble: Ensemble, options: Options) -> N
     largest = largest_distance(ensemble.manifest)
     for together in by_grid.values():
         k, chi = together[0].k * options.distance_scale, np.concatenate([one.chi for one in together])
-        prediction = ensemble.predict(k, chi).with_scaled_distances(options.distance_scale)
-        distances, shells = (
-            ensemble.distance(k, chi),
-            shells_of(prediction.r_angstrom, prediction.pair_members),
-        )
+        prediction = ensemble.predict(k, chi)
+        distances = ensemble.distance(k, chi)
         start = 0
         for one in together:
             rows = slice(start, start + len(one.chi))
             start = rows.stop
-            _fill(one.row, prediction, rows, shells[:, rows], float(distances[rows].mean()), largest)
+            answer = answer_of(prediction.some(rows), ensemble, scale=options.distance_scale)
+            _fill(one.row, answer, float(distances[rows].mean()), largest)
 
 
-def _fill(
-    row: dict, prediction: Prediction, rows: slice, shells: np.ndarray, distance: float, largest: float | None
-) -> None:
-    for key, value, error in zip(KEYS, *mean_and_std(shells), strict=True):
-        row |= {key: json_value(value), f"{key}_std": json_value(error)}
+def _fill(row: dict, answer: Answer, distance: float, largest: float | None) -> None:
+    row |= numbers_of(answer)
     row["neighbour_distance"], row["verdict"] = distance, verdict_of(distance, largest)
-    row["rdf"], row["rdf_std"] = mean_and_std(prediction.pair_members[:, rows])
+    row["rdf"], row["rdf_std"] = answer.pair.value, answer.pair.half_68
     if row["N1"] is None:
         row["message"] = "; ".join(filter(None, [row["message"], "no first shell found"]))
 

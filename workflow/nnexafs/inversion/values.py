@@ -8,71 +8,60 @@ import numpy as np
 import pandas as pd
 import xarray as xr
 
-from nnexafs.dataset.metrics import spread
 from nnexafs.files import json_value
+from nnexafs.inversion.uncertainty import Answer, Uncertain
 from nnexafs.learning.ensemble import Prediction
 from nnexafs.structures.first_shell import KEYS, shells_of
 
 
-def mean_and_std(
-    members: np.ndarray, noisy_members: np.ndarray | None = None
-) -> tuple[np.ndarray, np.ndarray]:
-    """Mean and standard deviation of values (fold, S, ...).
-
-    The spread of the networks (not divided by their number: their common error does not average away), the standard
-    error of the mean over the S repeats, and the scatter over the draws of `noisy_members` (fold, draw, ...), the same
-    spectrum with its noise added, in quadrature.
-    """
-    networks = spread(members.mean(axis=1))
-    repeats = members.mean(axis=0)
-    std = np.hypot(networks, spread(repeats) / np.sqrt(len(repeats)))
-    if noisy_members is not None:
-        std = np.hypot(std, spread(noisy_members.mean(axis=0)))
-    return members.mean(axis=(0, 1)), std
+def rdf_table(answer: Answer) -> pd.DataFrame:
+    """Columns r_angstrom, n_mean, n_std, n_95 (neighbours per angstrom): n(r), half widths of its 68 and 95 % bands."""
+    return _table("r_angstrom", answer.r_angstrom, "n", answer.pair)
 
 
-def rdf_table(prediction: Prediction, noisy: Prediction | None = None) -> pd.DataFrame:
-    """Columns r_angstrom, n_mean, n_std (neighbours per angstrom)."""
-    mean, std = mean_and_std(prediction.pair_members, None if noisy is None else noisy.pair_members)
-    return pd.DataFrame({"r_angstrom": prediction.r_angstrom, "n_mean": mean, "n_std": std})
+def angle_table(answer: Answer) -> pd.DataFrame:
+    """Columns angle_degree, density_mean, density_std, density_95 (pairs of neighbours per absorber and degree)."""
+    return _table("angle_degree", answer.angle_degree, "density", answer.angle)
 
 
-def angle_table(prediction: Prediction, noisy: Prediction | None = None) -> pd.DataFrame:
-    """Columns angle_degree, density_mean, density_std (pairs of neighbours per absorber and degree)."""
-    mean, std = mean_and_std(prediction.angle_members, None if noisy is None else noisy.angle_members)
-    return pd.DataFrame({"angle_degree": prediction.angle_degree, "density_mean": mean, "density_std": std})
+def _table(x_name: str, x: np.ndarray, name: str, curve: Uncertain) -> pd.DataFrame:
+    columns = {f"{name}_mean": curve.value, f"{name}_std": curve.half_68, f"{name}_95": curve.half_95}
+    return pd.DataFrame({x_name: x} | columns)
 
 
-def first_shells(prediction: Prediction, noisy: Prediction | None = None) -> tuple[dict, list[dict]]:
-    """First shell R1, N1, sigma2_1 with `_std`, and the mean over repeats of each network.
+def numbers_of(answer: Answer) -> dict[str, Any]:
+    """First shell, shift of E0 and S0^2, each with `_std` (68 %) and `_95`; null where there is no first shell."""
+    found: dict[str, Any] = {"errors": "calibrated" if answer.calibrated else "spread of the networks"}
+    for name, one in answer.numbers.items():
+        halves = {"": one.value, "_std": one.half_68, "_95": one.half_95}
+        known = bool(np.isfinite(one.value))
+        found |= {name + end: json_value(value) if known else None for end, value in halves.items()}
+    return found
 
-    Each network's n(r) of each repeat gives its own values. Values are null when any n(r) has no first shell.
-    """
+
+def per_network(prediction: Prediction) -> list[dict]:
+    """First shell of each network, mean over the repeats."""
     values = shells_of(prediction.r_angstrom, prediction.pair_members)
-    per_network = [dict(zip(KEYS, map(json_value, fold), strict=True)) for fold in values.mean(axis=1)]
-    drawn = None if noisy is None else shells_of(noisy.r_angstrom, noisy.pair_members)
-    shells: dict[str, Any] = {}
-    for key, value, error in zip(KEYS, *mean_and_std(values, drawn), strict=True):
-        shells |= {key: json_value(value), f"{key}_std": json_value(error)}
-    return shells, per_network
+    return [dict(zip(KEYS, map(json_value, fold), strict=True)) for fold in values.mean(axis=1)]
 
 
 def warnings_for(
     values: dict[str, float | None],
-    prediction: Prediction,
+    answer: Answer,
     *,
     distance: float,
     training_domain: dict,
+    networks: int,
     distance_scale: float = 1.0,
 ) -> list[str]:
     """One line for each reason to doubt the inversion; an empty list does not prove it right.
 
-    `values` and `prediction` are the networks' own, with the distances they were trained on: `values` are what
+    `values` and `answer` are the networks' own, with the distances they were trained on: `values` are what
     the training domain may limit by [low, high] (first shell, `k2chi_rms`, `s02`); `distance` is the ensemble's
     distance of the spectrum from its training set.
     """
     found = []
-    if len(prediction.pair_members) < 2:
+    if networks < 2:
         found.append("the ensemble has one network: the errors do not contain the spread of networks")
     if values["N1"] is None:
         found.append("a predicted n(r) has no first shell: R1, N1 and sigma2 are not given")
@@ -84,8 +73,8 @@ def warnings_for(
             f"the spectrum is unlike the training set: {distance:.3f} of it is not explained by the nearest "
             f"training spectrum at any trained E0 (largest among those: {largest:.3f})"
         )
-    mean, std = mean_and_std(prediction.pair_members)
-    if np.any(mean + 3 * std < -0.05 * mean.max()):
+    mean, wide = answer.pair.value, answer.pair.half_95
+    if np.any(mean + 1.5 * wide < -0.05 * mean.max()):
         found.append("n(r) is negative beyond its error: the spectrum is unlike the training set")
     return found
 

@@ -73,6 +73,16 @@ class Prediction:
         """Mean S0^2 (S,); None where the networks did not learn it."""
         return None if self.scalar_members is None else self.scalar_members[..., 1].mean(axis=0)
 
+    def some(self, spectra: slice) -> Self:
+        """The same for some of the spectra."""
+        scalars = None if self.scalar_members is None else self.scalar_members[:, spectra]
+        return replace(
+            self,
+            pair_members=self.pair_members[:, spectra],
+            angle_members=self.angle_members[:, spectra],
+            scalar_members=scalars,
+        )
+
     def with_scaled_distances(self, scale: float) -> Self:
         """n(r) of distances `scale` times as large: r times it, n(r) over it, so that neighbours stay neighbours."""
         return replace(self, r_angstrom=self.r_angstrom * scale, pair_members=self.pair_members / scale)
@@ -105,6 +115,12 @@ class Ensemble:
     def representation(self) -> Representation:
         """What the networks see of chi(k)."""
         return Representation.model_validate(self.manifest["representation"])
+
+    @cached_property
+    def calibration(self) -> Calibration | None:
+        """How wrong the networks are; None for ensembles of the first two formats."""
+        known = self.manifest.get("calibration")
+        return known and Calibration.of(known, place="manifest.json", what="the calibration of an ensemble")
 
     def features(self, k: np.ndarray, chi: np.ndarray, window: Window | None = None) -> np.ndarray:
         """The networks' input (S, F) of chi (S, K) on a grid `k` (K,), by default in the widest window that it covers.
@@ -162,13 +178,10 @@ class Ensemble:
 
         `extra`: further standard deviations of `pair` (S, R) and `angle` (S, A), added in quadrature.
         """
-        if "calibration" not in self.manifest:
+        if self.calibration is None:
             return None
-        calibration = Calibration.of(
-            self.manifest["calibration"], place="manifest.json", what="the calibration of an ensemble"
-        )
         curves = {"pair": prediction.pair_mean, "angle": prediction.angle_mean}
-        return calibration.bands(prediction.r_angstrom, prediction.angle_degree, curves, extra=extra)
+        return self.calibration.bands(prediction.r_angstrom, prediction.angle_degree, curves, extra=extra)
 
     def bank_for(
         self, k: np.ndarray, chi: np.ndarray, window: Window | None = None
