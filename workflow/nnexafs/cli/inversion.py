@@ -270,7 +270,10 @@ def _predict_one(
                 ("R1_angstrom", 4, "angstrom"), ("N1", 2, ""), ("sigma2_1_angstrom2", 5, "angstrom^2")
             )
         ]  # fmt: skip
-        click.echo(f"R1 {shell[0]}, N1 {shell[1]}, sigma2_1 {shell[2]}")
+        click.echo(f"R1 {shell[0]}, N1 {shell[1]}, sigma2_1 {shell[2]} (errors of 68 %: {result['errors']})")
+    if result.get("e0_shift_ev") is not None:
+        e0, s02 = (with_error(result[key], result[f"{key}_std"], sign="+-") for key in ("e0_shift_ev", "s02"))
+        click.echo(f"E0 {e0} eV below FEFF's, S0^2 {s02}")
     for warning in result["warnings"]:
         click.echo(f"warning: {warning}")
     click.echo(f"wrote {out} (open {out / 'prediction.html'})")

@@ -33,8 +33,8 @@ VERDICTS = {
     "unknown": ("poor", "Not judged", "This ensemble does not know its training set."),
 }
 ERRORS = {
-    "calibrated": "Errors: 68 %, calibrated on simulated spectra that the networks had not learned, with random E₀, S₀² "
-    "and noise, and amplitudes and phases that are wrong by up to 15 %.",
+    "calibrated": "Errors: 68 %, calibrated on simulated spectra that the networks had not learned, with random E₀, "
+    "S₀² and noise, and amplitudes and phases that are wrong by up to 15 %.",
     "spread of the networks": "Errors: one standard deviation, from the spread of the networks and the noise of the "
     "data; the choice of E₀ and what the networks have wrong in common come on top.",
 }
@@ -148,8 +148,8 @@ def _fit_row(number: int, shell: Mapping, of: int) -> tuple[str, ...]:
 def shell_note(shells: Mapping) -> str:
     """What the errors contain, and with what larch's fit was made."""
     text = ERRORS[shells["errors"]]
-    if shells.get("e0_ev") is not None:
-        e0, s02 = (with_error(shells[name], shells[f"{name}_std"]) for name in ("e0_ev", "s02"))
+    if shells.get("e0_shift_ev") is not None:
+        e0, s02 = (with_error(shells[name], shells[f"{name}_std"]) for name in ("e0_shift_ev", "s02"))
         text += f" The networks also find S₀² {s02}, and that E₀ of the data lies {e0} eV below FEFF's."
     fit = shells.get("fit")
     if fit and "failed" in fit:

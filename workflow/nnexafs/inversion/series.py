@@ -13,6 +13,7 @@ from typing import TextIO
 import numpy as np
 
 from nnexafs.errors import UserError
+from nnexafs.files import json_value
 from nnexafs.inversion.options import Options, check_window, usable
 from nnexafs.inversion.sources import Entry, entries, reason_of
 from nnexafs.inversion.uncertainty import SCALARS, Answer, answer_of

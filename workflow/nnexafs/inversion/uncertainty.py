@@ -1,4 +1,4 @@
-"""What an inversion answers and how wrong it may be: calibrated errors, or the spread of the networks of old ensembles."""
+"""What an inversion answers and how wrong it may be: calibrated errors, or the networks' spread for old ensembles."""
 
 from dataclasses import dataclass
 
@@ -9,7 +9,8 @@ from nnexafs.learning.ensemble import Ensemble, Prediction
 from nnexafs.structures.first_shell import KEYS, shells_of
 
 LEVELS = (0.68, 0.95)
-SCALARS = ("e0_ev", "s02")
+SCALARS = ("e0_shift_ev", "s02")
+CALIBRATED_AS = {"e0_shift_ev": "e0_ev"}  # names in the calibration, where they are others
 
 
 @dataclass(frozen=True)
@@ -25,7 +26,8 @@ class Uncertain:
 class Answer:
     """n(r) (R,), bond angles (A,), first shell, shift of E0 and S0^2 of one measurement, mean over its repeats.
 
-    `numbers` by name: R1_angstrom, N1, sigma2_1_angstrom2 and, where the networks found them, e0_ev and s02.
+    `numbers` by name: R1_angstrom, N1, sigma2_1_angstrom2 and, where the networks found them,
+    e0_shift_ev (how far E0 of the data lies below FEFF's) and s02.
     `calibrated`: whether the errors are; otherwise they are one and two standard deviations over the networks.
     """
 
@@ -66,7 +68,10 @@ def answer_of(
         shells = {}
         for name, one in numbers.items():
             more = _scatter_of(one, None if drawn is None else _numbers(drawn)[name])
-            halves = (np.hypot(scaled.error(name, level=level)[0], times * more) for level, times in WIDTHS)
+            halves = (
+                np.hypot(scaled.error(CALIBRATED_AS.get(name, name), level=level)[0], times * more)
+                for level, times in WIDTHS
+            )
             shells[name] = Uncertain(one.mean(axis=(0, 1)), *halves)
     return Answer(own.r_angstrom, own.angle_degree, **found, numbers=shells, calibrated=bands is not None)
 
