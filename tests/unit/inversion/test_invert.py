@@ -24,7 +24,7 @@ from nnexafs.files import json_value
 from nnexafs.inversion import invert as inversion
 from nnexafs.inversion.invert import Options, invert, usable
 from nnexafs.inversion.sources import k_grid_of
-from nnexafs.inversion.values import mean_and_std
+from nnexafs.inversion.uncertainty import by_spread
 from nnexafs.k_axis import r_factor
 from nnexafs.learning.ensemble import Prediction
 from nnexafs.measured.chi import process, read
@@ -125,10 +125,11 @@ def test_repeats_add_the_error_of_their_mean(tmp_path):
 
 def test_mean_and_std_by_hand():
     members = np.array([[[1.0], [3.0]], [[5.0], [7.0]]])
-    mean, std = mean_and_std(members)
+    found = by_spread(members)
+    mean, std = found.value, found.half_68
     assert mean == pytest.approx([4.0])
     assert std == pytest.approx([np.sqrt(8.0 + 1.0)])
-    assert mean_and_std(members[:1, :1])[1] == pytest.approx([0.0])
+    assert by_spread(members[:1, :1]).half_68 == pytest.approx([0.0])
 
 
 @pytest.mark.parametrize("text", ["[no JSON", "{", "[" * 100_000, "[foil] of 2019"])
