@@ -3,8 +3,10 @@
 import re
 from html.parser import HTMLParser
 from pathlib import Path
+from types import SimpleNamespace
 
 import numpy as np
+import pandas as pd
 import pytest
 import xarray as xr
 from checkout import FOILS
@@ -17,6 +19,7 @@ from nnexafs.inversion.drawing import BLUE, svg_of_page
 from nnexafs.inversion.invert import Options, invert
 from nnexafs.inversion.methods import citations_of, methods_text
 from nnexafs.inversion.page import e0_note, quality_rows, shell_note, shell_rows
+from nnexafs.inversion.page_figures import structure_figure
 from nnexafs.measured.chi import process, read
 
 VOID = {"meta", "br", "link", "hr", "img", "use", "path", "rect"}
@@ -122,6 +125,36 @@ def test_the_verdict_knows_poor_data(tmp_path):
     spectrum["chi_repeats"] = spectrum["chi_repeats"] + 0.02 * (spectrum["k"].round(2) == 9.0)
     html = made(spectrum, tmp_path)[1]
     assert "See the quality of the data (poor)." in html and "remove these points: k 9.00" in html
+
+
+def test_networks_that_read_e0_and_s02_are_shown(tmp_path, monkeypatch):
+    plain = CountingEnsemble.predict
+
+    def predict(self, k, chi):
+        prediction = plain(self, k, chi)
+        own = SimpleNamespace(**vars(prediction), with_scaled_distances=lambda scale: prediction)
+        own.e0_members = np.array([2.0, 2.5, 3.0])[:, None] + np.zeros(len(chi))
+        own.s02_members = np.full((3, len(chi)), 0.85)
+        return own
+
+    monkeypatch.setattr(CountingEnsemble, "predict", predict)
+    report, html = made(given_chi(), tmp_path)
+    assert report["E0_shift_ev"] == 2.5 and report["E0_shift_ev_std"] == pytest.approx(0.5)
+    assert "The networks also read E₀ moved by 2.5 ± 0.5 eV and S₀² 0.85." in html
+    monkeypatch.undo()
+    report, html = made(given_chi(), tmp_path)
+    assert "S02" not in report and "also read" not in html
+
+
+def test_bands_of_95_percent_are_drawn_where_a_table_has_them():
+    x = np.linspace(1.6, 5.4, 50)
+    table = pd.DataFrame({"r_angstrom": x, "n_mean": 1 + x, "n_std": 0.1 + 0 * x})
+    angles = pd.DataFrame({"angle_degree": 30 * x, "density_mean": x, "density_std": 0.1 + 0 * x})
+    plain, limits = (
+        structure_figure(rdf, angles, comparison=None, comparison_label="")
+        for rdf in (table, table.assign(n_low95=x, n_high95=x + 3))
+    )
+    assert plain != limits and plain.count("<path") == limits.count("<path")
 
 
 def test_figures_take_the_colours_of_the_page():

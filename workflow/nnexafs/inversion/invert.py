@@ -20,6 +20,7 @@ from nnexafs.files import json_value, write_json, write_text
 from nnexafs.inversion.options import Options, check_window, usable, usable_sigma
 from nnexafs.inversion.values import (
     angle_table,
+    e0_and_s02,
     ensemble_id,
     first_shells,
     k2chi_rms,
@@ -120,6 +121,7 @@ def _read(
     domain = ensemble.manifest.get("training_domain", {})
     assessment = {
         **shells,
+        **e0_and_s02(prediction, noisy),
         "per_network": per_network,
         "neighbour_distance": distance,
         "verdict": verdict_of(distance, largest_distance(ensemble.manifest)),

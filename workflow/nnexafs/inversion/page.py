@@ -65,6 +65,7 @@ def page(
         warnings=shells["warnings"],
         shell_rows=shell_rows(shells),
         shell_note=shell_note(shells),
+        amplitudes=amplitudes(shells),
         quality=shells["quality"]["findings"],
         quality_status=shells["quality"]["status"],
         quality_rows=quality_rows(shells["quality"]["findings"]),
@@ -127,6 +128,16 @@ def shell_rows(shells: Mapping) -> Rows:
 
 def _plain(values: Mapping, field: Any) -> str:
     return with_error(values.get(field.key), values.get(f"{field.key}_std"), digits=field.digits)
+
+
+def amplitudes(shells: Mapping) -> str:
+    """E0 and S0^2 of networks that read them too; empty for others."""
+    shown = [
+        f"{label} {with_error(shells[key], shells[f'{key}_std'], unit=unit, digits=digits)}"
+        for key, label, unit, digits in (("E0_shift_ev", "E₀ moved by", "eV", 1), ("S02", "S₀²", "", 2))
+        if shells.get(key) is not None
+    ]
+    return f"The networks also read {' and '.join(shown)}." if shown else ""
 
 
 def _fit_row(number: int, shell: Mapping, of: int) -> tuple[str, ...]:

@@ -94,8 +94,8 @@ def structure_figure(
     with mpl.rc_context(SETTINGS):
         figure = Figure(figsize=(11, 3.4), layout="constrained")
         pairs, bonds = figure.subplots(1, 2, width_ratios=[1.3, 1])
-        _band(pairs, *rdf.to_numpy().T[:3])
-        _band(bonds, *angles.to_numpy().T[:3])
+        _band(pairs, rdf)
+        _band(bonds, angles)
         if comparison is not None:
             style: dict[str, Any] = {
                 "color": SECOND,
@@ -115,11 +115,15 @@ def structure_figure(
         return svg_of_page(figure, description=text, prefix="structure")
 
 
-def _band(axes: Axes, x: np.ndarray, mean: np.ndarray, std: np.ndarray) -> None:
+def _band(axes: Axes, table: pd.DataFrame) -> None:
+    """A curve with its error twice, or with the limits of 95 % where a table has them (`..._low95`, `..._high95`)."""
+    x, mean, std = table.to_numpy().T[:3]
+    low, high, label = mean - 2 * std, mean + 2 * std, "± two errors"
+    limits = [name for end in ("_low95", "_high95") for name in table if str(name).endswith(end)]
+    if len(limits) == 2:
+        (low, high), label = (table[name].to_numpy() for name in limits), "95 %"
     axes.axhline(0, color=LINE, linewidth=0.8, zorder=0)
-    axes.fill_between(
-        x, mean - 2 * std, mean + 2 * std, color=BLUE, alpha=0.25, linewidth=0, label="± two errors"
-    )
+    axes.fill_between(x, low, high, color=BLUE, alpha=0.25, linewidth=0, label=label)
     axes.plot(x, mean, color=BLUE, label="networks")
     axes.set_xlim(x[0], x[-1])
 

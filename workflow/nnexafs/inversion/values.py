@@ -13,6 +13,9 @@ from nnexafs.files import json_value
 from nnexafs.learning.ensemble import Prediction
 from nnexafs.structures.first_shell import KEYS, shells_of
 
+AMPLITUDES = {"E0_shift_ev": "e0_members", "S02": "s02_members"}
+"""By their names in shells.json: the answers (fold, S) of a `Prediction` whose networks read E0 and S0^2 too."""
+
 
 def mean_and_std(
     members: np.ndarray, noisy_members: np.ndarray | None = None
@@ -55,6 +58,17 @@ def first_shells(prediction: Prediction, noisy: Prediction | None = None) -> tup
     for key, value, error in zip(KEYS, *mean_and_std(values, drawn), strict=True):
         shells |= {key: json_value(value), f"{key}_std": json_value(error)}
     return shells, per_network
+
+
+def e0_and_s02(prediction: Prediction, noisy: Prediction | None = None) -> dict[str, object]:
+    """E0 (eV) and S0^2 with `_std`, of networks that answer them too; empty for those that do not."""
+    found: dict[str, object] = {}
+    for key, name in AMPLITUDES.items():
+        members, drawn = (None if one is None else getattr(one, name, None) for one in (prediction, noisy))
+        if members is not None:
+            value, error = mean_and_std(members[..., None], None if drawn is None else drawn[..., None])
+            found |= {key: json_value(value[0]), f"{key}_std": json_value(error[0])}
+    return found
 
 
 def warnings_for(
