@@ -13,9 +13,10 @@ from ase.build import bulk
 from checkout import FOILS
 from click.testing import CliRunner
 from fakes.campaign import ANGLE, K, R, fake_chi, gaussians
+from fakes.ensemble import fixed_window
 
 from nnexafs.cli import main
-from nnexafs.config import Background, Feff, Measurement, Representation
+from nnexafs.config import Background, Feff, Measurement
 from nnexafs.errors import UserError
 from nnexafs.exafs.feff.absorber import chi_of_cluster
 from nnexafs.exafs.feff.input import clusters
@@ -45,7 +46,7 @@ class FakeEnsemble:
 
     def __init__(self, networks: np.ndarray = NETWORKS, **domain: object) -> None:
         self.networks = networks
-        window = Representation(k_range_per_angstrom=(3.0, 14.0))
+        self.representation = window = fixed_window(3.0, 14.0)
         self.manifest = {"representation": window.model_dump(mode="json"), "training_domain": domain}
         self.reference = fake_chi(K, R, shell(12, 2.48)[None])[0]
 
@@ -59,6 +60,9 @@ class FakeEnsemble:
         angles = [[gaussians(ANGLE, np.array([24.0 + offset]), np.array([60.0]), np.array([6.0]))] * len(chi)
                   for offset in self.networks]  # fmt: skip
         return Prediction(R, ANGLE, np.array(pairs), np.array(angles))
+
+    def bands(self, prediction: Prediction, **_: object) -> None:
+        """Not calibrated."""
 
     def distance(self, k: np.ndarray, chi: np.ndarray) -> np.ndarray:
         reference = np.interp(k, K, self.reference)
