@@ -26,7 +26,7 @@ CHECKED_PATHS = 200  # random geometries a table
 LARGEST_R = 1e-3  # of a class; a table that misses it is made again with a finer grid
 # Four-body paths carry some thousandths of a spectrum (hot tungsten: a hundredth). Where heavy atoms are near each
 # other the sum differs from genfmt at k > 15, on the nodes too, so that more nodes would not help (tungsten at 1.97
-# angstrom: R 1e-3; below k 14 1e-4).
+# angstrom, potentials of fcc: R 2e-3).
 LARGEST_FOUR_BODY_R = 3e-3
 REFINEMENTS = 2
 # Where heavy atoms are as close as the domain allows, a finer grid does not help below some R (tungsten at 1.97
