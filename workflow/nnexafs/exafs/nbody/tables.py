@@ -7,6 +7,7 @@ weights at any geometry.
 """
 
 import logging
+from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
 
 import numpy as np
@@ -239,7 +240,7 @@ def _in_steps(
     return found
 
 
-def _at_steps(path: PathClass, axes: tuple[np.ndarray, ...], steps: list[np.ndarray]) -> list[np.ndarray]:
+def _at_steps(path: PathClass, axes: tuple[np.ndarray, ...], steps: Sequence[np.ndarray]) -> list[np.ndarray]:
     """The inverse of `_in_steps`."""
     found = []
     for place, (at, axis) in enumerate(zip(steps, axes, strict=True)):
