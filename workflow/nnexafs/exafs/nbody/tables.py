@@ -31,8 +31,8 @@ LARGEST_R = 1e-3  # of a class; a table that misses it is made again with a fine
 LARGEST_FOUR_BODY_R = 6e-3
 REFINEMENTS = 2
 # Where heavy atoms are as close as the domain allows, a finer grid does not help below some R (tungsten at 1.97
-# angstrom: 1e-3 to 2e-3, at 1.75: 3e-3 with half and with a quarter of the step). Hardly any pair is that close, so a refined
-# table also serves if it is accurate from 5 % above the shortest distance on, and fair below.
+# angstrom: 1e-3 to 2e-3, at 1.75: 3e-3 with half and with a quarter of the step). Hardly any pair is that close, so a
+# refined table also serves if it is accurate from 5 % above the shortest distance on, and fair below.
 EDGE = 1.05
 LARGEST_R_AT_EDGE = 4e-3
 CHECKED_K_PER_ANGSTROM = (3.0, 16.0)
