@@ -45,11 +45,14 @@ def fake_phase(k: np.ndarray) -> np.ndarray:
     return 2.0 - 0.75 * k + 0.012 * k**2
 
 
-def fake_chi(k: np.ndarray, r: np.ndarray, n: np.ndarray) -> np.ndarray:
-    """chi(k) (..., K) of n(r) (..., R) on a uniform r grid, by single scattering."""
+def fake_chi(k: np.ndarray, r: np.ndarray, n: np.ndarray, *, other_phase: float = 0.0) -> np.ndarray:
+    """chi(k) (..., K) of n(r) (..., R) on a uniform r grid, by single scattering.
+
+    `other_phase`, rad: another theory, whose phase differs by up to this, smoothly over k.
+    """
     positive = np.maximum(k, 0.5)[:, None]
     amplitude = 0.9 * np.exp(-(((positive - 6.5) / 6.5) ** 2)) * np.exp(-2 * r / 9.0) / (positive * r**2)
-    kernel = amplitude * np.sin(2 * positive * r + fake_phase(positive))
+    kernel = amplitude * np.sin(2 * positive * r + fake_phase(positive) + other_phase * np.cos(positive / 3))
     return n @ kernel.T * (r[1] - r[0])
 
 

@@ -123,7 +123,7 @@ def _like(means: xr.Dataset, other: xr.Dataset) -> xr.Dataset:
     place = {name: number for number, name in enumerate(other["state_point"].values.astype(str))}
     names = means["state_point"].values.astype(str)
     missing = [name for name in names if name not in place]
-    if missing or not np.allclose(other["k"], means["k"]):
+    if missing or other["k"].shape != means["k"].shape or not np.allclose(other["k"], means["k"]):
         raise UserError(
             f"evaluate: the other theory's spectra lack {missing[0] if missing else 'the k grid of the dataset'}; "
             "make them again (nnexafs theory)"
