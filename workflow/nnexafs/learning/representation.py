@@ -46,15 +46,9 @@ def window_grid(settings: Representation, window: Window | None = None) -> np.nd
 
 def shortest_range(settings: Representation) -> Window:
     """The range of k that a spectrum must cover at least, sills included."""
-    low, high = _drawn_ends(settings)
+    low, high = settings.shortest_k_per_angstrom
     half = K_SILL_PER_ANGSTROM / 2
-    return max(low[1] - half, 0.0), high[0] + half
-
-
-def _drawn_ends(settings: Representation) -> tuple[Window, Window]:
-    """Ranges of the windows' starts and ends; a single window has one of each."""
-    low, high = settings.k_range_per_angstrom
-    return settings.k_starts_per_angstrom or (low, low), settings.k_ends_per_angstrom or (high, high)
+    return max(low - half, 0.0), high + half
 
 
 def window_for(k: np.ndarray, settings: Representation) -> Window:
@@ -62,7 +56,8 @@ def window_for(k: np.ndarray, settings: Representation) -> Window:
 
     UserError where the data are too short for any of them.
     """
-    starts, ends = _drawn_ends(settings)
+    starts, ends = zip(settings.widest_k_per_angstrom, settings.shortest_k_per_angstrom, strict=True)
+    ends = ends[::-1]
     half, slack = K_SILL_PER_ANGSTROM / 2, 0.01 * (k[-1] - k[0]) / (len(k) - 1)
     # At k = 0 the sill is cut off by the axis itself.
     low = max(starts[0], k[0] + half - slack) if k[0] > slack else starts[0]
