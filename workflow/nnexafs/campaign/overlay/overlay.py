@@ -414,7 +414,7 @@ def _closest(crystals: dict[str, Part], melt: Melt | None, volume_angstrom3: flo
 
 
 def window_ends(k_end: float) -> list[float]:
-    """Range of the ends of the windows that the networks learn: the default's, but none where another edge has begun."""
+    """Range of the ends of the windows that are learned: the default's, but none where another edge has begun."""
     default = CampaignConfig().representation
     low, high = default.k_ends_per_angstrom or default.k_range_per_angstrom
     if k_end >= default.k_range_per_angstrom[1]:
