@@ -17,6 +17,7 @@ from nnexafs.dataset.means import trajectory_means
 from nnexafs.dataset.metrics import TARGETS
 from nnexafs.files import read_dataset, write_dataset, write_json, write_text
 from nnexafs.learning import evaluation
+from nnexafs.learning.coverage import curve_coverage
 from nnexafs.learning.ensemble import Prediction
 from nnexafs.learning.held_out import (
     References,
@@ -112,18 +113,37 @@ def write_evaluation(folder: Path, dataset: xr.Dataset) -> None:
         ("augmented", test, 0.5),
         ("trajectories", trajectories, 0.1),
     ):
-        cases[name] = evaluation.Case(truth, truth["k"].values, truth["chi"].values)
+        cases[name] = evaluation.Case.simulated(truth)
         predictions[name] = noisy(truth, size)
         baselines = {
             part: {
                 key: np.broadcast_to(mean[long].values, truth[long].shape) for key, long in TARGETS.items()
             }
-            for part in ("nearest", "mean")
+            for part in ("nearest", "mixture", "mean")
         }
-        metrics[name] = evaluation.case_errors(truth, predictions[name], baselines).as_json()
+        metrics[name] = evaluation.case_errors(cases[name], predictions[name], baselines).as_json()
     ensemble = SimpleNamespace(manifest={"campaign": "fake", "dataset_hash": "hash"})
     write_dataset(folder / "evaluation.nc", evaluation._table(cases, predictions, ensemble))
-    write_json(folder / "metrics.json", metrics)
+    metrics["theories"] = {"no_scf": metrics["trajectories"]}
+    metrics["truth_noise"] = {name: one.as_json() for name, one in evaluation.truth_noise(test).items()}
+    write_json(folder / "metrics.json", metrics | {"coverage": {"trajectories": covered(trajectories)}})
+
+
+def covered(truth: xr.Dataset) -> dict:
+    """Coverage by bands of a tenth of the curve."""
+    pair = truth["pair_distribution"].values
+    levels = [0.68, 0.95]
+    bands = SimpleNamespace(half_width=lambda level, simultaneous=False: 0.1 * level * pair)
+    found = curve_coverage(
+        pair,
+        1.05 * pair,
+        bands,
+        groups=truth["state_point"].values.astype(str),
+        phases=truth["phase"].values.astype(str),
+        seed=0,
+        levels=levels,
+    )
+    return {"pair": found.as_json()}
 
 
 def write_training(folder: Path) -> None:

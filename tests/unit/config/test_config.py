@@ -53,7 +53,7 @@ def test_a_written_config_reads_back(tmp_path: Path):
         ({"element": "X"}, "'X' is not a chemical symbol"),
         ({"campaign": "../escape"}, "campaign"),
         ({"representation": {"k_range_per_angstrom": [12, 3]}}, "low < high"),
-        ({"representation": {"k_range_per_angstrom": [3, 18]}}, "keep it at least 0.5 below"),
+        ({"representation": {"k_ends_per_angstrom": [10, 18]}}, "keep it at least 0.5 below"),
         ({"exafs": {"feff": {"k_max_per_angstrom": 30}}}, "less than or equal to 20"),
         ({"distributions": {"r_max_angstrom": 9}}, "the spectrum knows nothing there"),
         ({"distributions": {"r_step_angstrom": 0.07}}, "does not divide"),

@@ -57,7 +57,7 @@ def test_a_new_temperature_leaves_the_other_runs_alone():
             {"exafs": {"feff": {"k_max_per_angstrom": 19}}},
             {"freeze", "tables", "snapshots", "variants", "objective", "theory", "spectrum"},
         ),
-        ({"objective": {"structures": 700}}, {"objective"}),
+        ({"objective": {"structures": 100}}, {"objective"}),
         ({"variants": {"per_trajectory": 3}}, {"variants"}),
         ({"exafs": {"four_body_absorbers": 9}}, {"snapshots", "theory"}),
         ({"theories": {"no_scf": {"scf": False, "exchange": 5}}}, {"theory", "report", "verify"}),
