@@ -128,7 +128,7 @@ def test_the_ensemble_predicts_from_another_place(results: Path, tmp_path: Path)
     done = run("nnexafs", "predict", FOIL, "--ensemble", "elsewhere", "--out", "out", cwd=tmp_path)
     assert done.returncode == 0, done.stderr
     rdf = pd.read_csv(tmp_path / "out" / "rdf.csv")
-    assert list(rdf.columns) == ["r_angstrom", "n_mean", "n_std"]
+    assert list(rdf.columns) == ["r_angstrom", "n_mean", "n_std", "n_95"]
     assert np.isfinite(rdf.to_numpy()).all()
     shells = json.loads((tmp_path / "out" / "shells.json").read_text())
     assert shells["R1_angstrom"] == pytest.approx(2.49, abs=0.1)

@@ -19,11 +19,19 @@ def shells(neighbours: float) -> np.ndarray:
 CHI = fake_chi(K, R, shells(12.0)[None])[0]
 
 
+def fixed_window(low: float, high: float) -> Representation:
+    """A representation with one window in k."""
+    return Representation(
+        k_range_per_angstrom=(low, high), k_starts_per_angstrom=None, k_ends_per_angstrom=None
+    )
+
+
 class CountingEnsemble:
     """N1 is twelve times the amplitude; counts how often it was asked, and how much at a time."""
 
     def __init__(self) -> None:
-        window = Representation(k_range_per_angstrom=(3.0, 14.0))
+        self.representation = window = fixed_window(3.0, 14.0)
+        self.networks = NETWORKS
         self.asked: list[int] = []
         self.manifest = {
             "representation": window.model_dump(mode="json"),
@@ -45,6 +53,9 @@ class CountingEnsemble:
         pairs = [[shells(12 * one + offset) for one in size] for offset in NETWORKS]
         angles = np.zeros((3, len(chi), len(ANGLE)))
         return Prediction(R, ANGLE, np.array(pairs), angles)
+
+    def bands(self, prediction: Prediction, **_: object) -> None:
+        """Not calibrated."""
 
     def distance(self, k: np.ndarray, chi: np.ndarray) -> np.ndarray:
         reference = np.interp(k, K, CHI)

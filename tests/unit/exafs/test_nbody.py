@@ -336,7 +336,7 @@ def test_tables_from_before_legs_had_a_coordinate_are_refused(made, tmp_path):
         (2e-3, 5e-4, 0, False),
         (2e-3, 5e-4, 1, True),
         (2e-3, 2e-3, 1, False),
-        (4e-3, 5e-4, 2, False),
+        (6e-3, 5e-4, 2, False),
     ],
 )
 def test_a_refined_table_may_be_less_accurate_at_the_edge(error, inner, refinement, serves):

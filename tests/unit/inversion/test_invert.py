@@ -13,9 +13,10 @@ from ase.build import bulk
 from checkout import FOILS
 from click.testing import CliRunner
 from fakes.campaign import ANGLE, K, R, fake_chi, gaussians
+from fakes.ensemble import fixed_window
 
 from nnexafs.cli import main
-from nnexafs.config import Background, Feff, Measurement, Representation
+from nnexafs.config import Background, Feff, Measurement
 from nnexafs.errors import UserError
 from nnexafs.exafs.feff.absorber import chi_of_cluster
 from nnexafs.exafs.feff.input import clusters
@@ -45,7 +46,7 @@ class FakeEnsemble:
 
     def __init__(self, networks: np.ndarray = NETWORKS, **domain: object) -> None:
         self.networks = networks
-        window = Representation(k_range_per_angstrom=(3.0, 14.0))
+        self.representation = window = fixed_window(3.0, 14.0)
         self.manifest = {"representation": window.model_dump(mode="json"), "training_domain": domain}
         self.reference = fake_chi(K, R, shell(12, 2.48)[None])[0]
 
@@ -59,6 +60,9 @@ class FakeEnsemble:
         angles = [[gaussians(ANGLE, np.array([24.0 + offset]), np.array([60.0]), np.array([6.0]))] * len(chi)
                   for offset in self.networks]  # fmt: skip
         return Prediction(R, ANGLE, np.array(pairs), np.array(angles))
+
+    def bands(self, prediction: Prediction, **_: object) -> None:
+        """Not calibrated."""
 
     def distance(self, k: np.ndarray, chi: np.ndarray) -> np.ndarray:
         reference = np.interp(k, K, self.reference)
@@ -98,8 +102,8 @@ def test_files_and_their_columns(tmp_path):
         "shells.json",
     ]
     rdf, angles = pd.read_csv(folder / "rdf.csv"), pd.read_csv(folder / "angles.csv")
-    assert list(rdf) == ["r_angstrom", "n_mean", "n_std"]
-    assert list(angles) == ["angle_degree", "density_mean", "density_std"]
+    assert list(rdf) == ["r_angstrom", "n_mean", "n_std", "n_95"]
+    assert list(angles) == ["angle_degree", "density_mean", "density_std", "density_95"]
     assert np.trapezoid(rdf.n_mean[rdf.r_angstrom < 3], rdf.r_angstrom[rdf.r_angstrom < 3]) == pytest.approx(
         12, abs=0.05
     )
@@ -190,7 +194,7 @@ def test_shift_beyond_the_data_is_null_in_the_scan(tmp_path):
 @pytest.mark.parametrize(
     ("k_end", "options", "message"),
     [
-        (12.0, Options(), "covers 0.00 to 12.00 .* reads 2.50 to 14.50; measure further, or train"),
+        (12.0, Options(), "covers 0.00 to 12.00 .* reads 2.50 to 14.50 at least; measure further, or train"),
         (17.0, Options(k_range=(3.0, 13.0)), "covers 3.00 to 13.00"),
         (14.6, Options(e0_shift_ev=10.0), "after the E0 shift"),
         (17.0, Options(k_range=(3.0, 3.5)), "widen the k range"),
@@ -345,7 +349,7 @@ def test_e0_scan_is_scaled_after_the_shift_of_e0(tmp_path):
 def test_window_is_told_in_the_k_of_the_data(tmp_path):
     enough = Options(distance_scale=1.25)
     invert(spectrum(CHI, k_end=11.7), FakeEnsemble(), out=tmp_path, options=enough)
-    message = "covers 0.00 to 11.50 .* reads 2.00 to 11.60 at the distance scale 1.25"
+    message = "covers 0.00 to 11.50 .* reads 2.00 to 11.60 at least at the distance scale 1.25"
     with pytest.raises(UserError, match=message):
         invert(spectrum(CHI, k_end=11.5), FakeEnsemble(), out=tmp_path / "out", options=enough)
     with pytest.raises(UserError, match=r"reads 3\.12 to 18\.12 at the distance scale 0\.8"):

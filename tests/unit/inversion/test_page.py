@@ -1,10 +1,12 @@
 """`prediction.html`: complete, self-contained, the same bytes for the same input, and its words true."""
 
 import re
+from dataclasses import replace
 from html.parser import HTMLParser
 from pathlib import Path
 
 import numpy as np
+import pandas as pd
 import pytest
 import xarray as xr
 from checkout import FOILS
@@ -17,6 +19,7 @@ from nnexafs.inversion.drawing import BLUE, svg_of_page
 from nnexafs.inversion.invert import Options, invert
 from nnexafs.inversion.methods import citations_of, methods_text
 from nnexafs.inversion.page import e0_note, quality_rows, shell_note, shell_rows
+from nnexafs.inversion.page_figures import structure_figure
 from nnexafs.measured.chi import process, read
 
 VOID = {"meta", "br", "link", "hr", "img", "use", "path", "rect"}
@@ -122,6 +125,35 @@ def test_the_verdict_knows_poor_data(tmp_path):
     spectrum["chi_repeats"] = spectrum["chi_repeats"] + 0.02 * (spectrum["k"].round(2) == 9.0)
     html = made(spectrum, tmp_path)[1]
     assert "See the quality of the data (poor)." in html and "remove these points: k 9.00" in html
+
+
+def test_networks_that_read_e0_and_s02_are_shown(tmp_path, monkeypatch):
+    plain = CountingEnsemble.predict
+
+    def predict(self, k, chi):
+        prediction = plain(self, k, chi)
+        e0, s02 = (np.tile(np.array(one)[:, None], len(chi)) for one in ([2.0, 2.5, 3.0], [0.85] * 3))
+        return replace(prediction, scalar_members=np.stack([e0, s02], axis=-1))
+
+    monkeypatch.setattr(CountingEnsemble, "predict", predict)
+    report, html = made(given_chi(), tmp_path)
+    assert report["e0_shift_ev"] == 2.5 and report["e0_shift_ev_std"] == pytest.approx(0.5)
+    assert "The networks also read E₀ below FEFF&#39;s by 2.5 ± 0.5 eV and S₀² 0.85." in html
+    monkeypatch.undo()
+    report, html = made(given_chi(), tmp_path)
+    assert "s02" not in report and "also read" not in html
+
+
+def test_bands_of_68_and_95_percent_are_drawn():
+    x = np.linspace(1.6, 5.4, 50)
+    rdf = pd.DataFrame({"r_angstrom": x, "n_mean": 1 + x, "n_std": 0.1, "n_95": 0.3})
+    angles = pd.DataFrame({"angle_degree": 30 * x, "density_mean": x, "density_std": 0.1, "density_95": 0.3})
+    narrow, wide = (
+        structure_figure(one, angles, comparison=None, comparison_label="")
+        for one in (rdf, rdf.assign(n_95=0.9))
+    )
+    assert narrow != wide and narrow.count("<path") == wide.count("<path")
+    assert "68 %" in narrow and "95 %" in narrow
 
 
 def test_figures_take_the_colours_of_the_page():

@@ -169,7 +169,11 @@ def test_measurement_of_another_element_from_file_to_fit(command):
 def test_longer_distances_need_less_k(command):
     """The networks read the data's k up to 14 / distance_scale."""
     config = json.loads(Path("fe.yaml").read_text())
-    config["representation"] = {"k_range_per_angstrom": [3.0, 17.4]}
+    config["representation"] = {
+        "k_range_per_angstrom": [3.0, 17.4],
+        "k_starts_per_angstrom": None,
+        "k_ends_per_angstrom": None,
+    }
     Path("fe.yaml").write_text(json.dumps(config))
     wanted = ["spectrum", "--measurement", "fe", "--out", "chi.nc"]
     code, output = command(*wanted)

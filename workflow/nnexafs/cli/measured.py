@@ -32,7 +32,8 @@ def spectrum(configs: tuple[Path, ...], measurement: str, out: Path) -> None:
             k_grid=k_grid(config.exafs.feff),
             element=measured.element or config.element,
             edge=config.edge,
-            k_required_per_angstrom=config.representation.k_range_per_angstrom[1] / measured.distance_scale,
+            k_required_per_angstrom=config.representation.shortest_k_per_angstrom[1]
+            / measured.distance_scale,
         )
         write_dataset(out, processed)
     if "e0_ev" in processed.attrs:

@@ -197,11 +197,13 @@ def _check_theories(config: CampaignConfig) -> None:
 
 
 def _check_ranges(config: CampaignConfig) -> None:
-    k_end, k_feff = config.representation.k_range_per_angstrom[1], config.exafs.feff.k_max_per_angstrom
+    known, k_feff = config.representation, config.exafs.feff.k_max_per_angstrom
+    name = "k_range_per_angstrom" if known.k_ends_per_angstrom is None else "k_ends_per_angstrom"
+    k_end = known.widest_k_per_angstrom[1]
     # A shift of E0 moves the window's end; 0.5 per angstrom covers 50 eV at k = 14.
     if k_end + 0.5 > k_feff:
         raise ValueError(
-            f"representation.k_range_per_angstrom: ends at {k_end:g}, but "
+            f"representation.{name}: ends at {k_end:g}, but "
             f"exafs.feff.k_max_per_angstrom is {k_feff:g}; keep it at least 0.5 below"
         )
     reach = config.exafs.feff.path_length_angstrom

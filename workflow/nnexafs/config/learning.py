@@ -96,6 +96,13 @@ class Representation(Model):
         return self
 
     @property
+    def shortest_k_per_angstrom(self) -> Range:
+        """The window that every window holds."""
+        if self.k_starts_per_angstrom is None or self.k_ends_per_angstrom is None:
+            return self.k_range_per_angstrom
+        return self.k_starts_per_angstrom[1], self.k_ends_per_angstrom[0]
+
+    @property
     def widest_k_per_angstrom(self) -> Range:
         """The window that holds every window."""
         if self.k_starts_per_angstrom is None or self.k_ends_per_angstrom is None:

@@ -47,6 +47,12 @@ def svg_of_page(figure: Figure, *, description: str, prefix: str) -> str:
     text = svg(figure, transparent=True)
     for colour, variable in VARIABLES.items():
         text = text.replace(colour, f"var({variable})")
-    text = re.sub(r'(\bid="|url\(#|href="#)', rf"\g<1>{prefix}-", text)
+    text = re.sub(r'(\bid="|url\(#|href="#)', rf"\g<1>{prefix}-", _numbered(text))
     label = description.replace("&", "&amp;").replace('"', "&quot;").replace("<", "&lt;")
     return text.replace("<svg ", f'<svg role="img" aria-label="{label}" ', 1)
+
+
+def _numbered(text: str) -> str:
+    """Clip paths and markers named by their order: matplotlib hashes coordinates whose last bits are not the same."""
+    names: dict[str, str] = {}
+    return re.sub(r"\b[mp][0-9a-f]{10}\b", lambda found: names.setdefault(found[0], f"n{len(names)}"), text)

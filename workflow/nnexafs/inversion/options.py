@@ -8,7 +8,7 @@ import xarray as xr
 from nnexafs.config import Representation
 from nnexafs.errors import UserError
 from nnexafs.k_axis import shifted_k
-from nnexafs.learning.representation import window_for
+from nnexafs.learning.representation import shortest_range, window_for
 from nnexafs.measured.chi import shift_e0
 
 
@@ -76,6 +76,11 @@ def check_window(k: np.ndarray, known: Representation, *, distance_scale: float 
     """
     try:
         window_for(k * distance_scale, known)
-    except UserError as error:
-        scaled = f" (k times the distance scale {distance_scale:g})" if distance_scale != 1 else ""
-        raise UserError(f"{error}{scaled}") from None
+    except UserError:
+        low, high = (end / distance_scale for end in shortest_range(known))
+        scaled = f" at the distance scale {distance_scale:g}" if distance_scale != 1 else ""
+        raise UserError(
+            f"spectrum: chi(k) covers {k[0]:.2f} to {k[-1]:.2f} per angstrom after the E0 shift, but this ensemble "
+            f"reads {low:.2f} to {high:.2f} at least{scaled}; measure further, or train with other "
+            "representation.k_starts_per_angstrom and k_ends_per_angstrom"
+        ) from None

@@ -71,6 +71,7 @@ def page(
         warnings=shells["warnings"],
         shell_rows=shell_rows(shells),
         shell_note=shell_note(shells),
+        amplitudes=amplitudes(shells),
         quality=shells["quality"]["findings"],
         quality_status=shells["quality"]["status"],
         quality_rows=quality_rows(shells["quality"]["findings"]),
@@ -135,6 +136,19 @@ def _plain(values: Mapping, field: Any) -> str:
     return with_error(values.get(field.key), values.get(f"{field.key}_std"), digits=field.digits)
 
 
+def amplitudes(shells: Mapping) -> str:
+    """E0 and S0^2 of networks that read them too; empty for others."""
+    shown = [
+        f"{label} {with_error(shells[key], shells[f'{key}_std'], unit=unit, digits=digits)}"
+        for key, label, unit, digits in (
+            ("e0_shift_ev", "E₀ below FEFF's by", "eV", 1),
+            ("s02", "S₀²", "", 2),
+        )
+        if shells.get(key) is not None
+    ]
+    return f"The networks also read {' and '.join(shown)}." if shown else ""
+
+
 def _fit_row(number: int, shell: Mapping, of: int) -> tuple[str, ...]:
     name = "larch's fit" if of == 1 else f"larch's fit, shell {number}"
     return (
@@ -148,9 +162,6 @@ def _fit_row(number: int, shell: Mapping, of: int) -> tuple[str, ...]:
 def shell_note(shells: Mapping) -> str:
     """What the errors contain, and with what larch's fit was made."""
     text = ERRORS[shells["errors"]]
-    if shells.get("e0_shift_ev") is not None:
-        e0, s02 = (with_error(shells[name], shells[f"{name}_std"]) for name in ("e0_shift_ev", "s02"))
-        text += f" The networks also find S₀² {s02}, and that E₀ of the data lies {e0} eV below FEFF's."
     fit = shells.get("fit")
     if fit and "failed" in fit:
         text += f" larch's fit was not possible: {fit['failed']}."

@@ -19,6 +19,7 @@ from nnexafs.inversion.sources import Entry, entries, reason_of
 from nnexafs.inversion.uncertainty import SCALARS, Answer, answer_of
 from nnexafs.inversion.values import largest_distance, numbers_of, other_element, verdict_of
 from nnexafs.learning.ensemble import Ensemble
+from nnexafs.learning.representation import window_for
 from nnexafs.measured.quality import Quality, quality_of
 from nnexafs.progress import Steps
 from nnexafs.structures.first_shell import KEYS
@@ -141,7 +142,7 @@ def _ready(entry: Entry, ensemble: Ensemble, options: Options) -> Waiting:
     try:
         k, chi = usable(entry.found, options)
         check_window(k, ensemble.representation, distance_scale=options.distance_scale)
-        quality = quality_of(entry.found, window=_window(ensemble, options))
+        quality = quality_of(entry.found, window=_window(k, ensemble, options))
     except Exception as error:
         return Waiting(row | {"message": reason_of(error, entry.file)}, NO_K, NO_K)
     warnings = other_element(entry.found, ensemble.manifest)
@@ -150,9 +151,9 @@ def _ready(entry: Entry, ensemble: Ensemble, options: Options) -> Waiting:
     )
 
 
-def _window(ensemble: Ensemble, options: Options) -> tuple[float, float]:
-    """The k range (per angstrom) of the data that the networks read."""
-    low, high = ensemble.manifest["representation"]["k_range_per_angstrom"]
+def _window(k: np.ndarray, ensemble: Ensemble, options: Options) -> tuple[float, float]:
+    """The part of the data's k (K,), per angstrom, that the networks read."""
+    low, high = window_for(k * options.distance_scale, ensemble.representation)
     return low / options.distance_scale, high / options.distance_scale
 
 

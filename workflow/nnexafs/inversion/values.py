@@ -110,9 +110,14 @@ def ensemble_id(manifest: dict) -> str:
     return hashlib.sha256(json.dumps(decisive, sort_keys=True).encode()).hexdigest()[:16]
 
 
-def k2chi_rms(k: np.ndarray, chi: np.ndarray, manifest: dict) -> float:
-    """Root mean square of k^2 chi over the networks' k range, per angstrom^2, of the mean over repeats."""
+def k2chi_rms(k: np.ndarray, chi: np.ndarray, manifest: dict) -> float | None:
+    """Root mean square of k^2 chi over `k_range_per_angstrom`, per angstrom^2, of the mean over repeats.
+
+    None where the data do not cover that range: the training set's was taken over all of it.
+    """
     low, high = manifest["representation"]["k_range_per_angstrom"]
+    if k[0] > low or k[-1] < high:
+        return None
     inside = (k >= low) & (k <= high)
     return float(np.sqrt(np.mean((k**2 * chi.mean(axis=0))[inside] ** 2)))
 

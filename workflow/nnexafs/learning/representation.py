@@ -44,21 +44,29 @@ def window_grid(settings: Representation, window: Window | None = None) -> np.nd
     return step * np.arange(int(first), int(last) + 1)
 
 
+def shortest_range(settings: Representation) -> Window:
+    """The range of k that a spectrum must cover at least, sills included."""
+    low, high = settings.shortest_k_per_angstrom
+    half = K_SILL_PER_ANGSTROM / 2
+    return max(low - half, 0.0), high + half
+
+
 def window_for(k: np.ndarray, settings: Representation) -> Window:
     """The widest window known to the networks that lies, sills included, inside the data's k (K,) per angstrom.
 
     UserError where the data are too short for any of them.
     """
-    starts = settings.k_starts_per_angstrom or (settings.k_range_per_angstrom[0],) * 2
-    ends = settings.k_ends_per_angstrom or (settings.k_range_per_angstrom[1],) * 2
+    starts, ends = zip(settings.widest_k_per_angstrom, settings.shortest_k_per_angstrom, strict=True)
+    ends = ends[::-1]
     half, slack = K_SILL_PER_ANGSTROM / 2, 0.01 * (k[-1] - k[0]) / (len(k) - 1)
     # At k = 0 the sill is cut off by the axis itself.
     low = max(starts[0], k[0] + half - slack) if k[0] > slack else starts[0]
     high = min(ends[1], k[-1] - half + slack)
     if low > starts[1] + slack or high < ends[0] - slack:
+        least = shortest_range(settings)
         raise UserError(
             f"spectrum covers k = {k[0]:.2f} to {k[-1]:.2f} per angstrom, but the networks need at least "
-            f"{max(starts[1] - half, 0):.2f} to {ends[0] + half:.2f}; give a longer spectrum, or train with other "
+            f"{least[0]:.2f} to {least[1]:.2f}; give a longer spectrum, or train with other "
             "representation.k_starts_per_angstrom and k_ends_per_angstrom"
         )
     return min(low, starts[1]), max(high, ends[0])

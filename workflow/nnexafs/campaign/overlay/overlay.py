@@ -35,6 +35,7 @@ from nnexafs.structures.dynamics import stages
 
 LOGGER = logging.getLogger(__name__)
 LINE = 118  # width of the file
+SHORTER_PER_ANGSTROM = 3.0  # range of the windows' ends where another edge cuts the spectrum short
 # The tables of path amplitudes reach down to this fraction of the fcc neighbours' distance, or to what the hottest melt
 # needs: shorter ones cost time, and a snapshot with closer atoms is lost.
 CLOSEST_OF_NEAREST, CLOSEST_OF_SHORTEST = 0.7, 0.95
@@ -412,6 +413,15 @@ def _closest(crystals: dict[str, Part], melt: Melt | None, volume_angstrom3: flo
     return round(closest, 2), why
 
 
+def window_ends(k_end: float) -> list[float]:
+    """Range of the ends of the windows that are learned: the default's, but none where another edge has begun."""
+    default = CampaignConfig().representation
+    low, high = default.k_ends_per_angstrom or default.k_range_per_angstrom
+    if k_end >= default.k_range_per_angstrom[1]:
+        return [low, high]
+    return [min(low, k_end - SHORTER_PER_ANGSTROM), k_end]
+
+
 def _config(made: Made, *, campaign: str) -> CampaignConfig:
     """The campaign without measurements."""
     default = CampaignConfig().model_dump(mode="json")
@@ -432,6 +442,7 @@ def _config(made: Made, *, campaign: str) -> CampaignConfig:
         },
         "representation": {
             "k_range_per_angstrom": [k_start, made.edge.k_end_per_angstrom],
+            "k_ends_per_angstrom": window_ends(made.edge.k_end_per_angstrom),
             "r_range_angstrom": list(made.distances.r_range),
         },
     }

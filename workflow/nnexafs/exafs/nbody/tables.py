@@ -7,6 +7,7 @@ weights at any geometry.
 """
 
 import logging
+from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
 
 import numpy as np
@@ -26,14 +27,14 @@ CHECKED_PATHS = 200  # random geometries a table
 LARGEST_R = 1e-3  # of a class; a table that misses it is made again with a finer grid
 # Four-body paths carry some thousandths of a spectrum (hot tungsten: a hundredth). Where heavy atoms are near each
 # other the sum differs from genfmt at k > 15, on the nodes too, so that more nodes would not help (tungsten at 1.97
-# angstrom: R 1e-3; below k 14 1e-4).
-LARGEST_FOUR_BODY_R = 3e-3
+# angstrom, potentials of fcc: R 4e-3).
+LARGEST_FOUR_BODY_R = 6e-3
 REFINEMENTS = 2
 # Where heavy atoms are as close as the domain allows, a finer grid does not help below some R (tungsten at 1.97
-# angstrom: 1e-3, at 1.75: 3e-3 with half and with a quarter of the step). Hardly any pair is that close, so a refined
-# table also serves if it is accurate from 5 % above the shortest distance on, and fair below.
+# angstrom: 1e-3 to 2e-3, at 1.75: 3e-3 with half and with a quarter of the step). Hardly any pair is that close, so a
+# refined table also serves if it is accurate from 5 % above the shortest distance on, and fair below.
 EDGE = 1.05
-LARGEST_R_AT_EDGE = 3e-3
+LARGEST_R_AT_EDGE = 4e-3
 CHECKED_K_PER_ANGSTROM = (3.0, 16.0)
 # ASSUME: no two atoms of a usable snapshot come closer than this fraction of the crystal's shortest distance
 # (in the default campaign the liquid reaches 0.78, crystals 0.80); nearer pairs are counted and fail their snapshot.
@@ -239,7 +240,7 @@ def _in_steps(
     return found
 
 
-def _at_steps(path: PathClass, axes: tuple[np.ndarray, ...], steps: list[np.ndarray]) -> list[np.ndarray]:
+def _at_steps(path: PathClass, axes: tuple[np.ndarray, ...], steps: Sequence[np.ndarray]) -> list[np.ndarray]:
     """The inverse of `_in_steps`."""
     found = []
     for place, (at, axis) in enumerate(zip(steps, axes, strict=True)):
