@@ -118,6 +118,10 @@ def _without_samples(
 def _fitting(beside: list[tuple[Path, xr.Dataset]], contents: Contents) -> Iterator[tuple[Path, xr.Dataset]]:
     """Samples files, each compared with the first trajectory's grids and settings (UserError)."""
     for path, content in beside:
+        missing = [name for name in (*VARIABLES, *GRIDS) if name not in content.variables]
+        missing += [name for name in SHARED_ATTRIBUTES if name not in content.attrs]
+        if missing:
+            raise UserError(f"{path}: not a samples file: {', '.join(missing)} missing; make it again")
         _check_agreement(contents.trajectories[0].path, contents.shared, path, content)
         yield path, content
 
