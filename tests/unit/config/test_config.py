@@ -12,6 +12,7 @@ from nnexafs.config.reading import config_of
 from nnexafs.errors import UserError
 
 CONFIG_FOLDER = CAMPAIGNS.parent
+NO_WINDOWS = {"k_starts_per_angstrom": None, "k_ends_per_angstrom": None}
 
 
 def refused(mapping: dict) -> str:
@@ -54,6 +55,19 @@ def test_a_written_config_reads_back(tmp_path: Path):
         ({"campaign": "../escape"}, "campaign"),
         ({"representation": {"k_range_per_angstrom": [12, 3]}}, "low < high"),
         ({"representation": {"k_ends_per_angstrom": [10, 18]}}, "keep it at least 0.5 below"),
+        ({"representation": NO_WINDOWS | {"k_range_per_angstrom": [3, 18]}}, "keep it at least 0.5 below"),
+        ({"representation": {"k_range_per_angstrom": [3, 18]}}, "3 to 18 is not one of the windows drawn"),
+        ({"representation": {"k_ends_per_angstrom": None}}, "give both, or null for both"),
+        ({"representation": {"k_starts_per_angstrom": [4, 2.5]}}, "low < high"),
+        ({"representation": {"k_ends_per_angstrom": [7.9, 16]}}, "4 to 7.9, is shorter than 4"),
+        ({"representation": {"k_ends_per_angstrom": [10, 45]}}, "within 0 to 40"),
+        ({"augmentation": {"shares": {"dynamics": 0}}}, "must be above 0; every dataset has them"),
+        ({"augmentation": {"shares": {"variant": -1}}}, "augmentation.shares.variant"),
+        ({"augmentation": {"distortion": 0.6}}, "augmentation.distortion"),
+        ({"training": {"schedule": "linear"}}, "training.schedule"),
+        ({"variants": {"displacement_factors": [0, 1.5]}}, "factors must be above 0"),
+        ({"variants": {"displacement_factors": [1.5, 0.5]}}, "low < high"),
+        ({"variants": {"strain": 0.2}}, "variants.strain"),
         ({"exafs": {"feff": {"k_max_per_angstrom": 30}}}, "less than or equal to 20"),
         ({"distributions": {"r_max_angstrom": 9}}, "the spectrum knows nothing there"),
         ({"distributions": {"r_step_angstrom": 0.07}}, "does not divide"),
@@ -260,3 +274,9 @@ def test_a_config_of_version_0_1_without_subsets_is_read():
     assert validate({"exafs": exafs}).exafs == load().exafs
     with pytest.raises(UserError, match=r"exafs: subsets_per_snapshot: .* are gone; remove the key"):
         validate({"exafs": {"subsets_per_snapshot": 4}})
+
+
+def test_windows_are_those_that_are_drawn_or_the_only_one():
+    assert validate({}).representation.widest_k_per_angstrom == (2.5, 16.0)
+    fixed = validate({"representation": NO_WINDOWS | {"k_range_per_angstrom": [2, 12.5]}}).representation
+    assert fixed.widest_k_per_angstrom == (2, 12.5)
