@@ -28,10 +28,13 @@ class Distortion:
         r = np.pi / (step * self.points) * np.arange(self.points // 2 + 1)
         over_r = _knots(r, settings.distortion_r_angstrom, end=LONGEST_ANGSTROM)
         over_k = _knots(k - k[0], settings.distortion_k_per_angstrom, end=k[-1] - k[0])
-        to_tensor = {"dtype": torch.float32, "device": device}
-        self.over_r, self.over_k = (torch.as_tensor(one, **to_tensor) for one in (over_r, over_k))
+
+        def tensor(values: np.ndarray) -> Tensor:
+            return torch.as_tensor(values, dtype=torch.float32, device=device)
+
+        self.over_r, self.over_k = tensor(over_r), tensor(over_k)
         # chi itself is smooth and large at low k, where a weight of k^2 keeps it from dominating
-        self.weight = torch.as_tensor(np.maximum(k, 0.1) ** K_WEIGHT, **to_tensor)
+        self.weight = tensor(np.maximum(k, 0.1) ** K_WEIGHT)
 
     def applied(self, chi: Tensor, *, generator: torch.Generator) -> Tensor:
         """chi (B, W), each changed by its own random curves of a random size from 0 to the largest.

@@ -39,6 +39,8 @@ class Prediction:
     """n(r) of each network (fold, S, R), neighbours per angstrom"""
     angle_members: np.ndarray
     """bond angles of each network (fold, S, A), pairs per absorber and degree"""
+    window_per_angstrom: Window | None = None
+    """start and end of the window in k that was read"""
     scalar_members: np.ndarray | None = None
     """shift of E0 in eV (how far the spectrum's E0 lies below FEFF's) and S0^2 of each network (fold, S, 2); None where
     the networks did not learn them"""
@@ -146,6 +148,7 @@ class Ensemble:
 
     def predict(self, k: np.ndarray, chi: np.ndarray, window: Window | None = None) -> Prediction:
         """What every network answers to chi (S, K) on the grid `k` (K,), per angstrom; `window` as in `features`."""
+        window = window or window_for(np.asarray(k, dtype=float), self.representation)
         features = torch.as_tensor(self.features(k, chi, window), dtype=torch.float32)
         answers = [network.predict(features) for network in self.networks]
         return Prediction(
@@ -153,6 +156,7 @@ class Ensemble:
             angle_degree=np.array(self.manifest["grids"]["angle_degree"]),
             pair_members=_members([answer.pair for answer in answers]),
             angle_members=_members([answer.angle for answer in answers]),
+            window_per_angstrom=window,
             scalar_members=_members([answer.scalars for answer in answers]) if self.finds_scalars else None,
         )
 
@@ -178,10 +182,17 @@ class Ensemble:
 
         `extra`: further standard deviations of `pair` (S, R) and `angle` (S, A), added in quadrature.
         """
-        if self.calibration is None:
+        if self.calibration is None or prediction.window_per_angstrom is None:
             return None
         curves = {"pair": prediction.pair_mean, "angle": prediction.angle_mean}
-        return self.calibration.bands(prediction.r_angstrom, prediction.angle_degree, curves, extra=extra)
+        difficulty = window_difficulty(np.array([prediction.window_per_angstrom]))
+        return self.calibration.bands(
+            prediction.r_angstrom,
+            prediction.angle_degree,
+            curves,
+            extra=extra,
+            difficulty=np.repeat(difficulty, len(curves["pair"])),
+        )
 
     def bank_for(
         self, k: np.ndarray, chi: np.ndarray, window: Window | None = None

@@ -149,7 +149,7 @@ def _augmented(test: xr.Dataset, ensemble: Ensemble, augmentation: Augmentation,
     augmenter = Augmenter(test["k"].values, known, augmentation)
     chi = torch.as_tensor(test["chi"].values, dtype=torch.float32)
     changed = augmenter.measured(chi, generator=torch.Generator().manual_seed(seed))
-    return Case(test, window_grid(known), *(one.double().numpy() for one in (changed.chi, changed.scalars)))
+    return Case(test, window_grid(known), changed.chi.double().numpy(), changed.scalars.double().numpy())
 
 
 def repeated(curves: Curves, count: int) -> Curves:
@@ -225,7 +225,8 @@ def truth_noise(snapshots: xr.Dataset) -> dict[str, metrics.Errors]:
     halves = [trajectory_means(snapshots.isel(sample=chosen)) for chosen in (odd, ~odd) if chosen.any()]
     if len(halves) < 2:
         return {}
-    both = np.intersect1d(*(half["state_point"].values.astype(str) for half in halves))
+    names = [half["state_point"].values.astype(str) for half in halves]
+    both = np.intersect1d(names[0], names[1])
     first, second = (
         half.isel(sample=np.isin(half["state_point"].values.astype(str), both)) for half in halves
     )

@@ -47,8 +47,8 @@ class Pool(NamedTuple):
             for part in parts
         ]
         curves = (np.concatenate([part[name].values for part in parts]) for name in VARIABLES)
-        tensors = (torch.as_tensor(values, dtype=torch.float32, device=device) for values in curves)
-        return cls(*tensors, torch.as_tensor(np.concatenate(weights), dtype=torch.float32, device=device))
+        arrays = [*curves, np.concatenate(weights)]
+        return cls._make(torch.as_tensor(values, dtype=torch.float32, device=device) for values in arrays)
 
 
 def append_trajectory_means(dataset: xr.Dataset) -> xr.Dataset:

@@ -10,9 +10,10 @@ import xarray as xr
 from nnexafs.config import Learning
 from nnexafs.config.seeds import seed_of
 from nnexafs.dataset.beside import OBJECTIVE, is_dynamics
+from nnexafs.dataset.gathering import TEST
 from nnexafs.dataset.means import trajectory_means
 from nnexafs.dataset.metrics import TARGETS
-from nnexafs.learning.augmentation import Augmenter
+from nnexafs.learning.augmentation import Augmented, Augmenter
 from nnexafs.learning.calibration import Calibration
 from nnexafs.learning.fold_data import represented
 from nnexafs.learning.network import StructureNetwork
@@ -20,6 +21,7 @@ from nnexafs.learning.network import StructureNetwork
 DRAWS = 4
 """How often each spectrum is drawn, with its own E0, S0^2, distortion, noise and window."""
 
+SCALARS = ("e0_ev", "s02")
 LARGEST = 20_000
 """Samples, drawn at random where there are more: more would only cost time."""
 
@@ -32,6 +34,7 @@ class _Read:
     truth: dict[str, np.ndarray]
     groups: np.ndarray
     phases: np.ndarray
+    difficulty: np.ndarray
 
 
 def calibrated(
@@ -40,35 +43,58 @@ def calibrated(
     """Bands and errors from what each fold's network answers to its own validation trajectories and their variants.
 
     Structures without dynamics are left out: few samples are like them, and their errors are larger. Spectra are
-    augmented as in training, the wrong theory included, but not mixed.
+    augmented as in training, the wrong theory included, but not mixed. That the mean of the networks is better than one
+    follows from how far they are apart on the test set, without its truth.
     """
     generator = torch.Generator().manual_seed(seed_of(seed, "calibration"))
     augmenter = Augmenter(dataset["k"].values, learning.representation, learning.augmentation)
-    parts = [
-        _read(_of_fold(dataset, fold, seed), network, augmenter, generator)
-        for fold, network in sorted(networks.items())
-    ]
+    parts = []
+    for fold, network in sorted(networks.items()):
+        samples = _of_split(dataset, fold, seed)
+        parts.append(_read(samples, network, _augmented(samples, augmenter, generator), augmenter))
 
     def joined(of: str, name: str) -> np.ndarray:
         return np.concatenate([getattr(part, of)[name] for part in parts])
 
-    curves = {of: {name: joined(of, name) for name in TARGETS} for of in ("predicted", "truth")}
-    found = {}
-    if learning.network.scalar_loss_weight:
-        found = {name: (joined("predicted", name), joined("truth", name)) for name in ("e0_ev", "s02")}
-    return Calibration.fit(
+    scalars = SCALARS if learning.network.scalar_loss_weight else ()
+    found = Calibration.fit(
         dataset["r"].values,
         dataset["angle"].values,
-        **curves,
+        predicted={name: joined("predicted", name) for name in TARGETS},
+        truth={name: joined("truth", name) for name in TARGETS},
         groups=np.concatenate([part.groups for part in parts]),
         phases=np.concatenate([part.phases for part in parts]),
-        **found,
+        e0_ev=(joined("predicted", "e0_ev"), joined("truth", "e0_ev")) if scalars else None,
+        s02=(joined("predicted", "s02"), joined("truth", "s02")) if scalars else None,
+        difficulty=np.concatenate([part.difficulty for part in parts]),
+    )
+    unknown = _of_split(dataset, TEST, seed)
+    if not unknown.sizes["sample"]:
+        return found
+    spectra = _augmented(unknown, augmenter, generator)
+    answers = [_read(unknown, network, spectra, augmenter) for _, network in sorted(networks.items())]
+    members = {
+        name: np.stack([one.predicted[name] for one in answers]) for name in (*TARGETS, *scalars)
+    }
+    return found.for_mean(
+        dataset["r"].values, dataset["angle"].values, members, difficulty=answers[0].difficulty
     )
 
 
-def _of_fold(dataset: xr.Dataset, fold: int, seed: int) -> xr.Dataset:
-    """Means of the fold's trajectories and their variants, each `DRAWS` times."""
-    own = dataset["split"].values == fold
+def window_difficulty(windows: np.ndarray) -> np.ndarray:
+    """What tells hard spectra from easy ones (S,): the resolution that windows in k (S, 2) allow, 1 / length."""
+    return 1 / (windows[:, 1] - windows[:, 0])
+
+
+def _augmented(samples: xr.Dataset, augmenter: Augmenter, generator: torch.Generator) -> Augmented:
+    return augmenter.measured(
+        torch.as_tensor(samples["chi"].values, dtype=torch.float32), generator=generator
+    )
+
+
+def _of_split(dataset: xr.Dataset, split: int, seed: int) -> xr.Dataset:
+    """Means of the trajectories of a fold, or of the test set, and their variants, each `DRAWS` times."""
+    own = dataset["split"].values == split
     runs = own & is_dynamics(dataset)
     beside = own & ~is_dynamics(dataset)
     if "source" in dataset.coords:
@@ -83,16 +109,14 @@ def _of_fold(dataset: xr.Dataset, fold: int, seed: int) -> xr.Dataset:
 
 
 def _read(
-    samples: xr.Dataset, network: StructureNetwork, augmenter: Augmenter, generator: torch.Generator
+    samples: xr.Dataset, network: StructureNetwork, spectra: Augmented, augmenter: Augmenter
 ) -> _Read:
-    chi = torch.as_tensor(samples["chi"].values, dtype=torch.float32)
-    spectra = augmenter.measured(chi, generator=generator)
     answer = network.predict(represented(spectra, augmenter))
     predicted = {name: getattr(answer, name).double().numpy() for name in TARGETS}
     truth = {name: samples[variable].values.astype(float) for name, variable in TARGETS.items()}
     if answer.scalars.shape[1]:
-        for column, name in enumerate(("e0_ev", "s02")):
+        for column, name in enumerate(SCALARS):
             predicted[name] = answer.scalars[:, column].double().numpy()
             truth[name] = spectra.scalars[:, column].double().numpy()
-    names = (samples[name].values.astype(str) for name in ("state_point", "phase"))
-    return _Read(predicted, truth, *names)
+    groups, phases = (samples[name].values.astype(str) for name in ("state_point", "phase"))
+    return _Read(predicted, truth, groups, phases, window_difficulty(spectra.window.double().numpy()))
