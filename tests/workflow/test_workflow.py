@@ -202,3 +202,20 @@ def test_what_is_added_to_the_grid_redoes_no_trajectory(folder: Path):
     count, again = simulated(GRID.replace("[0.99, 1.0]", "[0.99, 1.0, 1.01]"), "fcc_T0300")
     kept = {name: inode for name, inode in wider.items() if name != "fcc_T0300_x1.0000_r0"}
     assert count == 1 and len(again) == 5 and kept.items() <= again.items()
+
+
+@pytest.mark.parametrize(
+    ("settings", "some"),
+    [("{}", True), ("variants: {per_trajectory: 0}", False), ("exafs: {engine: feff}", False)],
+    ids=["default", "none asked for", "engine feff"],
+)
+def test_variants_are_made_of_every_batch_of_the_dataset_or_of_none(folder: Path, settings: str, some: bool):
+    """None of a series, which is in no dataset."""
+    overlay = folder / "overlay.yaml"
+    series = "series: {heating: {phases: {fcc: {temperatures_kelvin: [450], lattice_scales: [1.0]}}}}"
+    overlay.write_text(f"{settings}\n" if settings != "{}" else "")
+    overlay.write_text(overlay.read_text() + series + "\n")
+    counts = job_counts(dry_run(folder, "--configfile", str(CAMPAIGNS / "small.yaml"), str(overlay)))
+    planned = plan.plan(load(CAMPAIGNS / "small.yaml", overlay)).jobs
+    assert counts["total"] == sum(planned.values())
+    assert counts.get("variants", 0) == planned["variants"] == (counts["md"] - 1 if some else 0)

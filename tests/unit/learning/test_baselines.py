@@ -157,8 +157,11 @@ def test_other_windows(known: xr.Dataset) -> None:
     bank = Bank.of(known, short, AUGMENTATION)
     features = 0.9 * known["chi"].values[:5] @ operator(K, short).T
     assert np.array_equal(bank.nearest_mean(features, count=1).pair, known["pair_distribution"].values[:5])
-    with pytest.raises(UserError, match="same window"):
-        bank.nearest_mean(seen(known["chi"].values[:5]))
+    one_window = short.model_copy(update={"k_starts_per_angstrom": None, "k_ends_per_angstrom": None})
+    with pytest.raises(
+        UserError, match=r"have 151 features, the bank 271; .* same window and representation"
+    ):
+        bank.nearest_mean(known["chi"].values[:5] @ operator(K, one_window).T)
 
 
 @pytest.mark.parametrize("value", [0.0, np.nan, np.inf])

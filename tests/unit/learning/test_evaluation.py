@@ -297,3 +297,6 @@ def test_the_truths_noise_is_half_the_difference_of_its_halves(fake: FakeEnsembl
     assert set(found) == {"all", "fcc", "bcc", "liquid"}
     single = snapshots.isel(sample=snapshots["snapshot"].values == 0)
     assert truth_noise(single) == {}
+    first_fcc = snapshots["state_point"].values == snapshots["state_point"].values[0]
+    apart = snapshots.isel(sample=snapshots["snapshot"].values == np.where(first_fcc, 1, 0))
+    assert truth_noise(apart)["all"].count == 0  # no trajectory has both halves
