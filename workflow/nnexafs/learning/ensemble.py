@@ -19,7 +19,7 @@ from nnexafs.learning.calibration import Calibration
 from nnexafs.learning.domain import NearestTraining
 from nnexafs.learning.manifest import networks_in, read_manifest, tensors_in, training_file
 from nnexafs.learning.network import StructureNetwork
-from nnexafs.learning.representation import Window, operator, window_ends, window_for
+from nnexafs.learning.representation import Window, operator, window_difficulty, window_ends, window_for
 from nnexafs.learning.training_set import TrainingSet
 
 

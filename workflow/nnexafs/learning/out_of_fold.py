@@ -17,6 +17,7 @@ from nnexafs.learning.augmentation import Augmented, Augmenter
 from nnexafs.learning.calibration import Calibration
 from nnexafs.learning.fold_data import represented
 from nnexafs.learning.network import StructureNetwork
+from nnexafs.learning.representation import window_difficulty
 
 DRAWS = 4
 """How often each spectrum is drawn, with its own E0, S0^2, distortion, noise and window."""
@@ -73,17 +74,10 @@ def calibrated(
         return found
     spectra = _augmented(unknown, augmenter, generator)
     answers = [_read(unknown, network, spectra, augmenter) for _, network in sorted(networks.items())]
-    members = {
-        name: np.stack([one.predicted[name] for one in answers]) for name in (*TARGETS, *scalars)
-    }
+    members = {name: np.stack([one.predicted[name] for one in answers]) for name in (*TARGETS, *scalars)}
     return found.for_mean(
         dataset["r"].values, dataset["angle"].values, members, difficulty=answers[0].difficulty
     )
-
-
-def window_difficulty(windows: np.ndarray) -> np.ndarray:
-    """What tells hard spectra from easy ones (S,): the resolution that windows in k (S, 2) allow, 1 / length."""
-    return 1 / (windows[:, 1] - windows[:, 0])
 
 
 def _augmented(samples: xr.Dataset, augmenter: Augmenter, generator: torch.Generator) -> Augmented:
@@ -108,9 +102,7 @@ def _of_split(dataset: xr.Dataset, split: int, seed: int) -> xr.Dataset:
     return samples.isel(sample=numbers)
 
 
-def _read(
-    samples: xr.Dataset, network: StructureNetwork, spectra: Augmented, augmenter: Augmenter
-) -> _Read:
+def _read(samples: xr.Dataset, network: StructureNetwork, spectra: Augmented, augmenter: Augmenter) -> _Read:
     answer = network.predict(represented(spectra, augmenter))
     predicted = {name: getattr(answer, name).double().numpy() for name in TARGETS}
     truth = {name: samples[variable].values.astype(float) for name, variable in TARGETS.items()}
