@@ -11,7 +11,9 @@ class Variants(Model):
     per_trajectory: int = key(
         16, "variants of each trajectory, drawn by seed; engine nbody only. 0: none", ge=0, le=1000
     )
-    frames: Count = key(4, "frames of the trajectory in each variant, drawn by seed")
+    frames: Count = key(
+        12, "frames of the trajectory in each variant, drawn by seed; the fewer, the noisier is its n(r)"
+    )
     strain: float = key(
         0.02, "largest isotropic strain: every length is multiplied by 1 - strain to 1 + strain", ge=0, le=0.1
     )
