@@ -27,7 +27,8 @@ from nnexafs.structures.objective import drawing
 def config_of(**changes: object) -> CampaignConfig:
     objective = {"structures": 6, "structures_per_job": 4, "absorbers": 100} | changes
     exafs = {"feff": SETTINGS.model_dump()}
-    return validate({"objective": objective, "exafs": exafs, "distributions": GRIDS.model_dump()})
+    given = {"objective": objective, "exafs": exafs, "distributions": GRIDS.model_dump()}
+    return validate(given | {"theories": {"no_scf": None}})
 
 
 @pytest.fixture(scope="module")

@@ -352,7 +352,7 @@ def test_window_is_told_in_the_k_of_the_data(tmp_path):
     message = "covers 0.00 to 11.50 .* reads 2.00 to 11.60 at least at the distance scale 1.25"
     with pytest.raises(UserError, match=message):
         invert(spectrum(CHI, k_end=11.5), FakeEnsemble(), out=tmp_path / "out", options=enough)
-    with pytest.raises(UserError, match=r"reads 3\.12 to 18\.12 at the distance scale 0\.8"):
+    with pytest.raises(UserError, match=r"reads 3\.12 to 18\.12 at least at the distance scale 0\.8"):
         invert(spectrum(CHI), FakeEnsemble(), out=tmp_path / "out", options=Options(distance_scale=0.8))
 
 
