@@ -88,14 +88,22 @@ class TrainingSet:
         )
 
 
+LARGEST = 4096
+"""Samples that are kept, drawn evenly where there are more: an ensemble is copied to beamlines, and a bank is held at
+many E0."""
+
+
 def _means(dataset: xr.Dataset) -> xr.Dataset:
-    """Means of the training trajectories, then the samples beside them."""
+    """Means of the training trajectories, then the samples beside them; at most `LARGEST`."""
     training, of_runs = dataset["split"].values != TEST, is_dynamics(dataset)
     parts = [
         trajectory_means(dataset.isel(sample=training & of_runs)),
         dataset.isel(sample=training & ~of_runs),
     ]
-    return xr.concat([_curves(part) for part in parts], dim="sample", join="exact")
+    whole = xr.concat([_curves(part) for part in parts], dim="sample", join="exact")
+    count = whole.sizes["sample"]
+    kept = np.linspace(0, count - 1, LARGEST).round().astype(int) if count > LARGEST else np.arange(count)
+    return whole.isel(sample=kept)
 
 
 def _curves(samples: xr.Dataset) -> xr.Dataset:
