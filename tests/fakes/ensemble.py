@@ -54,6 +54,10 @@ class CountingEnsemble:
         angles = np.zeros((3, len(chi), len(ANGLE)))
         return Prediction(R, ANGLE, np.array(pairs), angles)
 
+    def baselines(self, k: np.ndarray, chi: np.ndarray) -> dict:
+        """Knows no training set."""
+        return {}
+
     def bands(self, prediction: Prediction, **_: object) -> None:
         """Not calibrated."""
 

@@ -61,6 +61,10 @@ class FakeEnsemble:
                   for offset in self.networks]  # fmt: skip
         return Prediction(R, ANGLE, np.array(pairs), np.array(angles))
 
+    def baselines(self, k: np.ndarray, chi: np.ndarray) -> dict:
+        """Knows no training set."""
+        return {}
+
     def bands(self, prediction: Prediction, **_: object) -> None:
         """Not calibrated."""
 

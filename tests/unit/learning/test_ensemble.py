@@ -22,6 +22,7 @@ from nnexafs.k_axis import shifted_k
 from nnexafs.learning.ensemble import Ensemble
 from nnexafs.learning.ensemble_folder import assemble_ensemble
 from nnexafs.learning.training_set import CURVES, TrainingSet
+from nnexafs.structures.first_shell import shells_of
 
 FOLD0, FOLD1, KNOWN = "fold0.safetensors", "fold1.safetensors", "training_set.safetensors"
 OLD_FOLDER = Path(__file__).parents[2] / "fixtures" / "model_of_0.1" / "artifacts" / "ensemble"
@@ -415,3 +416,12 @@ def test_a_calibration_is_not_needed(tmp_path: Path) -> None:
     (folder / "manifest.json").write_text(json.dumps(manifest))
     ensemble = Ensemble.load(folder)
     assert ensemble.bands(ensemble.predict(K, np.sin(5 * K)[None])) is None
+
+
+def test_first_shells_by_what_needs_no_network(ensemble: Ensemble, held_out: xr.Dataset) -> None:
+    truth = shells_of(R, held_out["pair_distribution"].values)
+    for chi, shell in zip(held_out["chi"].values, truth, strict=True):
+        found = ensemble.baselines(K, 0.85 * chi)
+        assert set(found) == {"mean of the 8 nearest", "mixture of spectra"}
+        assert all(abs(one[0] - shell[0]) < 0.1 for one in found.values())
+    assert Ensemble.load(OLD_FOLDER).baselines(K, held_out["chi"].values) == {}

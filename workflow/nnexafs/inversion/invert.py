@@ -75,6 +75,7 @@ def invert(
     report = {
         **assessment,
         "window_per_angstrom": list(window),
+        "baselines": _baselines(k, chi, ensemble, options.distance_scale),
         "quality": quality.as_json(),
         "e0_scan": e0_scan(spectrum, ensemble, options),
         "fit": None if fit is None else dict(fit),
@@ -136,6 +137,13 @@ def _read(
         ),
     }
     return answer, assessment
+
+
+def _baselines(k: np.ndarray, chi: np.ndarray, ensemble: Ensemble, distance_scale: float) -> dict:
+    """First shells by what needs no network, by name; those of the ensemble's training set."""
+    found = ensemble.baselines(k * distance_scale, chi)
+    scales = np.array([distance_scale, 1.0, distance_scale**2])
+    return {name: dict(zip(KEYS, map(json_value, scales * one), strict=True)) for name, one in found.items()}
 
 
 def _with_noise(chi: np.ndarray, sigma: np.ndarray) -> np.ndarray:

@@ -114,13 +114,14 @@ def _shown(values: Mapping, field: Any) -> str:
 
 
 def shell_rows(shells: Mapping) -> Rows:
-    """R1, N1 and sigma2_1 of the networks, each of them, a simulation and larch's fit."""
+    """R1, N1 and sigma2_1 of the networks, each of them, what needs none, a simulation and larch's fit."""
     rows: Rows = [("", *(field.label for field in FIELDS))]
     rows.append(("networks", *(_plain(shells, field) for field in FIELDS)))
     rows += [
         (f"network {number}", *(_plain(one, field) for field in FIELDS))
         for number, one in enumerate(shells["per_network"], start=1)
     ]
+    rows += [(name, *(_plain(one, field) for field in FIELDS)) for name, one in shells["baselines"].items()]
     if shells["compared_with"]:
         simulated = shells["compared_with"]
         rows.append((simulated["label"], *(_plain(simulated, field) for field in FIELDS)))

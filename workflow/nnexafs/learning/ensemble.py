@@ -14,7 +14,7 @@ from nnexafs.config import Representation
 from nnexafs.dataset.metrics import spread
 from nnexafs.errors import UserError
 from nnexafs.learning.bands import Bands
-from nnexafs.learning.baselines import Bank
+from nnexafs.learning.baselines import NEAREST, Bank
 from nnexafs.learning.calibration import Calibration
 from nnexafs.learning.domain import NearestTraining
 from nnexafs.learning.manifest import networks_in, read_manifest, tensors_in, training_file
@@ -193,6 +193,21 @@ class Ensemble:
             extra=extra,
             difficulty=np.repeat(difficulty, len(curves["pair"])),
         )
+
+    def baselines(self, k: np.ndarray, chi: np.ndarray) -> dict[str, np.ndarray]:
+        """First shell (3) of the mean of chi (S, K) by what needs no network: nearest structures and a mixture.
+
+        Empty for ensembles of the first two formats, which do not hold their training set.
+        """
+        if isinstance(self.known, NearestTraining):
+            return {}
+        bank, spectral = self.bank_for(k, np.atleast_2d(chi).mean(axis=0, keepdims=True))
+        r = np.array(self.manifest["grids"]["r_angstrom"])
+        answers = {
+            f"mean of the {NEAREST} nearest": bank.nearest_mean(spectral),
+            "mixture of spectra": bank.mixture(spectral),
+        }
+        return {name: one.shells(r)[0] for name, one in answers.items()}
 
     def bank_for(
         self, k: np.ndarray, chi: np.ndarray, window: Window | None = None
