@@ -106,7 +106,7 @@ def _mean_over_repeats(prediction: Prediction) -> Prediction:
         prediction.angle_degree,
         prediction.pair_members.mean(axis=1, keepdims=True),
         prediction.angle_members.mean(axis=1, keepdims=True),
-        prediction.window_per_angstrom,
+        difficulty=None if prediction.difficulty is None else prediction.difficulty.mean(keepdims=True),
     )
 
 

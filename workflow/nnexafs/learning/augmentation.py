@@ -79,10 +79,23 @@ class Augmenter:
         window = torch.tensor(self.representation.k_range_per_angstrom, device=device).expand(count, 2)
         return Augmented(self.shifted(chi, zero), window, torch.stack([zero, zero + 1], dim=1))
 
+    def random_window(self, generator: torch.Generator) -> tuple[float, float]:
+        """A window in k as they are drawn in training, per angstrom."""
+        low, high = self._windows(1, generator, self.window_k.device)[0].tolist()
+        return low, high
+
     def measured(
-        self, chi: Tensor, *, generator: torch.Generator, shift_ev: Tensor | None = None
+        self,
+        chi: Tensor,
+        *,
+        generator: torch.Generator,
+        shift_ev: Tensor | None = None,
+        window: tuple[float, float] | None = None,
     ) -> Augmented:
-        """Spectra (B, K) with random E0 (unless `shift_ev` (B,) is given), S0^2, distortion, noise and window."""
+        """Spectra (B, K) with random E0, S0^2, distortion, noise and window.
+
+        `shift_ev` (B,) and `window`, one for all spectra, are not drawn where they are given.
+        """
         settings, count, device = self.settings, len(chi), chi.device
         if shift_ev is None:
             shift_ev = _uniform(settings.e0_shift_ev, count, generator, device)
@@ -91,9 +104,10 @@ class Augmenter:
         noise = torch.randn(changed.shape, generator=generator, device=device)
         changed = s02[:, None] * changed + self.sigma * noise
         # Last, so that a study with other windows is validated on the same spectra.
-        return Augmented(
-            changed, self._windows(count, generator, device), torch.stack([shift_ev, s02], dim=1)
-        )
+        windows = self._windows(count, generator, device)
+        if window is not None:
+            windows = torch.tensor(window, device=device).expand(count, 2)
+        return Augmented(changed, windows, torch.stack([shift_ev, s02], dim=1))
 
     def _windows(self, count: int, generator: torch.Generator, device: Device) -> Tensor:
         """Starts and ends (count, 2) of the windows in k."""

@@ -124,6 +124,15 @@ class Bank:
             misfit=1 - best**2 / square,
         )
 
+    def disagreement(self, features: np.ndarray, pair: np.ndarray) -> np.ndarray:
+        """How far n(r) (S, R) that was read from spectra is from the mean of the nearest samples' (S,), relative.
+
+        It tells hard spectra from easy ones without a truth: both are wrong there, each in its own way.
+        """
+        nearest = self.nearest_mean(features).pair
+        apart = np.linalg.norm(pair - nearest, axis=1)
+        return apart / np.maximum(np.linalg.norm(nearest, axis=1), 1e-30)
+
     def mixture(self, features: np.ndarray) -> Answer:
         """The non-negative combination of samples that explains each spectrum best.
 

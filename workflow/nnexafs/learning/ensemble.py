@@ -19,7 +19,7 @@ from nnexafs.learning.calibration import Calibration
 from nnexafs.learning.domain import NearestTraining
 from nnexafs.learning.manifest import networks_in, read_manifest, tensors_in, training_file
 from nnexafs.learning.network import StructureNetwork
-from nnexafs.learning.representation import Window, operator, window_difficulty, window_ends, window_for
+from nnexafs.learning.representation import Window, operator, window_ends, window_for
 from nnexafs.learning.training_set import TrainingSet
 
 
@@ -39,8 +39,9 @@ class Prediction:
     """n(r) of each network (fold, S, R), neighbours per angstrom"""
     angle_members: np.ndarray
     """bond angles of each network (fold, S, A), pairs per absorber and degree"""
-    window_per_angstrom: Window | None = None
-    """start and end of the window in k that was read"""
+    difficulty: np.ndarray | None = None
+    """how far the networks' mean n(r) is from that of the nearest training spectra (S,), relative; calibrated errors grow
+    with it. None for ensembles without their training set"""
     scalar_members: np.ndarray | None = None
     """shift of E0 in eV (how far the spectrum's E0 lies below FEFF's) and S0^2 of each network (fold, S, 2); None where
     the networks did not learn them"""
@@ -83,6 +84,7 @@ class Prediction:
             pair_members=self.pair_members[:, spectra],
             angle_members=self.angle_members[:, spectra],
             scalar_members=scalars,
+            difficulty=None if self.difficulty is None else self.difficulty[spectra],
         )
 
     def with_scaled_distances(self, scale: float) -> Self:
@@ -148,15 +150,15 @@ class Ensemble:
 
     def predict(self, k: np.ndarray, chi: np.ndarray, window: Window | None = None) -> Prediction:
         """What every network answers to chi (S, K) on the grid `k` (K,), per angstrom; `window` as in `features`."""
-        window = window or window_for(np.asarray(k, dtype=float), self.representation)
         features = torch.as_tensor(self.features(k, chi, window), dtype=torch.float32)
         answers = [network.predict(features) for network in self.networks]
+        pair = _members([answer.pair for answer in answers])
         return Prediction(
             r_angstrom=np.array(self.manifest["grids"]["r_angstrom"]),
             angle_degree=np.array(self.manifest["grids"]["angle_degree"]),
-            pair_members=_members([answer.pair for answer in answers]),
+            pair_members=pair,
             angle_members=_members([answer.angle for answer in answers]),
-            window_per_angstrom=window,
+            difficulty=self._difficulty(k, chi, window, pair.mean(axis=0)),
             scalar_members=_members([answer.scalars for answer in answers]) if self.finds_scalars else None,
         )
 
@@ -182,16 +184,15 @@ class Ensemble:
 
         `extra`: further standard deviations of `pair` (S, R) and `angle` (S, A), added in quadrature.
         """
-        if self.calibration is None or prediction.window_per_angstrom is None:
+        if self.calibration is None or prediction.difficulty is None:
             return None
         curves = {"pair": prediction.pair_mean, "angle": prediction.angle_mean}
-        difficulty = window_difficulty(np.array([prediction.window_per_angstrom]))
         return self.calibration.bands(
             prediction.r_angstrom,
             prediction.angle_degree,
             curves,
             extra=extra,
-            difficulty=np.repeat(difficulty, len(curves["pair"])),
+            difficulty=prediction.difficulty,
         )
 
     def baselines(self, k: np.ndarray, chi: np.ndarray) -> dict[str, np.ndarray]:
@@ -208,6 +209,14 @@ class Ensemble:
             "mixture of spectra": bank.mixture(spectral),
         }
         return {name: one.shells(r)[0] for name, one in answers.items()}
+
+    def _difficulty(
+        self, k: np.ndarray, chi: np.ndarray, window: Window | None, pair: np.ndarray
+    ) -> np.ndarray | None:
+        if isinstance(self.known, NearestTraining):
+            return None
+        bank, spectral = self.bank_for(k, chi, window)
+        return bank.disagreement(spectral, pair)
 
     def bank_for(
         self, k: np.ndarray, chi: np.ndarray, window: Window | None = None

@@ -14,17 +14,19 @@ from nnexafs.dataset.gathering import TEST
 from nnexafs.dataset.means import trajectory_means
 from nnexafs.dataset.metrics import TARGETS
 from nnexafs.learning.augmentation import Augmented, Augmenter
+from nnexafs.learning.baselines import Bank
 from nnexafs.learning.calibration import Calibration
 from nnexafs.learning.fold_data import represented
 from nnexafs.learning.network import StructureNetwork
-from nnexafs.learning.representation import window_difficulty
+from nnexafs.learning.representation import Window
+from nnexafs.learning.training_set import TrainingSet
 
 DRAWS = 4
-"""How often each spectrum is drawn, with its own E0, S0^2, distortion, noise and window."""
+"""How often each spectrum is drawn, with its own E0, S0^2, distortion and noise; those of a draw share a window."""
 
 SCALARS = ("e0_ev", "s02")
-LARGEST = 20_000
-"""Samples, drawn at random where there are more: more would only cost time."""
+LARGEST = 4000
+"""Samples of a fold and draw, chosen at random where there are more: more would only cost time."""
 
 
 @dataclass(frozen=True)
@@ -48,11 +50,16 @@ def calibrated(
     follows from how far they are apart on the test set, without its truth.
     """
     generator = torch.Generator().manual_seed(seed_of(seed, "calibration"))
-    augmenter = Augmenter(dataset["k"].values, learning.representation, learning.augmentation)
+    known, split = learning.representation, dataset["split"].values
+    augmenter = Augmenter(dataset["k"].values, known, learning.augmentation)
     parts = []
     for fold, network in sorted(networks.items()):
         samples = _of_split(dataset, fold, seed)
-        parts.append(_read(samples, network, _augmented(samples, augmenter, generator), augmenter))
+        others = TrainingSet.of(dataset.isel(sample=split != fold), known, learning.augmentation)
+        for _ in range(DRAWS):
+            window = others.rounded(augmenter.random_window(generator))
+            spectra = _augmented(samples, augmenter, generator, window)
+            parts.append(_read(samples, network, spectra, augmenter, others.bank(window)))
 
     def joined(of: str, name: str) -> np.ndarray:
         return np.concatenate([getattr(part, of)[name] for part in parts])
@@ -72,22 +79,24 @@ def calibrated(
     unknown = _of_split(dataset, TEST, seed)
     if not unknown.sizes["sample"]:
         return found
-    spectra = _augmented(unknown, augmenter, generator)
-    answers = [_read(unknown, network, spectra, augmenter) for _, network in sorted(networks.items())]
+    window = known.k_range_per_angstrom
+    bank = TrainingSet.of(dataset, known, learning.augmentation).bank(window)
+    spectra = _augmented(unknown, augmenter, generator, window)
+    answers = [_read(unknown, network, spectra, augmenter, bank) for _, network in sorted(networks.items())]
     members = {name: np.stack([one.predicted[name] for one in answers]) for name in (*TARGETS, *scalars)}
-    return found.for_mean(
-        dataset["r"].values, dataset["angle"].values, members, difficulty=answers[0].difficulty
-    )
+    difficulty = np.mean([one.difficulty for one in answers], axis=0)
+    return found.for_mean(dataset["r"].values, dataset["angle"].values, members, difficulty=difficulty)
 
 
-def _augmented(samples: xr.Dataset, augmenter: Augmenter, generator: torch.Generator) -> Augmented:
-    return augmenter.measured(
-        torch.as_tensor(samples["chi"].values, dtype=torch.float32), generator=generator
-    )
+def _augmented(
+    samples: xr.Dataset, augmenter: Augmenter, generator: torch.Generator, window: Window
+) -> Augmented:
+    chi = torch.as_tensor(samples["chi"].values, dtype=torch.float32)
+    return augmenter.measured(chi, generator=generator, window=window)
 
 
 def _of_split(dataset: xr.Dataset, split: int, seed: int) -> xr.Dataset:
-    """Means of the trajectories of a fold, or of the test set, and their variants, each `DRAWS` times."""
+    """Means of the trajectories of a fold, or of the test set, and their variants."""
     own = dataset["split"].values == split
     runs = own & is_dynamics(dataset)
     beside = own & ~is_dynamics(dataset)
@@ -95,15 +104,18 @@ def _of_split(dataset: xr.Dataset, split: int, seed: int) -> xr.Dataset:
         beside &= dataset["source"].values.astype(str) != OBJECTIVE
     parts = [trajectory_means(dataset.isel(sample=runs)), dataset.isel(sample=beside)]
     samples = xr.concat(parts, dim="sample", join="exact")
-    numbers = np.tile(np.arange(samples.sizes["sample"]), DRAWS)
-    most = LARGEST // len(set(dataset["split"].values.tolist()))
-    if len(numbers) > most:
-        numbers = np.random.default_rng(seed).choice(numbers, most, replace=False)
-    return samples.isel(sample=numbers)
+    count = samples.sizes["sample"]
+    if count <= LARGEST:
+        return samples
+    chosen = np.random.default_rng(seed).choice(count, LARGEST, replace=False)
+    return samples.isel(sample=np.sort(chosen))
 
 
-def _read(samples: xr.Dataset, network: StructureNetwork, spectra: Augmented, augmenter: Augmenter) -> _Read:
-    answer = network.predict(represented(spectra, augmenter))
+def _read(
+    samples: xr.Dataset, network: StructureNetwork, spectra: Augmented, augmenter: Augmenter, bank: Bank
+) -> _Read:
+    features = represented(spectra, augmenter)
+    answer = network.predict(features)
     predicted = {name: getattr(answer, name).double().numpy() for name in TARGETS}
     truth = {name: samples[variable].values.astype(float) for name, variable in TARGETS.items()}
     if answer.scalars.shape[1]:
@@ -111,4 +123,5 @@ def _read(samples: xr.Dataset, network: StructureNetwork, spectra: Augmented, au
             predicted[name] = answer.scalars[:, column].double().numpy()
             truth[name] = spectra.scalars[:, column].double().numpy()
     groups, phases = (samples[name].values.astype(str) for name in ("state_point", "phase"))
-    return _Read(predicted, truth, groups, phases, window_difficulty(spectra.window.double().numpy()))
+    spectral = features[:, : network.spectral].double().numpy()
+    return _Read(predicted, truth, groups, phases, bank.disagreement(spectral, predicted["pair"]))

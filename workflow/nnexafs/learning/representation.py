@@ -81,11 +81,6 @@ def window_ends(windows: np.ndarray, settings: Representation) -> np.ndarray:
     return 2 * (windows - low) / (high - low) - 1
 
 
-def window_difficulty(windows: np.ndarray) -> np.ndarray:
-    """What tells hard spectra from easy ones (S,): the resolution that windows in k (S, 2) allow, 1 / length."""
-    return 1 / (windows[:, 1] - windows[:, 0])
-
-
 def interpolation_matrix(x: np.ndarray, target: np.ndarray) -> np.ndarray:
     """Matrix (target, x) of four-point Lagrange interpolation from a uniform or uneven grid `x`.
 
