@@ -40,8 +40,8 @@ class Prediction:
     angle_members: np.ndarray
     """bond angles of each network (fold, S, A), pairs per absorber and degree"""
     difficulty: np.ndarray | None = None
-    """how far the networks' mean n(r) is from that of the nearest training spectra (S,), relative; calibrated errors grow
-    with it. None for ensembles without their training set"""
+    """how far the networks' mean n(r) is from that of the nearest training spectra (S,), relative; calibrated errors
+    grow with it. None for ensembles without their training set"""
     scalar_members: np.ndarray | None = None
     """shift of E0 in eV (how far the spectrum's E0 lies below FEFF's) and S0^2 of each network (fold, S, 2); None where
     the networks did not learn them"""
