@@ -105,7 +105,10 @@ def evaluate(
     }
     judged = {name: case for name, case in cases.items() if name not in ("samples", "augmented")}
     return _table(cases, predictions, ensemble), metrics.Evaluation(
-        **{name: one for name, one in found.items() if not name.startswith(THEORY)},
+        samples=found["samples"],
+        augmented=found["augmented"],
+        trajectories=found["trajectories"],
+        variants=found.get("variants"),
         theories={name.removeprefix(THEORY): one for name, one in found.items() if name.startswith(THEORY)},
         coverage={name: covered(case, ensemble, augmentation, seed=seed) for name, case in judged.items()},
         truth_noise=truth_noise(snapshots),
