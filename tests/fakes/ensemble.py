@@ -1,11 +1,20 @@
 """Networks whose answer to a spectrum is known: N1 is proportional to the amplitude."""
 
+import atexit
+import shutil
+import tempfile
+from pathlib import Path
+
 import numpy as np
 
 from fakes.campaign import ANGLE, K, R, fake_chi, gaussians
 from nnexafs.config import Representation
 from nnexafs.learning.ensemble import Prediction
 
+# Commands take checksums of all files of the folder they are given; of the repository with its environment that takes
+# ten seconds.
+FOLDER = Path(tempfile.mkdtemp(prefix="nnexafs-test-"))
+atexit.register(shutil.rmtree, FOLDER, ignore_errors=True)
 NETWORKS = np.array([-0.1, 0.0, 0.1])
 
 

@@ -86,8 +86,8 @@ def test_a_study_trains_its_own_folds_and_epochs():
 
 
 def test_the_default_campaign_is_expected_to_take_minutes():
-    """It took 9 CPU minutes on the machine on which the constants were measured."""
-    assert 4 * 60 < Forecast(CampaignConfig()).all_seconds() < 15 * 60
+    """It took 19 CPU minutes on the machine on which the constants were measured."""
+    assert 9 * 60 < Forecast(CampaignConfig()).all_seconds() < 30 * 60
 
 
 def test_the_jobs_of_a_run_come_in_the_order_of_the_flow_under_their_numbers():

@@ -13,7 +13,7 @@ from ase.build import bulk
 from checkout import FOILS
 from click.testing import CliRunner
 from fakes.campaign import ANGLE, K, R, fake_chi, gaussians
-from fakes.ensemble import fixed_window
+from fakes.ensemble import FOLDER, fixed_window
 
 from nnexafs.cli import main
 from nnexafs.config import Background, Feff, Measurement
@@ -420,7 +420,7 @@ def predicted(monkeypatch, tmp_path):
 
     def run(*options: str) -> tuple[int, str, dict]:
         foil = str(FOILS / "Fe-foil_EXAFS_23147.dat")
-        arguments = ["predict", foil, "--ensemble", ".", "--out", str(tmp_path), *options]
+        arguments = ["predict", foil, "--ensemble", str(FOLDER), "--out", str(tmp_path), *options]
         result = CliRunner().invoke(main, arguments)
         shells = tmp_path / "shells.json"
         return result.exit_code, result.output, json.loads(shells.read_text()) if shells.exists() else {}

@@ -11,7 +11,7 @@ import numpy as np
 import pytest
 from click.testing import CliRunner
 from fakes.campaign import K, R
-from fakes.ensemble import CHI, CountingEnsemble, shells
+from fakes.ensemble import CHI, FOLDER, CountingEnsemble, shells
 
 from nnexafs.cli import main
 from nnexafs.errors import UserError
@@ -33,7 +33,7 @@ def write(path: Path, chi: np.ndarray, k: np.ndarray = K) -> Path:
 
 
 def predicted(*arguments: object):
-    return CliRunner().invoke(main, ["predict", *map(str, arguments), "--ensemble", "."])
+    return CliRunner().invoke(main, ["predict", *map(str, arguments), "--ensemble", str(FOLDER)])
 
 
 def table(path: Path) -> list[dict]:
