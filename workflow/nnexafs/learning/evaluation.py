@@ -104,17 +104,19 @@ def evaluate(
         for name, case in cases.items()
     }
     judged = {name: case for name, case in cases.items() if name not in ("samples", "augmented")}
-    return _table(cases, predictions, ensemble), metrics.Evaluation(
+    errors = metrics.Evaluation(
         samples=found["samples"],
         augmented=found["augmented"],
         trajectories=found["trajectories"],
-        variants=found.get("variants"),
         theories={name.removeprefix(THEORY): one for name, one in found.items() if name.startswith(THEORY)},
         coverage={name: covered(case, ensemble, augmentation, seed=seed) for name, case in judged.items()},
         truth_noise=truth_noise(snapshots),
         dataset_hash=str(dataset.attrs["hash"]),
         folds=len(ensemble.networks),
-    ).as_json()
+    )
+    if "variants" in found:
+        errors = errors.model_copy(update={"variants": found["variants"]})
+    return _table(cases, predictions, ensemble), errors.as_json()
 
 
 def _like(means: xr.Dataset, other: xr.Dataset) -> xr.Dataset:
