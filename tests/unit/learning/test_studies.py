@@ -11,12 +11,12 @@ import torch
 import xarray as xr
 import yaml
 from click.testing import CliRunner
-from fakes.campaign import fake_dataset
+from fakes.campaign import fake_dataset, fake_ensemble
 from mlflow import MlflowClient
 
 from nnexafs.cli import main
 from nnexafs.config import CampaignConfig, DatasetSettings, LeftOut, Network, Study, Tracking, Training, seeds
-from nnexafs.dataset.beside import DYNAMICS, OBJECTIVE, VARIANT
+from nnexafs.dataset.beside import DYNAMICS, OBJECTIVE, VARIANT, is_dynamics
 from nnexafs.dataset.gathering import TEST, content_hash
 from nnexafs.dataset.means import trajectory_means
 from nnexafs.errors import UserError
@@ -300,3 +300,15 @@ def test_command_writes_the_study_and_its_runs_in_mlflow(tmp_path: Path) -> None
     assert torch.get_num_threads() == threads
     wrong = CliRunner().invoke(main, [*arguments, "--study", "wide"])
     assert wrong.exit_code == 2 and "no study 'wide' in the config (it has: narrow)" in wrong.output
+
+
+def test_structures_without_dynamics_are_no_trajectories_to_leave_out() -> None:
+    """They neither make a phase that no run has a test set, nor keep a fold whose runs are all left out."""
+    dataset = fake_ensemble().dataset
+    other = dataset.assign_coords(
+        phase=("sample", np.where(is_dynamics(dataset), dataset["phase"].values.astype(str), "diamond"))
+    )
+    with pytest.raises(UserError, match="no trajectory of the dataset is among phase diamond"):
+        left_out(other, LeftOut(phases=["diamond"]))
+    with pytest.raises(UserError, match="are all trajectories of fold"):
+        left_out(dataset, LeftOut(phases=["fcc", "bcc", "liquid"]))

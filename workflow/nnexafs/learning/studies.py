@@ -67,22 +67,23 @@ def run_study(
 def left_out(dataset: xr.Dataset, leave_out: LeftOut) -> xr.Dataset:
     """The dataset whose test set are the trajectories that `leave_out` chooses, by their measured phase.
 
-    Test trajectories that it does not choose are dropped; all others stay in their folds. UserError when nothing is
-    chosen, or all of a fold.
+    Test trajectories that it does not choose are dropped; all others stay in their folds. Variants and structures
+    without dynamics of a phase are left out with it. UserError when no trajectory is chosen, or all of a fold.
     """
-    phases = dataset["phase"].values.astype(str)
+    phases, runs = dataset["phase"].values.astype(str), is_dynamics(dataset)
     chosen = np.isin(phases, leave_out.phases) if leave_out.phases else np.ones(len(phases), dtype=bool)
     if leave_out.temperatures_kelvin is not None:
         low, high = leave_out.temperatures_kelvin
         temperatures = dataset["temperature_kelvin"].values
         chosen &= (temperatures >= low) & (temperatures <= high)
-    if not chosen.any():
+    if not (chosen & runs).any():
         raise UserError(
             f"leave_out: no trajectory of the dataset is among {_wanted(leave_out)}; the dataset has the phases "
-            f"{', '.join(np.unique(phases))} (as measured)"
+            f"{', '.join(np.unique(phases[runs]))} (as measured)"
         )
     before = dataset["split"].values
-    emptied = set(before[before != TEST].tolist()) - set(before[(before != TEST) & ~chosen].tolist())
+    trained = runs & (before != TEST)
+    emptied = set(before[trained].tolist()) - set(before[trained & ~chosen].tolist())
     if emptied:
         raise UserError(
             f"leave_out: {_wanted(leave_out)} are all trajectories of fold {min(emptied)}; leave out fewer"
