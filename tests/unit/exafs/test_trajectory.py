@@ -416,7 +416,7 @@ def test_files_that_are_no_trajectory(tmp_path, index, content):
         (FRAMES, {"control": -1, "engine": "feff"}, "control"),
         (FRAMES, {"angle_cutoff_angstrom": -1.0}, "angle cut-off"),
         (FRAMES, {"settings": SETTINGS.model_copy(update={"legs": 6})}, "legs"),
-        (FRAMES, {"settings": SETTINGS.model_copy(update={"path_length_angstrom": 4.5})}, "path length"),
+        (FRAMES, {"settings": SETTINGS.model_copy(update={"path_length_angstrom": 3.5})}, "path length"),
         ([Atoms("Ni", cell=[9, 9, 9], pbc=True)], {}, "no two atoms"),
     ],
 )

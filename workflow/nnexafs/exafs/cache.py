@@ -50,9 +50,15 @@ def phases_in(
 
 
 def domain_for(shortest_angstrom: float, settings: Feff) -> tables.Domain:
-    """The tables' domain for atoms that near; UserError where the path length is too short for it."""
-    r_min = float(np.floor((shortest_angstrom - MARGIN_ANGSTROM) * 10 + 1e-9) / 10)
-    domain = tables.Domain(r_min, settings.path_length_angstrom)
+    """The tables' domain for atoms that near; UserError where the path length is too short for it.
+
+    A short path length leaves room for multiple scattering only if the domain begins lower than the nearest atoms
+    need; it may begin as low as the tables of a crystal do.
+    """
+    longest, lowest = settings.path_length_angstrom, tables.R_MIN_FRACTION * shortest_angstrom
+    roomy = max((longest - tables.ROOM_ANGSTROM) / 2, lowest)
+    r_min = float(np.floor(min(shortest_angstrom - MARGIN_ANGSTROM, roomy) * 10 + 1e-9) / 10)
+    domain = tables.Domain(r_min, longest)
     tables.check_room(domain)
     return domain
 
