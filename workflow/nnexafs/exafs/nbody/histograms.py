@@ -40,8 +40,8 @@ class PathHistograms:
     def __init__(self, tables: Tables, groups: int = 1, *, taper_angstrom: float = 0.0) -> None:
         """Empty histograms of `groups` groups.
 
-        With a taper, chi fades out over the last `taper_angstrom` of the half path lengths: it is then a smooth function
-        of the positions.
+        With a taper, chi fades out over the last `taper_angstrom` of the half path lengths: it is then a smooth
+        function of the positions.
         """
         self.tables, self.taper_angstrom = tables, taper_angstrom
         half_path_max, r_min = tables.domain.half_path_max_angstrom, tables.domain.r_min_angstrom
