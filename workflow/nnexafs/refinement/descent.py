@@ -37,9 +37,17 @@ class Step:
 
 
 def scaled(
-    prior: Prior, replicas: Replicas, target: Target, *, tell: Callable[[Step], None] = lambda step: None
+    prior: Prior,
+    replicas: Replicas,
+    target: Target,
+    *,
+    start: Step | None = None,
+    tell: Callable[[Step], None] = lambda step: None,
 ) -> list[Step]:
-    """Fit the lattice and one factor on all displacements (of a melt only the lattice); the last step is the best."""
+    """Fit the lattice and one factor on all displacements (of a melt only the lattice).
+
+    From `start`, or from the best strain of a scan. Every call in its order, and the best of them once more at the end.
+    """
     began, steps = time.perf_counter(), []
 
     def value(variables: np.ndarray) -> tuple[float, np.ndarray]:
@@ -55,14 +63,17 @@ def scaled(
         slopes = np.array([STRAIN * pulls.by_strain / (1 + strain), FACTOR * by_factor])
         return SCALE * found.r_factor, SCALE * slopes[: len(variables)]
 
-    start = [_best_strain(prior, replicas, target) / STRAIN, 1.0][: 1 + prior.has_sites]
+    strain, factor = (
+        (_best_strain(prior, replicas, target), 1.0) if start is None else (start.strain, start.factor)
+    )
+    first = [strain / STRAIN, factor / FACTOR][: 1 + prior.has_sites]
     limits = [(-LARGEST_STRAIN / STRAIN, LARGEST_STRAIN / STRAIN), (LOWEST_FACTOR, HIGHEST_FACTOR)]
     minimize(
         value,
-        start,
+        first,
         jac=True,
         method="L-BFGS-B",
-        bounds=limits[: len(start)],
+        bounds=limits[: len(first)],
         options={"ftol": 1e-6, "maxfun": 40},
     )
     best = min(steps, key=lambda step: step.misfit.r_factor)

@@ -26,7 +26,7 @@ class Prior:
     """(frame, atom, 3); zero in a melt"""
 
     @classmethod
-    def of(cls, trajectory: xr.Dataset, *, name: str, frames: int) -> "Prior":
+    def of(cls, trajectory: xr.Dataset, *, name: str, phase: str, frames: int) -> "Prior":
         """Evenly chosen frames of a trajectory (`positions` (frame, atom, 3), `cell`, `numbers`).
 
         UserError where it has fewer.
@@ -40,7 +40,7 @@ class Prior:
         own = positions if sites is None else np.broadcast_to(sites, positions.shape)
         return cls(
             name,
-            str(trajectory.attrs.get("phase", "")),
+            phase,
             trajectory["numbers"].values,
             cell,
             own,

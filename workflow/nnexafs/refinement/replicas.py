@@ -38,6 +38,14 @@ class Replicas:
         self.tables, self.correction, self.threads = tables, correction, threads
         self.absorbers = [np.flatnonzero(atoms.symbols == element) for atoms in cells]
 
+    def correct_taper(self, cells: Sequence[Atoms]) -> None:
+        """Add what the taper takes from the spectrum of these cells to the correction, once and for all."""
+        whole, faded = PathHistograms(self.tables), PathHistograms(self.tables, taper_angstrom=TAPER_ANGSTROM)
+        for atoms, absorbers in zip(cells, self.absorbers, strict=True):
+            whole.add(neighbours_of(atoms, self.tables), absorbers)
+        faded.values, faded.absorbers = whole.values, whole.absorbers
+        self.correction = self.correction + whole.chi()[0] - faded.chi()[0]
+
     def chi(self, cells: Sequence[Atoms]) -> np.ndarray:
         """Mean chi (K,) over the absorbers of all cells."""
         return self._summed(cells)[1]
