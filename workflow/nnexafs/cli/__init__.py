@@ -35,6 +35,7 @@ GROUPS = {
     },
     "Invert a measured spectrum": {
         "predict": ("inversion", "Predict n(r), bond angles and first shell from a SPECTRUM."),
+        "refine": ("refinement", "Find structures whose spectrum explains a measured SPECTRUM."),
         "spectrum": ("measured", "Extract chi(k) from a measured spectrum (larch)."),
         "fit": ("inversion", "Fit the first shells of a measured CHI with larch."),
     },

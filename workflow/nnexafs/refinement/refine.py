@@ -124,9 +124,7 @@ def expected_theory_r(config: CampaignConfig) -> float:
 
 def noise_of(spectrum: xr.Dataset, target: Target) -> float:
     """R-factor that the data's noise leaves, from its strength at large R (`measured.quality`); 0 where unknown."""
-    findings = {
-        finding.name: finding for finding in quality_of(spectrum, window=target.window).findings
-    }
+    findings = {finding.name: finding for finding in quality_of(spectrum, window=target.window).findings}
     value = findings["noise"].value
     return 0.0 if value is None else (value / 100) ** 2
 
@@ -245,6 +243,9 @@ def _refined(candidate: Candidate, target: Target, goal: float, calls: int) -> R
             calls=calls,
             tell=tell,
         )
-    below = [place for place, step in enumerate(path) if step.misfit.r_factor <= goal]
-    return Refined(candidate, path, below[0] if below else len(path) - 1)
+    return Refined(candidate, path, nearest_step(path, goal))
 
+
+def nearest_step(path: Sequence[Step], r_factor: float) -> int:
+    """The step of a path whose R-factor is nearest to the given one (their ratio nearest to 1)."""
+    return int(np.argmin([abs(np.log(step.misfit.r_factor / r_factor)) for step in path]))

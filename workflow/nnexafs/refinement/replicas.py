@@ -33,7 +33,13 @@ class Replicas:
     """
 
     def __init__(
-        self, cells: Sequence[Atoms], tables: Tables, *, element: str, correction: np.ndarray, threads: int = 1
+        self,
+        cells: Sequence[Atoms],
+        tables: Tables,
+        *,
+        element: str,
+        correction: np.ndarray,
+        threads: int = 1,
     ) -> None:
         self.tables, self.correction, self.threads = tables, correction, threads
         self.absorbers = [np.flatnonzero(atoms.symbols == element) for atoms in cells]

@@ -7,7 +7,13 @@ import numpy as np
 from nnexafs.config import Representation
 from nnexafs.errors import UserError
 from nnexafs.k_axis import shifted_k
-from nnexafs.learning.representation import interpolation_matrix, operator, window_for, window_grid
+from nnexafs.learning.representation import (
+    feature_axis,
+    interpolation_matrix,
+    operator,
+    window_for,
+    window_grid,
+)
 
 E0_STEP_EV = 0.5
 """Of the E0 that are tried at every call; between them the misfit is a parabola."""
@@ -54,6 +60,11 @@ class Target:
         low, high = e0_shift_ev
         self.shifts_ev = np.linspace(low, high, 1 + max(round((high - low) / E0_STEP_EV), 1))
         self._at_shifts = np.array([self.matrix(shift) for shift in self.shifts_ev])
+
+    @property
+    def axis(self) -> np.ndarray:
+        """k of the features (F,), per angstrom."""
+        return feature_axis(self.settings)
 
     def matrix(self, shift_ev: float) -> np.ndarray:
         """What turns simulated chi (K,) into features (F,) of a spectrum whose E0 lies so far below FEFF's."""
