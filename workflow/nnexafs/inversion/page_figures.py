@@ -123,19 +123,19 @@ def check_figure(check: ForwardCheck) -> str:
         (in_k, in_r), (rest_k, rest_r) = figure.subplots(
             2, 2, sharex="col", width_ratios=[1.5, 1], height_ratios=[3, 1]
         )
-        in_k.plot(check.k, check.whole_k, color=QUIET, linewidth=0.6, alpha=0.7, label="measured")
-        in_k.plot(check.k, check.data_k, color=INK, linewidth=1.2, label="filtered in R")
-        in_k.plot(check.k, check.check_k, color=BLUE, linewidth=1.2, label="structure")
-        rest_k.plot(check.k, check.data_k - check.check_k, color=SECOND, linewidth=1)
+        in_k.plot(check.k, check.whole_k, color=QUIET, linewidth=0.6, alpha=0.7, label="measured, whole")
+        in_k.plot(check.k, check.data_k, color=INK, linewidth=1.2, label="measured, filtered in R")
+        in_k.plot(check.k, check.check_k, color=SECOND, linewidth=1.2, label="structure found")
+        rest_k.plot(check.k, check.data_k - check.check_k, color=INK, linewidth=1)
         reach = 1.15 * np.abs(np.concatenate([check.data_k, check.check_k])).max()
         in_k.set(xlim=(check.k[0], check.k[-1]), ylim=(-reach, 1.35 * reach))
         in_k.legend(loc="upper right", ncols=3)
-        for spectrum, colour in ((check.data_r, INK), (check.check_r, BLUE)):
+        for spectrum, colour in ((check.data_r, INK), (check.check_r, SECOND)):
             in_r.plot(check.r, np.abs(spectrum), color=colour, linewidth=1.2)
             in_r.plot(check.r, spectrum.real, color=colour, linewidth=0.8)
         left = check.data_r - check.check_r
-        rest_r.plot(check.r, np.abs(left), color=SECOND, linewidth=1)
-        rest_r.plot(check.r, left.real, color=SECOND, linewidth=0.6)
+        rest_r.plot(check.r, np.abs(left), color=INK, linewidth=1)
+        rest_r.plot(check.r, left.real, color=INK, linewidth=0.6)
         in_r.set_xlim(0, check.r[-1])
         for one in (in_r, rest_r):
             one.axvspan(*check.r_range, color=BLUE, alpha=0.08, linewidth=0)
@@ -146,8 +146,8 @@ def check_figure(check: ForwardCheck) -> str:
             lower.set_ylim(-(high - low) / 6, (high - low) / 6)
         _label(in_k, "", "k² χ(k) (1/Å²)", "In k")
         _label(in_r, "", "χ(R) (1/Å³)", "In R: magnitude and real part")
-        _label(rest_k, "k (1/Å)", "left", "")
-        _label(rest_r, "R (Å), without phase shift", "left", "")
+        _label(rest_k, "k (1/Å)", "difference", "")
+        _label(rest_r, "R (Å), without phase shift", "difference", "")
         text = "Measured spectrum, that of the structure which the networks found, and their difference, in k and in R."
         return svg_of_page(figure, description=text, prefix="check")
 
