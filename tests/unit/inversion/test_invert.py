@@ -44,6 +44,8 @@ def shell(neighbours: float, r_angstrom: float, sigma2: float = 0.006) -> np.nda
 class FakeEnsemble:
     """N1 is proportional to the amplitude of k^2 chi; the three networks differ by 0.1 neighbours."""
 
+    known = None
+
     def __init__(self, networks: np.ndarray = NETWORKS, **domain: object) -> None:
         self.networks = networks
         self.representation = window = fixed_window(3.0, 14.0)

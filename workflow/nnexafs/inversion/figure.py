@@ -8,6 +8,7 @@ import xarray as xr
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
+from nnexafs.inversion.forward_check import ANSWERS
 from nnexafs.structures.first_shell import FIELDS
 
 DATA, PREDICTED, SIMULATED = "#222222", "#1f5fa8", "#c8552b"
@@ -100,5 +101,7 @@ def _footnote(figure: Figure, shells: dict) -> None:
     lines = [f"Errors (68 %): {shells['errors']}."]
     if len(known) > 1:
         lines[0] += f" E0 moved by ±4 eV: N₁ from {min(known):.1f} to {max(known):.1f}."
+    if check := shells.get("forward_check"):
+        lines.append(f"Check: {ANSWERS[check['verdict']]} (R-factor {check['r_factor_r']:.2g}).")
     lines += [f"Warning: {text}" for text in shells["warnings"]]
     figure.supxlabel("\n".join(lines), x=0.01, ha="left", fontsize=8, color="0.35")

@@ -17,6 +17,7 @@ import xarray as xr
 
 from nnexafs.errors import UserError
 from nnexafs.files import json_value, write_json, write_text
+from nnexafs.inversion.forward_check import ForwardCheck, forward_check
 from nnexafs.inversion.options import Options, check_window, usable, usable_sigma
 from nnexafs.inversion.uncertainty import Answer, answer_of
 from nnexafs.inversion.values import (
@@ -33,7 +34,8 @@ from nnexafs.inversion.values import (
 )
 from nnexafs.learning.ensemble import Ensemble
 from nnexafs.learning.representation import window_for
-from nnexafs.measured.quality import quality_of
+from nnexafs.learning.training_set import TrainingSet
+from nnexafs.measured.quality import Noise, quality_of
 from nnexafs.structures.first_shell import KEYS, shells_of
 
 if TYPE_CHECKING:
@@ -57,11 +59,12 @@ def invert(
     fit: Mapping | None = None,
     title: str = "",
 ) -> dict:
-    """Write `prediction.html, prediction.png, rdf.csv, angles.csv, shells.json` into `out`; return the last.
+    """Write `prediction.html, prediction.png, rdf.csv, angles.csv, fit.csv, shells.json` into `out`; return the last.
 
     `spectrum` comes from `measured.chi.process` (`chi_repeats(repeat, k)`, NaN outside the data). `comparison` may
     hold `k, chi, r, pair_distribution, angle, angle_distribution` of a simulation (one-dimensional) to compare with
-    the prediction; `fit` is what `shell_fit.fit_beside` returns, shown beside it. Raises UserError when the spectrum is
+    the prediction; `fit` is what `shell_fit.fit_beside` returns, shown beside it. `fit.csv` (see `forward_check`) is
+    left out where an early ensemble does not hold its training set. Raises UserError when the spectrum is
     shorter than the networks' window; then nothing is written.
     """
     options = options or Options()
@@ -71,11 +74,13 @@ def invert(
     low, high = window_for(k * options.distance_scale, ensemble.representation)
     window = (low / options.distance_scale, high / options.distance_scale)
     quality = quality_of(spectrum, window=window)
+    check = _check(k, chi, answer, ensemble, options, quality.noise)
     assessment["warnings"] += other_element(spectrum, ensemble.manifest)
     report = {
         **assessment,
         "window_per_angstrom": list(window),
         "baselines": _baselines(k, chi, ensemble, options.distance_scale),
+        "forward_check": None if check is None else check.as_json(),
         "quality": quality.as_json(),
         "e0_scan": e0_scan(spectrum, ensemble, options),
         "fit": None if fit is None else dict(fit),
@@ -85,6 +90,8 @@ def invert(
         "spectrum": {name: json_value(value) for name, value in spectrum.attrs.items()},
     }
     tables = {"rdf.csv": rdf_table(answer), "angles.csv": angle_table(answer)}
+    if check is not None:
+        tables["fit.csv"] = check.table()
     drawn: dict[str, Any] = {
         "k": k,
         "chi": chi,
@@ -97,7 +104,11 @@ def invert(
         "title": title,
     }
     _write_all(
-        Path(out), tables, report, partial(_draw, **drawn), partial(_page, spectrum, ensemble.manifest, drawn)
+        Path(out),
+        tables,
+        report,
+        partial(_draw, **drawn),
+        partial(_page, spectrum, ensemble.manifest, check, drawn),
     )
     return report
 
@@ -146,6 +157,23 @@ def _baselines(k: np.ndarray, chi: np.ndarray, ensemble: Ensemble, distance_scal
     return {name: dict(zip(KEYS, map(json_value, scales * one), strict=True)) for name, one in found.items()}
 
 
+def _check(
+    k: np.ndarray,
+    chi: np.ndarray,
+    answer: Answer,
+    ensemble: Ensemble,
+    options: Options,
+    noise: Noise | None,
+) -> ForwardCheck | None:
+    """The forward check of the mean of chi (S, K); None for early ensembles, which do not hold their training set."""
+    if not isinstance(ensemble.known, TrainingSet):
+        return None
+    if noise is not None:
+        noise = replace(noise, noise=noise.noise / options.s02)
+    scale = options.distance_scale
+    return forward_check(k, chi.mean(axis=0), answer, ensemble.known, noise=noise, distance_scale=scale)
+
+
 def _with_noise(chi: np.ndarray, sigma: np.ndarray) -> np.ndarray:
     """chi (K,) with independent noise of standard deviation `sigma` (K,), several times; the same in every run."""
     return chi + sigma * np.random.default_rng(0).standard_normal((NOISE_DRAWS, len(chi)))
@@ -184,10 +212,10 @@ def _draw(path: Path, **drawn: Any) -> None:
     draw(path, **drawn)
 
 
-def _page(spectrum: xr.Dataset, manifest: Mapping, drawn: Mapping) -> str:
+def _page(spectrum: xr.Dataset, manifest: Mapping, check: ForwardCheck | None, drawn: Mapping) -> str:
     from nnexafs.inversion.page import page
 
-    return page(spectrum, manifest, **drawn)
+    return page(spectrum, manifest, check=check, **drawn)
 
 
 def _write_all(

@@ -12,6 +12,7 @@ CITATIONS = {
     "autobk": "M. Newville, P. Livins, Y. Yacoby, J. J. Rehr, E. A. Stern, Phys. Rev. B 47, 14126 (1993)",
     "noise": "M. Newville, B. I. Boyanov, D. E. Sayers, J. Synchrotron Rad. 6, 264 (1999)",
     "conformal": "R. Dunn, L. Wasserman, A. Ramdas, J. Am. Stat. Assoc. 118, 2491 (2023)",
+    "nnls": "C. L. Lawson, R. J. Hanson, Solving Least Squares Problems, SIAM (1995)",
     "feff": "J. J. Rehr, R. C. Albers, Rev. Mod. Phys. 72, 621 (2000)",
     "lammps": "A. P. Thompson et al., Comput. Phys. Commun. 271, 108171 (2022)",
     "tables": "W. T. Elam, B. D. Ravel, J. R. Sieber, Radiat. Phys. Chem. 63, 121 (2002)",
@@ -20,7 +21,8 @@ CITATIONS = {
 
 def methods_text(report: Mapping, manifest: Mapping, window: tuple[float, float]) -> str:
     """One paragraph: how chi(k) was made, what read it, and what the errors contain."""
-    return " ".join([_extraction(report), _reading(report, manifest, window), _errors(report)])
+    parts = [_extraction(report), _reading(report, manifest, window), _errors(report), _check(report)]
+    return " ".join(filter(None, parts))
 
 
 def _extraction(report: Mapping) -> str:
@@ -82,6 +84,20 @@ def _errors(report: Mapping) -> str:
             f"E₀, S₀², noise and distortion of the theory{more.replace(' and ', ', and ', 1)}."
         )
     return f"Errors are one standard deviation: the spread of the networks{more}, without the error of E₀.{noise}"
+
+
+def _check(report: Mapping) -> str:
+    check = report.get("forward_check")
+    if check is None:
+        return ""
+    low, high = check["r_range_angstrom"]
+    if check["verdict"] == "not conclusive":
+        return "No mixture of the simulated structures has the predicted n(r) within its errors: it was not checked."
+    return (
+        "As a check, simulated structures were mixed, by non-negative least squares [nnls], until they had the "
+        f"predicted n(r) and bond angles. The same mixture of their spectra, with E₀ and S₀² {check['e0_and_s02']}, "
+        f"has an R-factor of {check['r_factor_r']:.2g} against the data (χ(R), R = {low:.1f} to {high:.1f} Å)."
+    )
 
 
 def citations_of(text: str) -> list[tuple[str, str]]:

@@ -11,6 +11,7 @@ import xarray as xr
 
 from nnexafs import __version__
 from nnexafs.inversion import page_figures
+from nnexafs.inversion.forward_check import ANSWERS, ForwardCheck, noise_words
 from nnexafs.inversion.methods import citations_of, methods_text
 from nnexafs.inversion.rounding import with_error
 from nnexafs.inversion.values import largest_distance
@@ -52,6 +53,7 @@ def page(
     angles: pd.DataFrame,
     shells: dict,
     window: tuple[float, float],
+    check: ForwardCheck | None = None,
     comparison: xr.Dataset | None = None,
     comparison_label: str = "simulation",
     title: str = "",
@@ -72,6 +74,8 @@ def page(
         shell_rows=shell_rows(shells),
         shell_note=shell_note(shells),
         amplitudes=amplitudes(shells),
+        check=check_words(shells.get("forward_check")),
+        check_figure="" if check is None else page_figures.check_figure(check),
         quality=shells["quality"]["findings"],
         quality_status=shells["quality"]["status"],
         quality_rows=quality_rows(shells["quality"]["findings"]),
@@ -189,6 +193,47 @@ def _verdict(shells: Mapping, manifest: Mapping) -> dict[str, str]:
     limit = f" (largest within it: {largest:.3f})" if largest is not None else ""
     distance = f"Distance from the training set {shells['neighbour_distance']:.3f}{limit}."
     return {"status": status, "headline": headline, "text": f"{text} {distance}"}
+
+
+CHECK_STATUS = {"good": "ok", "doubtful": "poor", "bad": "bad", "not conclusive": "poor"}
+
+
+def check_words(check: Mapping | None) -> dict[str, str] | None:
+    """Status, headline, judgement and explanation of the forward check; None where there is none."""
+    if check is None:
+        return None
+    good, bad = check["limits"]
+    text = (
+        f"R-factor {check['r_factor_r']:.2g}{noise_words(check)}; up to {good:g} is good, above {bad:g} bad."
+    )
+    if check["verdict"] == "not conclusive":
+        off = f"The nearest is {check['misfit_in_errors']:.1f} times the stated errors away"
+        text = f"{off}: its spectrum is not that of the answer. {text}"
+    return {
+        "status": CHECK_STATUS[check["verdict"]],
+        "headline": ANSWERS[check["verdict"]].capitalize(),
+        "text": text,
+        "note": _check_note(check),
+    }
+
+
+def _check_note(check: Mapping) -> str:
+    low, high = check["r_range_angstrom"]
+    best = check["best"]
+    text = (
+        f"A mixture of {check['structures']} simulated structures that has the predicted n(r), to "
+        f"{100 * check['n_misfit']:.1f} %, and bond angles. Its spectrum is shown at the E₀ "
+        f"({check['e0_shift_ev']:.1f} eV below FEFF's) and S₀² ({check['s02']:.2f}) {check['e0_and_s02']}. "
+        f"The R-factor is that of χ(R), real and imaginary part, for R {low:.1f} to {high:.1f} Å (shaded); that of "
+        f"k²χ(k), filtered to this range, is {check['r_factor_k']:.2g}."
+    )
+    if check["e0_and_s02"] != "fitted":
+        moved = best["e0_shift_ev"] - check["e0_shift_ev"]
+        text += (
+            f" With E₀ moved by {moved:+.1f} eV and S₀² {best['s02']:.2f}, which suit this structure best, it would be "
+            f"{best['r_factor_r']:.2g}."
+        )
+    return f"{text} A good check does not prove E₀ and R₁: they slide along together with little misfit."
 
 
 def quality_rows(findings: list[dict]) -> list[tuple[str, str, str, str, str]]:

@@ -11,6 +11,7 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
 from nnexafs.inversion.drawing import BLUE, INK, LINE, QUIET, SECOND, SETTINGS, svg_of_page
+from nnexafs.inversion.forward_check import ForwardCheck
 from nnexafs.learning.representation import K_SILL_PER_ANGSTROM, hanning_window
 from nnexafs.measured.quality import knows_mu
 from nnexafs.structures.first_shell import FIELDS
@@ -113,6 +114,42 @@ def structure_figure(
             "Predicted numbers of neighbours against distance, and of pairs of neighbours against bond angle."
         )
         return svg_of_page(figure, description=text, prefix="structure")
+
+
+def check_figure(check: ForwardCheck) -> str:
+    """The data beside the spectrum of the structure, in k and in R, and what is left of them."""
+    with mpl.rc_context(SETTINGS):
+        figure = Figure(figsize=(11, 3.9), layout="constrained")
+        (in_k, in_r), (rest_k, rest_r) = figure.subplots(
+            2, 2, sharex="col", width_ratios=[1.5, 1], height_ratios=[3, 1]
+        )
+        in_k.plot(check.k, check.whole_k, color=QUIET, linewidth=0.6, alpha=0.7, label="measured, whole")
+        in_k.plot(check.k, check.data_k, color=INK, linewidth=1.2, label="measured, filtered in R")
+        in_k.plot(check.k, check.check_k, color=SECOND, linewidth=1.2, label="structure found")
+        rest_k.plot(check.k, check.data_k - check.check_k, color=INK, linewidth=1)
+        reach = 1.15 * np.abs(np.concatenate([check.data_k, check.check_k])).max()
+        in_k.set(xlim=(check.k[0], check.k[-1]), ylim=(-reach, 1.35 * reach))
+        in_k.legend(loc="upper right", ncols=3)
+        for spectrum, colour in ((check.data_r, INK), (check.check_r, SECOND)):
+            in_r.plot(check.r, np.abs(spectrum), color=colour, linewidth=1.2)
+            in_r.plot(check.r, spectrum.real, color=colour, linewidth=0.8)
+        left = check.data_r - check.check_r
+        rest_r.plot(check.r, np.abs(left), color=INK, linewidth=1)
+        rest_r.plot(check.r, left.real, color=INK, linewidth=0.6)
+        in_r.set_xlim(0, check.r[-1])
+        for one in (in_r, rest_r):
+            one.axvspan(*check.r_range, color=BLUE, alpha=0.08, linewidth=0)
+        for one in (in_k, rest_k, in_r, rest_r):
+            one.axhline(0, color=LINE, linewidth=0.8, zorder=0)
+        for upper, lower in ((in_k, rest_k), (in_r, rest_r)):  # so that what is left can be compared
+            low, high = upper.get_ylim()
+            lower.set_ylim(-(high - low) / 6, (high - low) / 6)
+        _label(in_k, "", "k² χ(k) (1/Å²)", "In k")
+        _label(in_r, "", "χ(R) (1/Å³)", "In R: magnitude and real part")
+        _label(rest_k, "k (1/Å)", "difference", "")
+        _label(rest_r, "R (Å), without phase shift", "difference", "")
+        text = "Measured spectrum, that of the structure which the networks found, and their difference, in k and in R."
+        return svg_of_page(figure, description=text, prefix="check")
 
 
 def _band(axes: Axes, x: np.ndarray, mean: np.ndarray, half_68: np.ndarray, half_95: np.ndarray) -> None:
