@@ -208,7 +208,7 @@ def _answer(block: Sequence[Waiting], ensemble: Ensemble, options: Options) -> N
     largest = largest_distance(ensemble.manifest)
     for together in by_grid.values():
         k, chi = together[0].k * options.distance_scale, np.concatenate([one.chi for one in together])
-        prediction = ensemble.predict(k, chi)
+        prediction = ensemble.answers(k, chi)
         distances = ensemble.distance(k, chi)
         start = 0
         for one in together:

@@ -129,9 +129,7 @@ class Bank:
 
         It tells hard spectra from easy ones without a truth: both are wrong there, each in its own way.
         """
-        nearest = self.nearest_mean(features).pair
-        apart = np.linalg.norm(pair - nearest, axis=1)
-        return apart / np.maximum(np.linalg.norm(nearest, axis=1), 1e-30)
+        return apart(pair, self.nearest_mean(features).pair)
 
     def mixture(self, features: np.ndarray) -> Answer:
         """The non-negative combination of samples that explains each spectrum best.
@@ -208,6 +206,11 @@ class Bank:
             float(likelihood @ sums),
             float(likelihood @ misfit),
         )
+
+
+def apart(pair: np.ndarray, nearest: np.ndarray) -> np.ndarray:
+    """Distance (S,) of n(r) (S, R) from that of the nearest samples (S, R), relative to the latter."""
+    return np.linalg.norm(pair - nearest, axis=1) / np.maximum(np.linalg.norm(nearest, axis=1), 1e-30)
 
 
 def _at_shifts(
