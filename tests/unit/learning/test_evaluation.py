@@ -4,7 +4,6 @@ import json
 
 import numpy as np
 import pytest
-import torch
 import xarray as xr
 from fakes.campaign import FakeEnsemble, fake_chi, fake_ensemble
 from scipy.spatial.distance import cdist

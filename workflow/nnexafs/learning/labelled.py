@@ -109,7 +109,7 @@ def verdicts(distances: np.ndarray, largest: float | None) -> np.ndarray:
 
 
 def long_table(found: xr.Dataset) -> "pd.DataFrame":
-    """One spectrum of `labelled` with columns quantity, x (angstrom or degree; NaN for a single number), mean, std, half_95."""
+    """One spectrum of `labelled`: quantity, x (angstrom or degree; NaN for single numbers), mean, std, half_95."""
     import pandas as pd
 
     parts = []
