@@ -98,8 +98,9 @@ def _first_shells(r: np.ndarray, n_r: np.ndarray) -> np.ndarray:
     end = _first_minima(r, smooth, peak)
     kept = end >= 0
     rows, r_peak, r_cut = rows[kept], r[peak[kept]], r[end[kept]]
-    inside = (r >= (2 * r_peak - r_cut)[:, None]) & (r <= r_cut[:, None])
-    found[rows, :3] = _moments(r, np.where(inside, n_r[rows], 0.0), step=step)
+    near = r <= r_cut.max(initial=0.0)
+    inside = (r[near] >= (2 * r_peak - r_cut)[:, None]) & (r[near] <= r_cut[:, None])
+    found[rows, :3] = _moments(r[near], np.where(inside, n_r[np.ix_(rows, near)], 0.0), step=step)
     found[rows, 3] = np.where(np.isfinite(found[rows, 0]), r_cut, np.nan)
     return found
 
@@ -136,10 +137,9 @@ def _moments(r: np.ndarray, n_r: np.ndarray, *, step: float) -> np.ndarray:
         known &= weight > 0
         weight = np.where(known, weight, 1.0)
         mean = (seen @ r) / weight
-        apart = (r - mean[:, None]) ** 2
-        variance = (seen * apart).sum(axis=1) / weight
-        half_width = WINDOW_SIGMAS * np.sqrt(np.maximum(variance, step**2))
-        narrower = np.abs(r - mean[:, None]) <= half_width[:, None]
+        squares = (r - mean[:, None]) ** 2
+        variance = np.einsum("cr,cr->c", seen, squares) / weight
+        narrower = squares <= WINDOW_SIGMAS**2 * np.maximum(variance, step**2)[:, None]
         if (narrower == window)[known].all():
             break
         window = narrower
