@@ -8,14 +8,14 @@ import xarray as xr
 from nnexafs import __version__
 from nnexafs.errors import UserError
 from nnexafs.learning.ensemble import Ensemble
-from nnexafs.learning.uncertainty import NOISE_DRAWS, Answer, Uncertain, answers_of, scatter_of_noise
+from nnexafs.learning.uncertainty import Answer, Uncertain, answers_of, scatter_of_noise
 from nnexafs.structures.first_shell import FIELDS
 
 if TYPE_CHECKING:
     import pandas as pd
 
 BLOCK = 512
-"""Spectra that go through the networks together, draws of noise counted."""
+"""Spectra that go through the networks together."""
 CURVES = {
     "pair": ("pair_distribution", "r", "angstrom-1", "n(r), neighbours per angstrom"),
     "angle": (
@@ -38,8 +38,7 @@ def labelled(
     """See `Ensemble.predict`."""
     k, chi = np.asarray(k, dtype=float), np.atleast_2d(np.asarray(chi, dtype=float))
     noise = None if sigma is None else _checked_noise(sigma, chi)
-    size = BLOCK if noise is None else max(1, BLOCK // NOISE_DRAWS)
-    blocks = [slice(start, start + size) for start in range(0, max(len(chi), 1), size)]
+    blocks = [slice(start, start + BLOCK) for start in range(0, max(len(chi), 1), BLOCK)]
     answers, distances = [], []
     for block in blocks:
         prediction = ensemble.answers(k, chi[block])

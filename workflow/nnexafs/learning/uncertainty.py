@@ -146,6 +146,20 @@ def scatter_of_noise(
 
     Of the mean over the networks, over draws of the noise.
     """
+    parts = [
+        _scatter_of_noise(ensemble, k, chi[start : start + AT_ONCE], sigma[start : start + AT_ONCE], scale)
+        for start in range(0, len(chi), AT_ONCE)
+    ]
+    return {name: np.concatenate([part[name] for part in parts]) for name in parts[0]}
+
+
+AT_ONCE = 16
+"""Spectra whose noise is drawn together: with all draws as many as other blocks have."""
+
+
+def _scatter_of_noise(
+    ensemble: Ensemble, k: np.ndarray, chi: np.ndarray, sigma: np.ndarray, scale: float
+) -> dict[str, np.ndarray]:
     noisy = with_noise(chi, sigma)
     answers = ensemble.answers(k, noisy.reshape(-1, len(k)), compared=False).with_scaled_distances(scale)
     members = {"pair": answers.pair_members, "angle": answers.angle_members} | numbers_of(answers)

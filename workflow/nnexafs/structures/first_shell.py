@@ -128,7 +128,7 @@ def _first_minima(r: np.ndarray, smooth: np.ndarray, peak: np.ndarray) -> np.nda
 
 
 def _moments(r: np.ndarray, n_r: np.ndarray, *, step: float) -> np.ndarray:
-    """R1, N1 and sigma2_1 (C, 3): N1 of all of each curve (C, R); R1 and sigma2 within a window of 4 sigma around R1."""
+    """R1, N1, sigma2_1 (C, 3): N1 of all of each curve (C, R); R1 and sigma2 within a window of 4 sigma around R1."""
     window, known = np.ones(n_r.shape, dtype=bool), np.ones(len(n_r), dtype=bool)
     mean = variance = np.full(len(n_r), np.nan)
     for _ in range(20):
