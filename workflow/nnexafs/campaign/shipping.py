@@ -59,8 +59,8 @@ def readme(manifest: dict, config: CampaignConfig, metrics: dict, *, size_bytes:
         "",
         *_table(["phase", "potential", "temperatures (K)", "runs"], _phases(config, domain)),
         "",
-        f"The trajectories are molecular dynamics with these potentials, the spectra by FEFF8.5L "
-        f"({manifest['engine']}). Besides them: {config.variants.per_trajectory} strained and otherwise disordered "
+        f"The trajectories are molecular dynamics with these potentials, the spectra by {_engine(manifest)}. Besides "
+        f"them: {config.variants.per_trajectory} strained and otherwise disordered "
         f"copies of each trajectory, and {config.objective.structures} structures without dynamics.",
         "",
         "## Errors on what they did not see",
@@ -96,6 +96,10 @@ def readme(manifest: dict, config: CampaignConfig, metrics: dict, *, size_bytes:
     return "\n".join(lines) + "\n"
 
 
+def _engine(manifest: dict) -> str:
+    return "FEFF8.5L" if manifest["engine"] == "feff" else "FEFF8.5L amplitudes over all atoms"
+
+
 def _phases(config: CampaignConfig, domain: dict) -> Iterator[list[str]]:
     for name, grid in config.phases.present().items():
         kelvin = ", ".join(f"{one:g}" for one in sorted(set(grid.temperatures_kelvin)))
@@ -127,7 +131,7 @@ def _errors(metrics: dict) -> Iterator[list[str]]:
 def _coverage(within: dict | None, level: float) -> str:
     if within is None or level not in within["levels"]:
         return "-"
-    return f"{within['overall']['pointwise'][within['levels'].index(level)]:.0%}"
+    return f"{100 * within['overall']['pointwise'][within['levels'].index(level)]:.0f} %"
 
 
 def _table(head: list[str], rows: Iterator[list[str]]) -> list[str]:
