@@ -277,7 +277,7 @@ def _chi_dataset(
         {
             "chi": (
                 "k",
-                _on_grid(k_grid, *mean) if several else each[0],
+                _on_grid(k_grid, *mean) if several else each[0].copy(),
                 {"units": "1", "long_name": "EXAFS"},
             ),
             "chi_repeats": (("repeat", "k"), each, {"units": "1", "long_name": "EXAFS of each repeat"}),
