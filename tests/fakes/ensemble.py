@@ -56,14 +56,14 @@ class CountingEnsemble:
             },
         }
 
-    def predict(self, k: np.ndarray, chi: np.ndarray) -> Prediction:
+    def answers(self, k: np.ndarray, chi: np.ndarray) -> Prediction:
         self.asked.append(len(chi))
         inside = (k >= 3) & (k <= 14)
         reference = np.interp(k[inside], K, CHI)
         size = np.linalg.norm(chi[:, inside], axis=1) / np.linalg.norm(reference)
         pairs = [[shells(12 * one + offset) for one in size] for offset in NETWORKS]
         angles = np.zeros((3, len(chi), len(ANGLE)))
-        return Prediction(R, ANGLE, np.array(pairs), angles)
+        return Prediction(R, ANGLE, np.array(pairs), angles, distance=self.distance(k, chi))
 
     def baselines(self, k: np.ndarray, chi: np.ndarray) -> dict:
         """Knows no training set."""

@@ -1,5 +1,6 @@
 """Commands of the package inversion: fit, predict, and series, which fits too."""
 
+from collections.abc import Callable
 from dataclasses import asdict
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -104,10 +105,10 @@ def _fit_phases(folder: Path, chosen: Measurement | None, config: CampaignConfig
 )
 @click.option(
     "--ensemble",
-    "ensemble_folder",
-    type=Folder,
-    required=True,
-    help="Folder of the ensemble (nnexafs ensemble).",
+    "place",
+    metavar="FOLDER|ELEMENT",
+    help="Folder of an ensemble (nnexafs ensemble), or an element whose ensemble comes with nnexafs.  "
+    "[default: that of the file's element and edge]",
 )
 @click.option(
     "--group",
@@ -192,7 +193,7 @@ def _fit_phases(folder: Path, chosen: Measurement | None, config: CampaignConfig
 def predict(
     spectra: tuple[Path, ...],
     each: bool,
-    ensemble_folder: Path,
+    place: str | None,
     groups: tuple[str, ...],
     kind: str,
     energy_column: int | None,
@@ -217,7 +218,6 @@ def predict(
     file, and the answers are the rows of one table.
     """
     from nnexafs.inversion.options import Options
-    from nnexafs.learning.ensemble import Ensemble
 
     chosen = {
         "kind": kind,
@@ -233,17 +233,37 @@ def predict(
     if each and fitted:
         raise UserError("--fit: larch fits one spectrum; leave out --each, or --fit")
     if each:
-        _predict_each(spectra, ensemble_folder, chosen, groups, options, out)
+        _predict_each(spectra, place, chosen, groups, options, out)
         return
-    from nnexafs.inversion.sources import one_measurement
+    from nnexafs.inversion.sources import read_measurement
 
-    inputs = checked(*(path for path in spectra if not path.is_dir()), ensemble_folder)
-    ensemble = Ensemble.load(ensemble_folder)
-    measured = one_measurement(spectra, ensemble.manifest, chosen, groups)
+    inputs = checked(*(path for path in spectra if not path.is_dir()))
+    read = read_measurement(spectra, chosen, groups)
+    ensemble, ensemble_folder = _ensemble(place, read.absorber, spectra[0])
+    inputs |= checked(ensemble_folder)
+    measured = read.for_ensemble(ensemble.manifest)
     with job("predict", out, inputs=inputs, settings={"distance_scale": distance_scale}) as record:
         record.describe(options={**chosen, "groups": list(groups), **asdict(options)})
         fit = _fit_beside(measured, ensemble, ensemble_folder, options) if fitted else None
         _predict_one(measured, ensemble, options, fit=fit, out=out, title=_title(measured, spectra))
+
+
+def _ensemble(
+    place: str | None, absorber: Callable[[], tuple[str, str]], file: Path
+) -> tuple["Ensemble", Path]:
+    """The ensemble that was asked for, or the one that comes with nnexafs for the file's absorber, and its folder."""
+    from nnexafs.learning.ensemble import Ensemble
+    from nnexafs.learning.shipped import folder_for, folder_of
+
+    if place is not None:
+        return Ensemble.load(place), folder_of(place)
+    element, edge = absorber()
+    try:
+        folder = folder_for(element, edge)
+    except UserError as error:
+        raise UserError(f"{file}: {error}") from error
+    click.echo(f"{element} {edge} edge: read with the ensemble for it that comes with nnexafs")
+    return Ensemble.load(folder), folder
 
 
 def _predict_one(
@@ -318,7 +338,7 @@ def _fit_beside(measured: "xr.Dataset", ensemble: "Ensemble", folder: Path, opti
 
 def _predict_each(
     spectra: tuple[Path, ...],
-    ensemble_folder: Path,
+    place: str | None,
     chosen: dict,
     groups: tuple[str, ...],
     options: "Options",
@@ -326,12 +346,11 @@ def _predict_each(
 ) -> None:
     """Invert every spectrum by itself; one that fails is a row of the table."""
     from nnexafs.inversion.series import invert_series
-    from nnexafs.inversion.sources import expanded
-    from nnexafs.learning.ensemble import Ensemble
+    from nnexafs.inversion.sources import absorber_of_any, expanded
 
     files = expanded(spectra)
-    inputs = checked(*(file for file in files if file.is_file()), ensemble_folder)
-    ensemble = Ensemble.load(ensemble_folder)
+    ensemble, folder = _ensemble(place, lambda: absorber_of_any(files, chosen, groups), files[0])
+    inputs = checked(*(file for file in files if file.is_file()), folder)
     with (
         invert_series(files, ensemble, out=out, options=options, chosen=chosen, groups=groups) as trend,
         job("predict", out, inputs=inputs, settings={"distance_scale": options.distance_scale}) as record,

@@ -19,7 +19,7 @@ from nnexafs.errors import UserError
 from nnexafs.files import json_value, write_json, write_text
 from nnexafs.inversion.forward_check import ForwardCheck, forward_check
 from nnexafs.inversion.options import Options, check_window, usable, usable_sigma
-from nnexafs.inversion.uncertainty import Answer, answer_of
+from nnexafs.inversion.uncertainty import Answer, answer_of, scatter_of_noise
 from nnexafs.inversion.values import (
     angle_table,
     ensemble_id,
@@ -45,7 +45,6 @@ __all__ = ["Options", "e0_scan", "invert", "usable"]
 
 SCANNED = (*KEYS, "neighbour_distance")
 E0_SCAN_EV = (-6.0, -4.0, -2.0, 0.0, 2.0, 4.0, 6.0)
-NOISE_DRAWS = 32
 
 
 def invert(
@@ -125,10 +124,12 @@ def _read(
     check_window(k, ensemble.representation, distance_scale=distance_scale)
     # ASSUME: chi(k) of distances s r is chi(s k) of distances r: the phase shifts are taken to scale too.
     seen = k * distance_scale
-    prediction = ensemble.predict(seen, chi)
-    noisy = None if sigma is None else ensemble.predict(seen, _with_noise(chi[0], sigma))
+    prediction = ensemble.answers(seen, chi)
+    noise = None
+    if sigma is not None:
+        noise = scatter_of_noise(ensemble, seen, chi, sigma[None], scale=distance_scale)
     distance = float(ensemble.distance(seen, chi).mean())
-    answer = answer_of(prediction, ensemble, scale=distance_scale, noisy=noisy)
+    answer = answer_of(prediction, ensemble, scale=distance_scale, noise=noise)
     # The training domain is in the networks' own distances.
     own = answer if distance_scale == 1 else answer_of(prediction, ensemble)
     values = {**numbers_of(own), "k2chi_rms": k2chi_rms(seen, chi, ensemble.manifest)}
@@ -172,11 +173,6 @@ def _check(
         noise = replace(noise, noise=noise.noise / options.s02)
     scale = options.distance_scale
     return forward_check(k, chi.mean(axis=0), answer, ensemble.known, noise=noise, distance_scale=scale)
-
-
-def _with_noise(chi: np.ndarray, sigma: np.ndarray) -> np.ndarray:
-    """chi (K,) with independent noise of standard deviation `sigma` (K,), several times; the same in every run."""
-    return chi + sigma * np.random.default_rng(0).standard_normal((NOISE_DRAWS, len(chi)))
 
 
 def e0_scan(spectrum: xr.Dataset, ensemble: Ensemble, options: Options) -> list[dict]:

@@ -18,7 +18,7 @@ from typing import Annotated, Literal, Self
 import numpy as np
 from pydantic import Field, field_validator, model_validator
 from scipy.ndimage import gaussian_filter1d
-from scipy.stats import norm
+from scipy.special import ndtri
 
 from nnexafs.dataset.metrics import Part
 from nnexafs.errors import UserError
@@ -176,7 +176,7 @@ class CurveBands:
         factor = (self.simultaneous if simultaneous else self.pointwise).at(level)
         if self.extra is None:
             return factor * self.scale
-        widened = norm.ppf((1 + level) / 2) * factor / self.pointwise.at(level)
+        widened = ndtri((1 + level) / 2) * factor / self.pointwise.at(level)
         return np.hypot(factor * self.scale, widened * self.extra)
 
 
@@ -200,7 +200,7 @@ class Bands:
             return np.full(len(self.disorder), np.nan)
         scale = self.distance_scale ** {"R1_angstrom": 1, "sigma2_1_angstrom2": 2}.get(name, 0)
         own = scale * self.scalars[name].error(self.disorder, level=level, difficulty=self.difficulty)
-        return np.hypot(own, norm.ppf((1 + level) / 2) * np.asarray(self.extra.get(name, 0.0), float))
+        return np.hypot(own, ndtri((1 + level) / 2) * np.asarray(self.extra.get(name, 0.0), float))
 
     def shell_errors(self, level: float) -> np.ndarray:
         """Errors (S, 3) of R1, N1, sigma2_1, in the order of `first_shell.KEYS`."""

@@ -5,9 +5,8 @@ from functools import lru_cache
 from pathlib import Path
 
 import numpy as np
-import torch
 import xarray as xr
-from safetensors.torch import save_file
+from safetensors.numpy import save_file
 
 from nnexafs.config import Augmentation, Representation
 from nnexafs.dataset.beside import is_dynamics
@@ -55,10 +54,10 @@ class TrainingSet:
         """Write as safetensors, half precision: an error of 5e-4 of each value."""
         scale = {name: float(np.abs(self.curves[name].values).max()) for name in CURVES}
         tensors = {
-            name: torch.as_tensor(self.curves[name].values / scale[name], dtype=torch.float16)
+            name: np.ascontiguousarray(self.curves[name].values / scale[name], dtype=np.float16)
             for name in CURVES
         }
-        scales = torch.tensor([scale[name] for name in CURVES], dtype=torch.float64)
+        scales = np.array([scale[name] for name in CURVES])
         save_file(tensors | {"scales": scales}, path)
 
     @classmethod
@@ -78,7 +77,7 @@ class TrainingSet:
                 or values.shape[1:] != (len(axes[axis]),)
             ):
                 raise UserError(f"{path}: does not hold the training set of this ensemble; train again")
-            curves[name] = (("sample", axis), values.double().numpy() * float(scales[number]))
+            curves[name] = (("sample", axis), values.astype(float) * float(scales[number]))
         if len({values.shape[0] for _, values in curves.values()}) > 1 or not len(curves["chi"][1]):
             raise UserError(f"{path}: does not hold the training set of this ensemble; train again")
         return cls(

@@ -271,10 +271,15 @@ def _chi_dataset(
     repeats: list[tuple[np.ndarray, np.ndarray]],
 ) -> xr.Dataset:
     each = np.array([_on_grid(k_grid, k, chi) for k, chi in repeats])
-    scatter = each.std(axis=0, ddof=1) if len(each) > 1 else np.full(len(k_grid), np.nan)
+    several = len(each) > 1
+    scatter = each.std(axis=0, ddof=1) if several else np.full(len(k_grid), np.nan)
     dataset = xr.Dataset(
         {
-            "chi": ("k", _on_grid(k_grid, *mean), {"units": "1", "long_name": "EXAFS"}),
+            "chi": (
+                "k",
+                _on_grid(k_grid, *mean) if several else each[0].copy(),
+                {"units": "1", "long_name": "EXAFS"},
+            ),
             "chi_repeats": (("repeat", "k"), each, {"units": "1", "long_name": "EXAFS of each repeat"}),
             "chi_std": ("k", scatter, {"units": "1", "long_name": "standard deviation of the repeats"}),
         },
