@@ -56,7 +56,7 @@ class CountingEnsemble:
             },
         }
 
-    def answers(self, k: np.ndarray, chi: np.ndarray) -> Prediction:
+    def answers(self, k: np.ndarray, chi: np.ndarray, **_: object) -> Prediction:
         self.asked.append(len(chi))
         inside = (k >= 3) & (k <= 14)
         reference = np.interp(k[inside], K, CHI)

@@ -52,7 +52,7 @@ class FakeEnsemble:
         self.manifest = {"representation": window.model_dump(mode="json"), "training_domain": domain}
         self.reference = fake_chi(K, R, shell(12, 2.48)[None])[0]
 
-    def answers(self, k: np.ndarray, chi: np.ndarray) -> Prediction:
+    def answers(self, k: np.ndarray, chi: np.ndarray, **_: object) -> Prediction:
         assert np.isfinite(chi).all()
         inside = (k >= 3) & (k <= 14)
         reference = np.interp(k[inside], K, self.reference)
