@@ -133,6 +133,13 @@ class Augmentation(Model):
         0.25, "fraction of training samples that are mixtures of several", ge=0, le=1
     )
     mixture_samples: int = key(2, "largest number of samples in a mixture", ge=2, le=16)
+    mixture_objective: float = key(
+        0.2,
+        "fraction of a mixture's members that are structures without dynamics; the others are trajectories and "
+        "variants, from every phase nearly as often",
+        ge=0,
+        lt=1,
+    )
     distortion: float = key(
         0.15,
         "the theory allowed to be wrong: each spectrum's amplitude and phase are changed by smooth random curves over "
