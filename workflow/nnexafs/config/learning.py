@@ -130,7 +130,7 @@ class Augmentation(Model):
     noise: float = key(0.0005, "standard deviation of white noise on chi at k = 10 per angstrom", ge=0)
     noise_power: float = key(1.0, "noise grows as (k / 10)^power before k weighting", ge=0, le=4)
     mixture_fraction: float = key(
-        0.25, "fraction of training samples that are mixtures of several", ge=0, le=1
+        0.5, "fraction of training samples that are mixtures of several", ge=0, le=1
     )
     mixture_samples: int = key(2, "largest number of samples in a mixture", ge=2, le=16)
     mixture_objective: float = key(
