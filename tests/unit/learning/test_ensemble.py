@@ -4,6 +4,7 @@ import json
 import shutil
 import subprocess
 import sys
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -14,7 +15,7 @@ from fakes.campaign import FakeEnsemble, K, R, fake_chi, fake_ensemble, gaussian
 from fakes.ensembles import sign, write_ensemble
 from safetensors.torch import load_file, save_file
 
-from nnexafs.dataset.beside import is_dynamics
+from nnexafs.dataset.beside import OBJECTIVE, is_dynamics
 from nnexafs.dataset.gathering import TEST
 from nnexafs.dataset.means import trajectory_means
 from nnexafs.errors import UserError
@@ -321,7 +322,26 @@ def test_a_training_set_reads_back_as_written(ensemble: Ensemble, tmp_path: Path
     (tmp_path / "third.safetensors").touch()
     again.save(tmp_path / "third.safetensors")
     third = TrainingSet.load(tmp_path / "third.safetensors", ensemble.manifest)
-    assert all(np.array_equal(third.curves[name], again.curves[name]) for name in CURVES)
+    assert all(np.array_equal(third.curves[name], again.curves[name]) for name in (*CURVES, OBJECTIVE))
+
+
+def test_a_training_set_knows_its_structures_without_dynamics(ensemble: Ensemble, tmp_path: Path) -> None:
+    """Early files do not say which samples these are."""
+    count = ensemble.known.curves.sizes["sample"]
+    named = ensemble.known.curves.assign({OBJECTIVE: ("sample", np.arange(count) % 3 == 0)})
+    known = replace(ensemble.known, curves=named)
+    known.save(tmp_path / "told.safetensors")
+    again = TrainingSet.load(tmp_path / "told.safetensors", ensemble.manifest)
+    assert np.array_equal(again.bank((3.0, 12.0)).objective, named[OBJECTIVE])
+    saved = load_file(tmp_path / "told.safetensors")
+    of_early, short = ({**saved} for _ in range(2))
+    del of_early[OBJECTIVE]
+    save_file(of_early, tmp_path / "early.safetensors")
+    assert not TrainingSet.load(tmp_path / "early.safetensors", ensemble.manifest).curves[OBJECTIVE].any()
+    short[OBJECTIVE] = saved[OBJECTIVE][:2]
+    save_file(short, tmp_path / "short.safetensors")
+    with pytest.raises(UserError, match="does not hold the training set"):
+        TrainingSet.load(tmp_path / "short.safetensors", ensemble.manifest)
 
 
 def test_the_bank_is_made_once_for_windows_that_are_nearly_the_same(

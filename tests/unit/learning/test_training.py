@@ -192,8 +192,7 @@ def test_single_precision_means_are_those_of_double(dataset: xr.Dataset) -> None
     names = {name: dataset[name].astype("float32") for name in VARIABLES}
     single = append_trajectory_means(dataset.assign(names))
     assert all(single[name].dtype == np.float32 for name in VARIABLES)
-    shares = SHORT.augmentation.shares
-    pools = (Pool.of(dataset.assign(names), shares), Pool.of(dataset, shares))
+    pools = tuple(Pool.of(one, SHORT.augmentation) for one in (dataset.assign(names), dataset))
     for held, exact in zip(*pools, strict=True):
         assert torch.allclose(held, exact, rtol=1e-5, atol=1e-6)
 

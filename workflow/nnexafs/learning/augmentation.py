@@ -127,40 +127,43 @@ class Augmenter:
         *,
         generator: torch.Generator,
         weights: Tensor | None = None,
+        mixture_weights: Tensor | None = None,
     ) -> tuple[Augmented, tuple[Tensor, ...]]:
         """`count` augmented samples of the training set, and their targets.
 
         A fraction `mixture_fraction` are mixtures of 2 to `mixture_samples` samples with Dirichlet weights
         (uniform on the simplex); spectra and targets are averages over absorbers, so the same weights hold
-        for both. Samples are drawn in proportion to `weights` (samples,), or all alike.
+        for both. Samples are drawn in proportion to `weights` (samples,), or all alike, members of mixtures in
+        proportion to `mixture_weights`, or as the others.
         """
-        index, shares = self._mixtures(len(chi), count, generator, chi.device, weights)
+        shares = self._shares(count, generator, chi.device)
+        index = _drawn(len(chi), shares.shape, generator, chi.device, weights)
+        if mixture_weights is not None:
+            members = _drawn(len(chi), shares.shape, generator, chi.device, mixture_weights)
+            index = torch.where(shares[:, :1] < 1, members, index)
         mixed = [(shares[:, :, None] * tensor[index]).sum(dim=1) for tensor in (chi, *targets)]
         return self.measured(mixed[0], generator=generator), tuple(mixed[1:])
 
-    def _mixtures(
-        self,
-        samples: int,
-        count: int,
-        generator: torch.Generator,
-        device: Device,
-        weights: Tensor | None,
-    ) -> tuple[Tensor, Tensor]:
-        """Members (count, M) and their shares (count, M) of `count` mixtures (pure: one share is 1)."""
+    def _shares(self, count: int, generator: torch.Generator, device: Device) -> Tensor:
+        """Shares (count, M) of the members of `count` mixtures (pure: the first is 1)."""
         most = self.settings.mixture_samples
         options: dict[str, Any] = {"generator": generator, "device": device}
         members = torch.randint(2, most + 1, (count,), **options)
         pure = torch.rand(count, **options) >= self.settings.mixture_fraction
         members = torch.where(pure, 1, members)
-        if weights is None:
-            index = torch.randint(samples, (count, most), **options)
-        else:
-            index = torch.multinomial(weights, count * most, replacement=True, generator=generator)
-            index = index.reshape(count, most)
         # Exponential draws, normalised, are Dirichlet(1, ..., 1).
         draws = torch.empty((count, most), device=device).exponential_(generator=generator)
         draws = draws * (torch.arange(most, device=device) < members[:, None])
-        return index, draws / draws.sum(dim=1, keepdim=True)
+        return draws / draws.sum(dim=1, keepdim=True)
+
+
+def _drawn(
+    samples: int, shape: torch.Size, generator: torch.Generator, device: Device, weights: Tensor | None
+) -> Tensor:
+    """Numbers of samples, in proportion to `weights` (samples,) or all alike."""
+    if weights is None:
+        return torch.randint(samples, shape, generator=generator, device=device)
+    return torch.multinomial(weights, shape.numel(), replacement=True, generator=generator).reshape(shape)
 
 
 def _uniform(low_high: tuple[float, float], count: int, generator: torch.Generator, device: Device) -> Tensor:
