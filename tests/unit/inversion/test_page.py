@@ -128,14 +128,14 @@ def test_the_verdict_knows_poor_data(tmp_path):
 
 
 def test_networks_that_read_e0_and_s02_are_shown(tmp_path, monkeypatch):
-    plain = CountingEnsemble.predict
+    plain = CountingEnsemble.answers
 
-    def predict(self, k, chi):
+    def answers(self, k, chi):
         prediction = plain(self, k, chi)
         e0, s02 = (np.tile(np.array(one)[:, None], len(chi)) for one in ([2.0, 2.5, 3.0], [0.85] * 3))
         return replace(prediction, scalar_members=np.stack([e0, s02], axis=-1))
 
-    monkeypatch.setattr(CountingEnsemble, "predict", predict)
+    monkeypatch.setattr(CountingEnsemble, "answers", answers)
     report, html = made(given_chi(), tmp_path)
     assert report["e0_shift_ev"] == 2.5 and report["e0_shift_ev_std"] == pytest.approx(0.5)
     assert "The networks also read E₀ below FEFF&#39;s by 2.5 ± 0.5 eV and S₀² 0.85." in html
