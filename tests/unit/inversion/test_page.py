@@ -130,7 +130,7 @@ def test_the_verdict_knows_poor_data(tmp_path):
 def test_networks_that_read_e0_and_s02_are_shown(tmp_path, monkeypatch):
     plain = CountingEnsemble.answers
 
-    def answers(self, k, chi, **_):
+    def answers(self, k, chi):
         prediction = plain(self, k, chi)
         e0, s02 = (np.tile(np.array(one)[:, None], len(chi)) for one in ([2.0, 2.5, 3.0], [0.85] * 3))
         return replace(prediction, scalar_members=np.stack([e0, s02], axis=-1))

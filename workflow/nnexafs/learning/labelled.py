@@ -39,11 +39,12 @@ def labelled(
     k, chi = np.asarray(k, dtype=float), np.atleast_2d(np.asarray(chi, dtype=float))
     noise = None if sigma is None else _checked_noise(sigma, chi)
     blocks = [slice(start, start + BLOCK) for start in range(0, max(len(chi), 1), BLOCK)]
-    answers, distances = [], []
+    answers, distances = [], list[np.ndarray]()
     for block in blocks:
         prediction = ensemble.answers(k, chi[block])
         more = None if noise is None else scatter_of_noise(ensemble, k, chi[block], noise[block])
         answers.append(answers_of(prediction, ensemble, scatter=more))
+        assert prediction.distance is not None  # it was compared
         distances.append(prediction.distance)
     return _dataset(answers, np.concatenate(distances), ensemble.manifest)
 
