@@ -129,9 +129,17 @@ class Bank:
 
         It tells hard spectra from easy ones without a truth: both are wrong there, each in its own way.
         """
-        nearest = self.nearest_mean(features).pair
-        apart = np.linalg.norm(pair - nearest, axis=1)
-        return apart / np.maximum(np.linalg.norm(nearest, axis=1), 1e-30)
+        return _apart(pair, self.nearest_mean(features).pair)
+
+    def unlikeness(self, features: np.ndarray, pair: np.ndarray) -> np.ndarray:
+        """Distance (S,) of spectra, and of the n(r) (S, R) read from them, from what the bank knows; above 0.
+
+        The geometric mean of what the nearest sample leaves of the spectrum (rms, relative), and of how far n(r) is
+        from the mean of the nearest samples'. Noise makes the first large, and leaves the second small.
+        """
+        nearest = self.nearest_mean(features)
+        left = np.sqrt(np.clip(nearest.misfit, 0, 1))
+        return np.sqrt(np.maximum(left * _apart(pair, nearest.pair), 1e-12))
 
     def mixture(self, features: np.ndarray) -> Answer:
         """The non-negative combination of samples that explains each spectrum best.
@@ -208,6 +216,11 @@ class Bank:
             float(likelihood @ sums),
             float(likelihood @ misfit),
         )
+
+
+def _apart(pair: np.ndarray, other: np.ndarray) -> np.ndarray:
+    """Distance (S,) of n(r) (S, R) from another, relative to that."""
+    return np.linalg.norm(pair - other, axis=1) / np.maximum(np.linalg.norm(other, axis=1), 1e-30)
 
 
 def _at_shifts(

@@ -21,6 +21,7 @@ from nnexafs.learning.manifest import networks_in, read_manifest, tensors_in, tr
 from nnexafs.learning.network import StructureNetwork
 from nnexafs.learning.representation import Window, operator, window_ends, window_for
 from nnexafs.learning.training_set import TrainingSet
+from nnexafs.learning.trust import Trust
 
 
 @dataclass(frozen=True)
@@ -40,8 +41,8 @@ class Prediction:
     angle_members: np.ndarray
     """bond angles of each network (fold, S, A), pairs per absorber and degree"""
     difficulty: np.ndarray | None = None
-    """how far the networks' mean n(r) is from that of the nearest training spectra (S,), relative; calibrated errors
-    grow with it. None for ensembles without their training set"""
+    """distance of the spectra from what the networks know (S,), `Ensemble.trust`; calibrated errors grow with it. None
+    for ensembles without their training set"""
     scalar_members: np.ndarray | None = None
     """shift of E0 in eV (how far the spectrum's E0 lies below FEFF's) and S0^2 of each network (fold, S, 2); None where
     the networks did not learn them"""
@@ -125,6 +126,12 @@ class Ensemble:
         """How wrong the networks are; None for ensembles of the first two formats."""
         known = self.manifest.get("calibration")
         return known and Calibration.of(known, place="manifest.json", what="the calibration of an ensemble")
+
+    @cached_property
+    def trust(self) -> Trust | None:
+        """How errors grow with the distance from what the networks know; None for ensembles made before it was kept."""
+        known = self.manifest.get("trust")
+        return known and Trust.of(known, place="manifest.json", what="the trust of an ensemble")
 
     def features(self, k: np.ndarray, chi: np.ndarray, window: Window | None = None) -> np.ndarray:
         """The networks' input (S, F) of chi (S, K) on a grid `k` (K,), by default in the widest window that it covers.
@@ -216,7 +223,7 @@ class Ensemble:
         if isinstance(self.known, NearestTraining):
             return None
         bank, spectral = self.bank_for(k, chi, window)
-        return bank.disagreement(spectral, pair)
+        return bank.unlikeness(spectral, pair) if self.trust else bank.disagreement(spectral, pair)
 
     def bank_for(
         self, k: np.ndarray, chi: np.ndarray, window: Window | None = None

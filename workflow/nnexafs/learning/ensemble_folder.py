@@ -14,7 +14,7 @@ from nnexafs.learning.domain import training_domain
 from nnexafs.learning.ensemble import _network
 from nnexafs.learning.manifest import FORMAT, SUFFIXES, training_file
 from nnexafs.learning.network import StructureNetwork, architecture, smoothing_bins
-from nnexafs.learning.out_of_fold import calibrated
+from nnexafs.learning.out_of_fold import observed_errors
 from nnexafs.learning.representation import window_grid
 from nnexafs.learning.training_set import TrainingSet
 
@@ -67,7 +67,8 @@ def assemble_ensemble(
     networks = {
         one["fold"]: _network_of(folder, manifest) for one, folder in zip(metrics, fold_folders, strict=True)
     }
-    manifest["calibration"] = calibrated(dataset, networks, learning, seed=seed).as_json()
+    calibration, trust = observed_errors(dataset, networks, learning, seed=seed)
+    manifest |= {"calibration": calibration.as_json(), "trust": trust.as_json()}
     return _write(Path(out), networks, known, manifest)
 
 
