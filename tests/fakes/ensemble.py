@@ -38,6 +38,8 @@ def fixed_window(low: float, high: float) -> Representation:
 class CountingEnsemble:
     """N1 is twelve times the amplitude; counts how often it was asked, and how much at a time."""
 
+    trust = None
+
     def __init__(self) -> None:
         self.representation = window = fixed_window(3.0, 14.0)
         self.networks = NETWORKS

@@ -97,11 +97,13 @@ class Difficulty(Part):
 
     power: Annotated[float, Field(ge=0, le=4)]
     middle: Positive
+    largest: Annotated[float, Field(ge=1, le=HARDEST)] = HARDEST
+    """times the middle; d beyond it counts as this much: errors are not claimed to grow where none were calibrated"""
 
     def factor(self, difficulty: np.ndarray) -> np.ndarray:
-        """What multiplies the error (S,); d counts as at most `HARDEST` times, at least 1 / `HARDEST` of the middle."""
+        """What multiplies the error (S,); d counts as at least 1 / `HARDEST` of the middle."""
         relative = np.nan_to_num(np.asarray(difficulty, float) / self.middle, nan=HARDEST, posinf=HARDEST)
-        return np.clip(relative, 1 / HARDEST, HARDEST) ** self.power
+        return np.clip(relative, 1 / HARDEST, self.largest) ** self.power
 
 
 def difficulty_factor(known: Difficulty | None, difficulty: np.ndarray | None) -> np.ndarray:

@@ -16,6 +16,7 @@ from nnexafs.dataset.metrics import TARGETS, Curves, Part
 from nnexafs.errors import UserError
 from nnexafs.k_axis import K2_PER_EV
 from nnexafs.learning.bands import (
+    HARDEST,
     SCALARS,
     Bands,
     CurveBands,
@@ -53,6 +54,7 @@ SMALLEST_SCALE = 1e-6  # of the curves' maximum
 OUTLIER = 2.0  # times the 95 % factor: a residual beyond counts as that much
 SMALLEST_SCORE = 1e-2  # a residual that happens to be zero says no more than this
 STEEPEST = 2.0
+HARD = 0.95  # quantile of the difficulty up to which errors grow with it
 SMALLEST_FLOOR = 0.01  # of the rms residual
 FEWEST_SAMPLES = 5
 THEORY_E0_EV = 0.5
@@ -132,8 +134,8 @@ class Calibration(Part):
         `difficulty` (S,): a number above 0 that tells hard spectra from easy ones without the truth; see `Difficulty`.
         `shares` (S,): how much each sample counts in its group. Samples with values that are not finite are left out.
 
-        Where E0 is among the numbers, it and R1 also have the error of another theory's E0 (`THEORY_E0_EV`): calibration
-        spectra have the E0 of one theory. UserError when no sample is left or shapes disagree.
+        Where E0 is among the numbers, it and R1 also have the error of another theory's E0 (`THEORY_E0_EV`): the
+        calibration's spectra have the E0 of one theory. UserError when no sample is left or shapes disagree.
         """
         curves = {
             name: (np.asarray(predicted[name], float), np.asarray(truth[name], float)) for name in TARGETS
@@ -296,7 +298,13 @@ def _fit_difficulty(scores: np.ndarray, difficulty: np.ndarray | None, members: 
     hard_mean, wrong_mean = weights @ hard, weights @ wrong
     variance = weights @ (hard - hard_mean) ** 2
     slope = weights @ ((hard - hard_mean) * (wrong - wrong_mean)) / variance if variance > 1e-12 else 0.0
-    return Difficulty(power=float(np.clip(slope, 0.0, STEEPEST)), middle=float(np.exp(hard_mean)))
+    middle = float(np.exp(hard_mean))
+    largest = members.quantile(np.where(usable, difficulty, np.nan), HARD) / middle
+    return Difficulty(
+        power=float(np.clip(slope, 0.0, STEEPEST)),
+        middle=middle,
+        largest=float(np.clip(largest, 1.0, HARDEST)),
+    )
 
 
 def _spread(scores: np.ndarray, factors: Factors, members: Groups) -> float:
