@@ -39,6 +39,7 @@ class CountingEnsemble:
     """N1 is twelve times the amplitude; counts how often it was asked, and how much at a time."""
 
     known = None
+    trust = None
 
     def __init__(self) -> None:
         self.representation = window = fixed_window(3.0, 14.0)

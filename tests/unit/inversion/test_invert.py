@@ -45,6 +45,7 @@ class FakeEnsemble:
     """N1 is proportional to the amplitude of k^2 chi; the three networks differ by 0.1 neighbours."""
 
     known = None
+    trust = None
 
     def __init__(self, networks: np.ndarray = NETWORKS, **domain: object) -> None:
         self.networks = networks
@@ -159,6 +160,7 @@ def test_s02_divides(tmp_path):
         "s02": 0.8,
         "k_range": None,
         "distance_scale": 1.0,
+        "anyway": False,
     }
 
 
@@ -379,8 +381,30 @@ def test_other_element_is_said(tmp_path):
     ensemble.manifest |= {"element": "Ni", "edge": "K"}
     nickel, iron = (spectrum(CHI).assign_attrs(element=element, edge="K") for element in ("Ni", "Fe"))
     assert invert(nickel, ensemble, out=tmp_path)["warnings"] == []
-    (warning,) = invert(iron, ensemble, out=tmp_path)["warnings"]
+    verdict, warning = invert(iron, ensemble, out=tmp_path)["warnings"]
+    assert verdict.startswith(
+        "the spectrum is outside what the networks know: phase shifts and amplitudes are"
+    )
     assert "of the Fe K edge, the networks were trained on Ni K" in warning
+
+
+def test_first_shell_is_withheld_outside_unless_asked_for(tmp_path):
+    """n(r) stays: it is drawn beside the verdict."""
+    ensemble = FakeEnsemble()
+    ensemble.manifest |= {"element": "Ni", "edge": "K"}
+    iron = spectrum(CHI).assign_attrs(element="Fe", edge="K")
+    hidden = invert(iron, ensemble, out=tmp_path / "hidden")
+    shown = invert(iron, ensemble, out=tmp_path / "shown", options=Options(anyway=True))
+    assert hidden["verdict"] == shown["verdict"] == "outside"
+    assert "another element" in hidden["withheld"] and shown["withheld"] is None
+    for name in ("R1_angstrom", "N1", "sigma2_1_angstrom2"):
+        assert hidden[name] is None and hidden[f"{name}_std"] is None and hidden[f"{name}_95"] is None
+        assert shown[name] > 0 and shown["per_network"][0][name] > 0
+        assert all(row[name] is None for row in (*hidden["per_network"], *hidden["e0_scan"]))
+    assert (tmp_path / "hidden" / "rdf.csv").read_bytes() == (tmp_path / "shown" / "rdf.csv").read_bytes()
+    assert json.loads((tmp_path / "hidden" / "shells.json").read_text())["withheld"] == hidden["withheld"]
+    page = (tmp_path / "hidden" / "prediction.html").read_text(encoding="utf-8")
+    assert "R₁ = –" in page and "are withheld" in page
 
 
 @pytest.fixture(scope="module")

@@ -167,7 +167,7 @@ def test_the_trend_has_gaps_where_a_file_failed(folder, ensemble, tmp_path, monk
 def test_spectra_unlike_the_training_set_are_counted(folder, ensemble, tmp_path):
     write(folder / "scan_1.dat", np.random.default_rng(0).normal(0, 0.01, len(K)))
     result = predicted(folder, "--each", "--out", tmp_path / "out")
-    assert "warning: 1 of them are unlike the training set" in result.output
+    assert "warning: 1 of them are outside what the networks know (column verdict)" in result.output
     assert [row["verdict"] for row in table(tmp_path / "out" / "series.csv")] == ["outside"] + 9 * ["inside"]
 
 

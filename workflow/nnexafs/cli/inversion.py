@@ -189,6 +189,11 @@ def _fit_phases(folder: Path, chosen: Measurement | None, config: CampaignConfig
 @click.option(
     "--fit", "fitted", is_flag=True, help="Fit the first shell with larch too, which takes some seconds."
 )
+@click.option(
+    "--anyway",
+    is_flag=True,
+    help="Give first shell, E0 and S0^2 also where the spectrum is outside what the networks know.",
+)
 @out_option("Folder to write the page prediction.html, its tables and figure to; with --each series.csv.")
 def predict(
     spectra: tuple[Path, ...],
@@ -209,6 +214,7 @@ def predict(
     k_range: tuple[float, float] | None,
     distance_scale: float,
     fitted: bool,
+    anyway: bool,
     out: Path,
 ) -> None:
     """Predict n(r), bond angles and first shell from a SPECTRUM.
@@ -229,7 +235,7 @@ def predict(
         "element": element,
         "background": {"e0_ev": e0, "rbkg_angstrom": rbkg},
     }
-    options = Options(e0_shift, s02, k_range or None, distance_scale)
+    options = Options(e0_shift, s02, k_range or None, distance_scale, anyway)
     if each and fitted:
         raise UserError("--fit: larch fits one spectrum; leave out --each, or --fit")
     if each:
@@ -281,7 +287,9 @@ def _predict_one(
 
     result = invert(measured, ensemble, out=out, options=options, fit=fit, title=title)
     _tell_quality(result["quality"])
-    if result["N1"] is None:
+    if result["withheld"]:
+        click.echo("first shell, E0 and S0^2 withheld (--anyway shows them)")
+    elif result["N1"] is None:
         click.echo("no first shell found")
     else:
         shell = [
@@ -294,6 +302,7 @@ def _predict_one(
     if result.get("e0_shift_ev") is not None:
         e0, s02 = (with_error(result[key], result[f"{key}_std"], sign="+-") for key in ("e0_shift_ev", "s02"))
         click.echo(f"E0 {e0} eV below FEFF's, S0^2 {s02}")
+    _tell_verdict(result)
     _tell_check(result["forward_check"])
     for warning in result["warnings"]:
         click.echo(f"warning: {warning}")
@@ -308,6 +317,19 @@ def _tell_check(check: dict | None) -> None:
 
     r_factor = f"R-factor {check['r_factor_r']:.2g}{noise_words(check)}"
     click.echo(f"check {check['verdict']}: {ANSWERS[check['verdict']]}; {r_factor}")
+
+
+def _tell_verdict(result: dict) -> None:
+    """Inside, at the edge or outside, and what was observed of such spectra."""
+    trust = result["trust"]
+    if trust["distance"] is None:
+        click.echo(f"verdict: {result['verdict']}")
+        return
+    limits = "edge from {:.3f}, outside from {:.3f}".format(*trust["limits"])
+    click.echo(
+        f"verdict: {result['verdict']}, distance {trust['distance']:.3f} ({limits}); spectra at this distance "
+        f"are read with an error of {100 * trust['expected_error_of_n']:.0f} % in n(r)"
+    )
 
 
 def _tell_quality(quality: dict) -> None:
@@ -361,7 +383,10 @@ def _predict_each(
     click.echo(f"{trend.read} of {total} spectra read" + (f", {trend.failed} failed" if trend.failed else ""))
     outside = sum(row["verdict"] == "outside" for row in trend.values)
     if outside:
-        click.echo(f"warning: {outside} of them are unlike the training set (column verdict)")
+        shown = "" if options.anyway else "; their first shell is withheld (--anyway shows it)"
+        click.echo(f"warning: {outside} of them are outside what the networks know (column verdict){shown}")
+    if edge := sum(row["verdict"] == "edge" for row in trend.values):
+        click.echo(f"warning: {edge} of them are at the edge of what the networks know: errors may be larger")
     click.echo(f"wrote {out / 'series.csv'}, series_rdf.csv, series_rdf_std.csv, series.png")
 
 

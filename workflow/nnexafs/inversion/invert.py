@@ -24,14 +24,13 @@ from nnexafs.inversion.values import (
     angle_table,
     ensemble_id,
     k2chi_rms,
-    largest_distance,
     numbers_of,
     other_element,
     per_network,
     rdf_table,
-    verdict_of,
     warnings_for,
 )
+from nnexafs.inversion.verdict import Verdict, verdict_of, withheld
 from nnexafs.learning.ensemble import Ensemble
 from nnexafs.learning.representation import window_for
 from nnexafs.learning.training_set import TrainingSet
@@ -43,7 +42,7 @@ if TYPE_CHECKING:
 
 __all__ = ["Options", "e0_scan", "invert", "usable"]
 
-SCANNED = (*KEYS, "neighbour_distance")
+SCANNED = (*KEYS, "neighbour_distance", "verdict")
 E0_SCAN_EV = (-6.0, -4.0, -2.0, 0.0, 2.0, 4.0, 6.0)
 
 
@@ -69,12 +68,15 @@ def invert(
     options = options or Options()
     k, chi = usable(spectrum, options)
     sigma = usable_sigma(spectrum, k, options) if len(chi) == 1 else None
-    answer, assessment = _read(k, chi, ensemble, options.distance_scale, sigma=sigma)
+    foreign = other_element(spectrum, ensemble.manifest)
+    answer, assessment, verdict = _read(
+        k, chi, ensemble, options.distance_scale, sigma=sigma, foreign=bool(foreign)
+    )
     low, high = window_for(k * options.distance_scale, ensemble.representation)
     window = (low / options.distance_scale, high / options.distance_scale)
     quality = quality_of(spectrum, window=window)
     check = _check(k, chi, answer, ensemble, options, quality.noise)
-    assessment["warnings"] += other_element(spectrum, ensemble.manifest)
+    assessment["warnings"] = _reasons(verdict) + assessment["warnings"] + foreign
     report = {
         **assessment,
         "window_per_angstrom": list(window),
@@ -88,6 +90,7 @@ def invert(
         "ensemble": ensemble_id(ensemble.manifest),
         "spectrum": {name: json_value(value) for name, value in spectrum.attrs.items()},
     }
+    report["withheld"] = _withhold(report, verdict, anyway=options.anyway)
     tables = {"rdf.csv": rdf_table(answer), "angles.csv": angle_table(answer)}
     if check is not None:
         tables["fit.csv"] = check.table()
@@ -119,8 +122,9 @@ def _read(
     distance_scale: float,
     *,
     sigma: np.ndarray | None = None,
-) -> tuple[Answer, dict]:
-    """What the networks say of chi (S, K), whose noise is `sigma` (K,) where that is known; numbers and warnings."""
+    foreign: bool = False,
+) -> tuple[Answer, dict, Verdict]:
+    """What the networks say of chi (S, K), whose noise is `sigma` (K,) where that is known; numbers and verdict."""
     check_window(k, ensemble.representation, distance_scale=distance_scale)
     # ASSUME: chi(k) of distances s r is chi(s k) of distances r: the phase shifts are taken to scale too.
     seen = k * distance_scale
@@ -134,21 +138,47 @@ def _read(
     own = answer if distance_scale == 1 else answer_of(prediction, ensemble)
     values = {**numbers_of(own), "k2chi_rms": k2chi_rms(seen, chi, ensemble.manifest)}
     domain = ensemble.manifest.get("training_domain", {})
+    verdict = verdict_of(
+        own,
+        trust=ensemble.trust,
+        manifest=ensemble.manifest,
+        distance=None if prediction.difficulty is None else float(prediction.difficulty.mean()),
+        neighbour_distance=distance,
+        foreign=foreign,
+    )
     assessment = {
         **numbers_of(answer),
         "per_network": per_network(prediction.with_scaled_distances(distance_scale)),
         "neighbour_distance": distance,
-        "verdict": verdict_of(distance, largest_distance(ensemble.manifest)),
+        "verdict": verdict.name,
+        "trust": verdict.as_json(),
         "warnings": warnings_for(
             values,
             own,
-            distance=distance,
             training_domain=domain,
             networks=len(ensemble.networks),
             distance_scale=distance_scale,
         ),
     }
-    return answer, assessment
+    return answer, assessment, verdict
+
+
+def _reasons(verdict: Verdict) -> list[str]:
+    """A warning that says how far from what the networks know the spectrum is, and what follows."""
+    if not verdict.reasons:
+        return []
+    place = {"edge": "at the edge of", "outside": "outside"}.get(verdict.name, "of unknown distance from")
+    said = f"; {verdict.sentence}" if verdict.sentence else ""
+    return [f"the spectrum is {place} what the networks know: {'; '.join(verdict.reasons)}{said}"]
+
+
+def _withhold(report: dict, verdict: Verdict, *, anyway: bool) -> str | None:
+    """Take every answer's first shell out of the report where the verdict asks for it; returns why."""
+    reason = withheld(report, verdict, anyway=anyway)
+    if reason is not None:
+        for one in (*report["per_network"], *report["baselines"].values(), *report["e0_scan"]):
+            one |= dict.fromkeys(KEYS)
+    return reason
 
 
 def _baselines(k: np.ndarray, chi: np.ndarray, ensemble: Ensemble, distance_scale: float) -> dict:

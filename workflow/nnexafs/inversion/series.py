@@ -17,7 +17,8 @@ from nnexafs.files import json_value
 from nnexafs.inversion.options import Options, check_window, usable, usable_sigma
 from nnexafs.inversion.sources import Entry, entries, reason_of
 from nnexafs.inversion.uncertainty import SCALARS, Answer, answer_of, answers_of, scatter_of_noise
-from nnexafs.inversion.values import largest_distance, numbers_of, other_element, verdict_of
+from nnexafs.inversion.values import numbers_of, other_element
+from nnexafs.inversion.verdict import Verdict, verdict_of, withheld
 from nnexafs.learning.ensemble import Ensemble, Prediction
 from nnexafs.learning.representation import window_for
 from nnexafs.measured.quality import Quality, quality_of
@@ -27,12 +28,12 @@ from nnexafs.structures.first_shell import KEYS
 BLOCK = 512
 """Spectra that go through the networks together."""
 SHELL_COLUMNS = tuple(name for key in (*KEYS, *SCALARS) for name in (key, f"{key}_std"))
-IN_TREND = ("number", "status", "verdict", "neighbour_distance", *SHELL_COLUMNS)
+IN_TREND = ("number", "status", "verdict", "distance", "neighbour_distance", *SHELL_COLUMNS)
 OK, FAILED = "ok", "failed"
 COLUMNS = (
     "number", "file", "group", "status", "element", "edge", *SHELL_COLUMNS,
-    "neighbour_distance", "verdict", "quality", "quality_notes", "noise_percent", "usable_k_max_per_angstrom",
-    "k_first_per_angstrom", "k_last_per_angstrom", "e0_ev", "edge_step", "message",
+    "distance", "neighbour_distance", "verdict", "quality", "quality_notes", "noise_percent",
+    "usable_k_max_per_angstrom", "k_first_per_angstrom", "k_last_per_angstrom", "e0_ev", "edge_step", "message",
 )  # fmt: skip
 LOGGER = logging.getLogger(__name__)
 
@@ -46,6 +47,8 @@ class Waiting:
     chi: np.ndarray
     sigma: np.ndarray | None = None
     """standard deviation of the noise (K,), where the file gives it"""
+    foreign: bool = False
+    """of another element or edge than the networks learned"""
 
 
 @dataclass
@@ -155,6 +158,7 @@ def _ready(entry: Entry, ensemble: Ensemble, options: Options) -> Waiting:
         k[read],
         chi[:, read],
         None if sigma is None else sigma[read],
+        foreign=bool(warnings),
     )
 
 
@@ -208,14 +212,23 @@ def _answer(block: Sequence[Waiting], ensemble: Ensemble, options: Options) -> N
     for one in block:
         if one.row["status"] == OK:
             by_grid.setdefault(one.k.tobytes(), []).append(one)
-    largest = largest_distance(ensemble.manifest)
     for together in by_grid.values():
         k, chi = together[0].k * options.distance_scale, np.concatenate([one.chi for one in together])
         prediction = ensemble.answers(k, chi)
         found = _answers(together, k, prediction, ensemble, options.distance_scale)
         for one, rows, answer in zip(together, _rows(together), found, strict=True):
-            distance = float(prediction.distance[rows].mean())  # type: ignore[index]
-            _fill(one.row, answer, distance, largest)
+            neighbour = float(prediction.distance[rows].mean())  # type: ignore[index]
+            difficulty = prediction.difficulty
+            verdict = verdict_of(
+                answer,
+                trust=ensemble.trust,
+                manifest=ensemble.manifest,
+                distance=None if difficulty is None else float(difficulty[rows].mean()),
+                neighbour_distance=neighbour,
+                foreign=one.foreign,
+            )
+            one.row["neighbour_distance"] = neighbour
+            _fill(one.row, answer, verdict, anyway=options.anyway)
 
 
 def _rows(together: Sequence[Waiting]) -> list[slice]:
@@ -255,12 +268,16 @@ def _noise(
     return whole
 
 
-def _fill(row: dict, answer: Answer, distance: float, largest: float | None) -> None:
+def _fill(row: dict, answer: Answer, verdict: Verdict, *, anyway: bool) -> None:
     row |= numbers_of(answer)
-    row["neighbour_distance"], row["verdict"] = distance, verdict_of(distance, largest)
+    row["distance"], row["verdict"] = verdict.distance, verdict.name
     row["rdf"], row["rdf_std"] = answer.pair.value, answer.pair.half_68
+    said = [row["message"], *verdict.reasons]
     if row["N1"] is None:
-        row["message"] = "; ".join(filter(None, [row["message"], "no first shell found"]))
+        said.append("no first shell found")
+    if withheld(row, verdict, anyway=anyway) is not None:
+        said.append("first shell, E0 and S0^2 withheld (--anyway shows them)")
+    row["message"] = "; ".join(filter(None, said))
 
 
 # --- files -------------------------------------------------------------------------------------

@@ -91,16 +91,20 @@ class Augmenter:
         generator: torch.Generator,
         shift_ev: Tensor | None = None,
         window: tuple[float, float] | None = None,
+        distortion_rms: Tensor | None = None,
     ) -> Augmented:
         """Spectra (B, K) with random E0, S0^2, distortion, noise and window.
 
-        `shift_ev` (B,) and `window`, one for all spectra, are not drawn where they are given.
+        `shift_ev` (B,), the size `distortion_rms` (B,) of the distortion, and `window`, one for all spectra, are not
+        drawn where they are given.
         """
         settings, count, device = self.settings, len(chi), chi.device
         if shift_ev is None:
             shift_ev = _uniform(settings.e0_shift_ev, count, generator, device)
         s02 = _uniform(settings.s02, count, generator, device)
-        changed = self.distortion.applied(self.shifted(chi, shift_ev), generator=generator)
+        changed = self.distortion.applied(
+            self.shifted(chi, shift_ev), generator=generator, rms=distortion_rms
+        )
         noise = torch.randn(changed.shape, generator=generator, device=device)
         changed = s02[:, None] * changed + self.sigma * noise
         # Last, so that a study with other windows is validated on the same spectra.

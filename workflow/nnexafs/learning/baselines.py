@@ -138,6 +138,11 @@ class Bank:
         """
         return apart(pair, self.nearest_mean(features).pair)
 
+    def unlikeness(self, features: np.ndarray, pair: np.ndarray) -> np.ndarray:
+        """`unlikeness` (S,) of spectra whose n(r) was read as `pair` (S, R)."""
+        nearest = self.nearest_mean(features)
+        return unlikeness(np.sqrt(np.clip(nearest.misfit, 0, 1)), apart(pair, nearest.pair))
+
     def mixture(self, features: np.ndarray) -> Answer:
         """The non-negative combination of samples that explains each spectrum best.
 
@@ -225,6 +230,15 @@ class Bank:
 def apart(pair: np.ndarray, nearest: np.ndarray) -> np.ndarray:
     """Distance (S,) of n(r) (S, R) from that of the nearest samples (S, R), relative to the latter."""
     return np.linalg.norm(pair - nearest, axis=1) / np.maximum(np.linalg.norm(nearest, axis=1), 1e-30)
+
+
+def unlikeness(left: np.ndarray, away: np.ndarray) -> np.ndarray:
+    """Distance (S,) of spectra, and of the n(r) read from them, from what a bank knows; above 0.
+
+    The geometric mean of what the nearest sample leaves of the spectrum (rms, relative), and of how far n(r) is from
+    the mean of the nearest samples' (`apart`). Noise makes the first large, and leaves the second small.
+    """
+    return np.sqrt(np.maximum(left * away, 1e-12))
 
 
 def objective_of(dataset: xr.Dataset) -> np.ndarray:

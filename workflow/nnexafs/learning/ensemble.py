@@ -13,7 +13,7 @@ from nnexafs.config import Representation
 from nnexafs.dataset.metrics import spread
 from nnexafs.errors import UserError
 from nnexafs.learning.bands import Bands
-from nnexafs.learning.baselines import NEAREST, Bank, apart
+from nnexafs.learning.baselines import NEAREST, Bank, apart, unlikeness
 from nnexafs.learning.calibration import Calibration
 from nnexafs.learning.dense import DenseNetwork
 from nnexafs.learning.domain import NearestTraining
@@ -21,6 +21,7 @@ from nnexafs.learning.manifest import networks_in, read_manifest, tensors_in, tr
 from nnexafs.learning.representation import Window, operator, window_ends, window_for
 from nnexafs.learning.shipped import folder_of
 from nnexafs.learning.training_set import TrainingSet
+from nnexafs.learning.trust import Trust
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -43,8 +44,8 @@ class Prediction:
     angle_members: np.ndarray
     """bond angles of each network (fold, S, A), pairs per absorber and degree"""
     difficulty: np.ndarray | None = None
-    """how far the networks' mean n(r) is from that of the nearest training spectra (S,), relative; calibrated errors
-    grow with it. None for ensembles without their training set, or where it was not asked for"""
+    """distance of the spectra from what the networks know (S,), `Ensemble.trust`; calibrated errors grow with it. None
+    for ensembles without their training set, or where it was not asked for"""
     distance: np.ndarray | None = None
     """`Ensemble.distance` of the spectra (S,); None where it was not asked for"""
     scalar_members: np.ndarray | None = None
@@ -131,6 +132,12 @@ class Ensemble:
         """How wrong the networks are; None for ensembles of the first two formats."""
         known = self.manifest.get("calibration")
         return known and Calibration.of(known, place="manifest.json", what="the calibration of an ensemble")
+
+    @cached_property
+    def trust(self) -> Trust | None:
+        """How errors grow with the distance from what the networks know; None for ensembles made before it was kept."""
+        known = self.manifest.get("trust")
+        return known and Trust.of(known, place="manifest.json", what="the trust of an ensemble")
 
     def features(self, k: np.ndarray, chi: np.ndarray, window: Window | None = None) -> np.ndarray:
         """The networks' input (S, F) of chi (S, K) on a grid `k` (K,), by default in the widest window that it covers.
@@ -249,7 +256,8 @@ class Ensemble:
             return None, self.known.distance(self.features(k, chi, window))
         bank, spectral = self.bank_for(k, chi, window)
         nearest = bank.nearest_mean(spectral)
-        return apart(pair, nearest.pair), np.sqrt(np.clip(nearest.misfit, 0, 1))
+        left, away = np.sqrt(np.clip(nearest.misfit, 0, 1)), apart(pair, nearest.pair)
+        return unlikeness(left, away) if self.trust else away, left
 
     def bank_for(
         self, k: np.ndarray, chi: np.ndarray, window: Window | None = None

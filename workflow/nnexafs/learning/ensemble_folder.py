@@ -18,7 +18,7 @@ from nnexafs.jobs.code import git_commit, versions
 from nnexafs.learning.domain import training_domain
 from nnexafs.learning.manifest import FORMAT, SUFFIXES, tensors_in, training_file
 from nnexafs.learning.network import StructureNetwork, architecture, smoothing_bins
-from nnexafs.learning.out_of_fold import calibrated
+from nnexafs.learning.out_of_fold import observed_errors
 from nnexafs.learning.representation import window_grid
 from nnexafs.learning.training_set import TrainingSet
 
@@ -71,7 +71,8 @@ def assemble_ensemble(
     networks = {
         one["fold"]: _network_of(folder, manifest) for one, folder in zip(metrics, fold_folders, strict=True)
     }
-    manifest["calibration"] = calibrated(dataset, networks, learning, seed=seed).as_json()
+    calibration, trust = observed_errors(dataset, networks, learning, seed=seed)
+    manifest |= {"calibration": calibration.as_json(), "trust": trust.as_json()}
     return _write(Path(out), networks, known, manifest)
 
 

@@ -7,7 +7,7 @@ import xarray as xr
 
 from nnexafs import __version__
 from nnexafs.errors import UserError
-from nnexafs.learning.ensemble import Ensemble
+from nnexafs.learning.ensemble import Ensemble, Prediction
 from nnexafs.learning.uncertainty import Answer, Uncertain, answers_of, scatter_of_noise
 from nnexafs.structures.first_shell import FIELDS
 
@@ -46,7 +46,10 @@ def labelled(
         answers.append(answers_of(prediction, ensemble, scatter=more))
         assert prediction.distance is not None  # it was compared
         distances.append(prediction.distance)
-    return _dataset(answers, np.concatenate(distances), ensemble.manifest)
+        names.append(verdicts(prediction, ensemble))
+    found = _dataset(answers, np.concatenate(distances), ensemble.manifest)
+    about = {"long_name": "inside, at the edge of or outside what the networks know, by its distance"}
+    return found.assign(verdict=("spectrum", np.concatenate(names), about))
 
 
 def _checked_noise(sigma: np.ndarray, chi: np.ndarray) -> np.ndarray:
@@ -72,8 +75,6 @@ def _dataset(answers: list[Answer], distances: np.ndarray, manifest: dict) -> xr
         variables |= _with_errors(name, ("spectrum",), parts, *NUMBERS[name])
     about = {"units": "1", "long_name": "distance from the training set"}
     variables["neighbour_distance"] = ("spectrum", distances, about)
-    largest = manifest["training_domain"].get("neighbour_distance", {}).get("largest")
-    variables["verdict"] = ("spectrum", verdicts(distances, largest))
     coords = {
         "r": ("r", first.r_angstrom, {"units": "angstrom"}),
         "angle": ("angle", first.angle_degree, {"units": "degree"}),
@@ -101,11 +102,17 @@ def _with_errors(
     return found
 
 
-def verdicts(distances: np.ndarray, largest: float | None) -> np.ndarray:
-    """What follows from distances (S,): as near to the training set as its own members are, or not."""
-    if largest is None:
-        return np.full(len(distances), "unknown")
-    return np.where(distances <= largest, "inside", "outside")
+def verdicts(prediction: Prediction, ensemble: Ensemble) -> np.ndarray:
+    """The verdict on each spectrum (S,) by its distance alone: without its element and its E0 (see `inversion.verdict`).
+
+    Of early ensembles by whether it is as near to the training set as the set's own members are.
+    """
+    if ensemble.trust is not None and prediction.difficulty is not None:
+        return np.array([ensemble.trust.verdict(float(one)) for one in prediction.difficulty])
+    largest = ensemble.manifest["training_domain"].get("neighbour_distance", {}).get("largest")
+    if largest is None or prediction.distance is None:
+        return np.full(prediction.pair_members.shape[1], "unknown")
+    return np.where(prediction.distance <= largest, "inside", "outside")
 
 
 def long_table(found: xr.Dataset) -> "pd.DataFrame":

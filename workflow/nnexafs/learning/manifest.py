@@ -16,6 +16,7 @@ from nnexafs.config import one_line as first_problem
 from nnexafs.errors import UserError
 from nnexafs.files import read_json, sha256
 from nnexafs.learning.calibration import Calibration
+from nnexafs.learning.trust import Trust
 from nnexafs.text import one_line
 
 FORMAT = 3
@@ -87,6 +88,7 @@ class _Manifest(_Part):
     training_domain: _Domain
     augmentation: Augmentation | None = None
     calibration: Calibration | None = None
+    trust: Trust | None = None
 
     @model_validator(mode="after")
     def agree(self) -> "_Manifest":
