@@ -103,7 +103,7 @@ def _with_errors(
 
 
 def verdicts(prediction: Prediction, ensemble: Ensemble) -> np.ndarray:
-    """The verdict on each spectrum (S,) by its distance alone: without its element and its E0 (see `inversion.verdict`).
+    """The verdict on each spectrum (S,) by its distance alone, without its element and E0 (see `inversion.verdict`).
 
     Of early ensembles by whether it is as near to the training set as the set's own members are.
     """
