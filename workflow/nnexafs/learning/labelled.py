@@ -39,7 +39,7 @@ def labelled(
     k, chi = np.asarray(k, dtype=float), np.atleast_2d(np.asarray(chi, dtype=float))
     noise = None if sigma is None else _checked_noise(sigma, chi)
     blocks = [slice(start, start + BLOCK) for start in range(0, max(len(chi), 1), BLOCK)]
-    answers, distances = [], list[np.ndarray]()
+    answers, distances, names = [], list[np.ndarray](), list[np.ndarray]()
     for block in blocks:
         prediction = ensemble.answers(k, chi[block])
         more = None if noise is None else scatter_of_noise(ensemble, k, chi[block], noise[block])
