@@ -388,7 +388,7 @@ def test_other_element_is_said(tmp_path):
     assert "of the Fe K edge, the networks were trained on Ni K" in warning
 
 
-def test_first_shell_is_withheld_outside_unless_asked_for(tmp_path):
+def test_first_shell_is_withheld_in_all_files_outside_unless_asked_for(tmp_path):
     """n(r) stays: it is drawn beside the verdict."""
     ensemble = FakeEnsemble()
     ensemble.manifest |= {"element": "Ni", "edge": "K"}
