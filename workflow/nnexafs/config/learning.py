@@ -141,9 +141,10 @@ class Augmentation(Model):
         lt=1,
     )
     distortion: float = key(
-        0.15,
+        0.25,
         "the theory allowed to be wrong: each spectrum's amplitude and phase are changed by smooth random curves over "
-        "R and over k, together by up to this fraction of the spectrum (rms)",
+        "R and over k, together by up to this fraction of the spectrum (rms); measured foils of iron and copper are as "
+        "far from simulated spectra as 4 and 17 % of those so changed",
         ge=0,
         le=0.5,
     )
