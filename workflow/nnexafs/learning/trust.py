@@ -107,9 +107,9 @@ class Trust(Part):
         """Relative error of n(r) of spectra at this distance; beyond the last bin that of the last."""
         return float(np.interp(distance, self.distance, self.error))
 
-    def holding(self, distance: float, *, level: Literal[0.68, 0.95] = 0.95) -> float:
-        """How often claimed errors of R1, N1 and sigma2_1 of that level hold at this distance."""
-        return float(np.interp(distance, self.distance, self.within_95 if level == 0.95 else self.within_68))
+    def holding(self, distance: float) -> float:
+        """How often claimed 95 % intervals of R1, N1 and sigma2_1 hold at this distance."""
+        return float(np.interp(distance, self.distance, self.within_95))
 
     @property
     def limits(self) -> tuple[float, float]:
