@@ -141,10 +141,9 @@ class Augmentation(Model):
         lt=1,
     )
     distortion: float = key(
-        0.25,
+        0.15,
         "the theory allowed to be wrong: each spectrum's amplitude and phase are changed by smooth random curves over "
-        "R and over k, together by up to this fraction of the spectrum (rms); measured foils of iron and copper are as "
-        "far from simulated spectra as 4 and 17 % of those so changed",
+        "R and over k, together by up to this fraction of the spectrum (rms)",
         ge=0,
         le=0.5,
     )
