@@ -162,7 +162,7 @@ class ForwardCheck:
         }
 
     def table(self) -> pd.DataFrame:
-        """Columns of `fit.csv`: k^2 chi of the data, of the data filtered to the R range, of the mix filtered to it."""
+        """Columns of `forward_check.csv`: k^2 chi of the data, and of data and mix filtered to the R range."""
         return pd.DataFrame(
             {
                 "k_per_angstrom": self.k,
