@@ -61,16 +61,19 @@ class Pool(NamedTuple):
             ]
         )
         curves = (np.concatenate([part[name].values for part in parts]) for name in VARIABLES)
-        labels = [np.concatenate([part[name].values.astype(str) for part in parts]) for name in LABELS]
-        arrays = [*curves, weights, _of_mixtures(weights, *labels, augmentation.mixture_objective)]
+        source, phase, trajectory = (
+            np.concatenate([part[name].values.astype(str) for part in parts])
+            for name in ("source", "phase", "state_point")
+        )
+        of_mixtures = _of_mixtures(
+            weights, source, phase, trajectory, objective=augmentation.mixture_objective
+        )
+        arrays = [*curves, weights, of_mixtures]
         return cls._make(torch.as_tensor(values, dtype=torch.float32, device=device) for values in arrays)
 
 
-LABELS = ("source", "phase", "state_point")
-
-
 def _of_mixtures(
-    weights: np.ndarray, source: np.ndarray, phase: np.ndarray, trajectory: np.ndarray, objective: float
+    weights: np.ndarray, source: np.ndarray, phase: np.ndarray, trajectory: np.ndarray, *, objective: float
 ) -> np.ndarray:
     """Weights (S,) of members of mixtures, from those of single samples (S,) and the samples' labels (S,)."""
     simulated = source != OBJECTIVE

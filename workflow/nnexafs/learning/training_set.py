@@ -84,9 +84,8 @@ class TrainingSet:
         objective = saved.get(OBJECTIVE, np.zeros(count))
         if {len(values) for _, values in curves.values()} | {len(objective)} != {count} or not count:
             raise UserError(f"{path}: does not hold the training set of this ensemble; train again")
-        curves[OBJECTIVE] = (("sample",), objective > 0)
         return cls(
-            xr.Dataset(curves, coords=axes),
+            xr.Dataset(curves, coords=axes).assign({OBJECTIVE: ("sample", objective > 0)}),
             Representation.model_validate(manifest["representation"]),
             Augmentation.model_validate(manifest["augmentation"]),
         )
