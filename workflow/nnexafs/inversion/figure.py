@@ -1,5 +1,6 @@
 """The figure of an inversion: spectrum, n(r) and bond angles with their errors."""
 
+import textwrap
 from pathlib import Path
 
 import numpy as np
@@ -11,6 +12,7 @@ from matplotlib.figure import Figure
 from nnexafs.inversion.forward_check import ANSWERS
 from nnexafs.structures.first_shell import FIELDS
 
+FOOTNOTE_CHARACTERS = 190  # a line of the footnote
 DATA, PREDICTED, SIMULATED = "#222222", "#1f5fa8", "#c8552b"
 
 
@@ -104,4 +106,5 @@ def _footnote(figure: Figure, shells: dict) -> None:
     if check := shells.get("forward_check"):
         lines.append(f"Check: {ANSWERS[check['verdict']]} (R-factor {check['r_factor_r']:.2g}).")
     lines += [f"Warning: {text}" for text in shells["warnings"]]
-    figure.supxlabel("\n".join(lines), x=0.01, ha="left", fontsize=8, color="0.35")
+    wrapped = [part for line in lines for part in textwrap.wrap(line, FOOTNOTE_CHARACTERS)]
+    figure.supxlabel("\n".join(wrapped), x=0.01, ha="left", fontsize=8, color="0.35")

@@ -104,10 +104,11 @@ def k2chi_rms(k: np.ndarray, chi: np.ndarray, manifest: dict) -> float | None:
 
 
 def _outside_domain(values: dict[str, float | None], training_domain: dict) -> list[str]:
+    """A line for each value that lies outside the training set's range by more than its error of 95 %."""
     lines = []
     for name, value in values.items():
-        limits = training_domain.get(name)
-        if value is not None and limits is not None and not limits[0] <= value <= limits[1]:
+        limits, error = training_domain.get(name), values.get(f"{name}_95") or 0.0
+        if value is not None and limits is not None and not limits[0] - error <= value <= limits[1] + error:
             low, high = limits
             lines.append(f"{name} {value:.4g} is outside the training set's {low:.4g} to {high:.4g}")
     return lines
