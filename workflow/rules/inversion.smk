@@ -34,6 +34,7 @@ rule predict:
         rdf=f"{RESULTS}/inversion/{{measurement}}/rdf.csv",
         angles=f"{RESULTS}/inversion/{{measurement}}/angles.csv",
         shells=f"{RESULTS}/inversion/{{measurement}}/shells.json",
+        check=f"{RESULTS}/inversion/{{measurement}}/forward_check.csv",
         figure=f"{RESULTS}/inversion/{{measurement}}/prediction.png",
         page=f"{RESULTS}/inversion/{{measurement}}/prediction.html",
     log:

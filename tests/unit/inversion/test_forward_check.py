@@ -250,7 +250,7 @@ def test_an_inversion_writes_it_everywhere(tmp_path):
     report = invert(spectrum(measured(PAIR)), Checked(), out=tmp_path)
     check = json.loads((tmp_path / "shells.json").read_text())["forward_check"]
     assert check == report["forward_check"] and check["verdict"] == "good"
-    table = pd.read_csv(tmp_path / "fit.csv")
+    table = pd.read_csv(tmp_path / "forward_check.csv")
     residual = table.k2chi_check_filtered - table.k2chi_data_filtered
     low, high = check["window_per_angstrom"]
     assert table.k_per_angstrom.iloc[[0, -1]].tolist() == pytest.approx([low, high])
@@ -260,7 +260,7 @@ def test_an_inversion_writes_it_everywhere(tmp_path):
     assert table.k2chi_data.values == pytest.approx(expected.values, rel=1e-4, abs=1e-5)
     page = (tmp_path / "prediction.html").read_text(encoding="utf-8")
     assert "The structure explains the spectrum." in page and page.count("<svg") == 4
-    assert "fit.csv (the check)" in page
+    assert "forward_check.csv (the check)" in page
 
 
 def test_the_amplitude_is_divided_out_of_noise_and_data_alike(tmp_path):
@@ -272,9 +272,9 @@ def test_the_amplitude_is_divided_out_of_noise_and_data_alike(tmp_path):
 
 def test_early_ensembles_have_none(tmp_path):
     report = invert(spectrum(measured(PAIR)), CountingEnsemble(), out=tmp_path)
-    assert report["forward_check"] is None and not (tmp_path / "fit.csv").exists()
+    assert report["forward_check"] is None and not (tmp_path / "forward_check.csv").exists()
     page = (tmp_path / "prediction.html").read_text(encoding="utf-8")
-    assert "fit.csv" not in page and 'id="check"' not in page
+    assert "forward_check.csv" not in page and 'id="check"' not in page
 
 
 @pytest.mark.parametrize(

@@ -162,7 +162,7 @@ class ForwardCheck:
         }
 
     def table(self) -> pd.DataFrame:
-        """Columns of `fit.csv`: k^2 chi of the data, of the data filtered to the R range, of the mix filtered to it."""
+        """What `forward_check.csv` holds: k^2 chi of the data, the same filtered to the R range, and the mix's."""
         return pd.DataFrame(
             {
                 "k_per_angstrom": self.k,

@@ -59,12 +59,12 @@ def invert(
     fit: Mapping | None = None,
     title: str = "",
 ) -> dict:
-    """Write `prediction.html, prediction.png, rdf.csv, angles.csv, fit.csv, shells.json` into `out`; return the last.
+    """Write the page, the figure, the tables and `shells.json` of a prediction into `out`; return the last.
 
     `spectrum` comes from `measured.chi.process` (`chi_repeats(repeat, k)`, NaN outside the data). `comparison` may
     hold `k, chi, r, pair_distribution, angle, angle_distribution` of a simulation (one-dimensional) to compare with
-    the prediction; `fit` is what `shell_fit.fit_beside` returns, shown beside it. `fit.csv` (see `forward_check`) is
-    left out where an early ensemble does not hold its training set. Raises UserError when the spectrum is
+    the prediction; `fit` is what `shell_fit.fit_beside` returns, shown beside it. Early ensembles do not hold their
+    training set: there is no `forward_check.csv` then. Raises UserError when the spectrum is
     shorter than the networks' window; then nothing is written.
     """
     options = options or Options()
@@ -91,7 +91,7 @@ def invert(
     }
     tables = {"rdf.csv": rdf_table(answer), "angles.csv": angle_table(answer)}
     if check is not None:
-        tables["fit.csv"] = check.table()
+        tables["forward_check.csv"] = check.table()
     drawn: dict[str, Any] = {
         "k": k,
         "chi": chi,
