@@ -30,6 +30,7 @@ write("nickel.extxyz", atoms)
 '
 nnexafs --version
 nnexafs predict foil.dat --ensemble ensemble --out foil
+nnexafs predict foil.dat --out shipped  # with the ensemble that the wheel brings
 nnexafs exafs nickel.extxyz --absorber Ni --four-body 8 --control 1 --out chi.nc
 # Without the extra a command that needs it says so in one line.
 message=$(nnexafs md --state-point fcc_T0300_x1.0000_r0 --out md.nc 2>&1) && { echo "md ran without LAMMPS"; exit 1; }

@@ -39,6 +39,7 @@ class CountingEnsemble:
     """N1 is twelve times the amplitude; counts how often it was asked, and how much at a time."""
 
     known = None
+    trust = None
 
     def __init__(self) -> None:
         self.representation = window = fixed_window(3.0, 14.0)
@@ -56,14 +57,14 @@ class CountingEnsemble:
             },
         }
 
-    def predict(self, k: np.ndarray, chi: np.ndarray) -> Prediction:
+    def answers(self, k: np.ndarray, chi: np.ndarray, **_: object) -> Prediction:
         self.asked.append(len(chi))
         inside = (k >= 3) & (k <= 14)
         reference = np.interp(k[inside], K, CHI)
         size = np.linalg.norm(chi[:, inside], axis=1) / np.linalg.norm(reference)
         pairs = [[shells(12 * one + offset) for one in size] for offset in NETWORKS]
         angles = np.zeros((3, len(chi), len(ANGLE)))
-        return Prediction(R, ANGLE, np.array(pairs), angles)
+        return Prediction(R, ANGLE, np.array(pairs), angles, distance=self.distance(k, chi))
 
     def baselines(self, k: np.ndarray, chi: np.ndarray) -> dict:
         """Knows no training set."""

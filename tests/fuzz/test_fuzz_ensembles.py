@@ -53,7 +53,7 @@ def loaded(folder: Path) -> Ensemble | str:
     """What loading says; an ensemble must predict."""
     found = answer(lambda: Ensemble.load(folder))
     if isinstance(found, Ensemble):
-        predicted = answer(lambda: found.predict(K, CHI))
+        predicted = answer(lambda: found.answers(K, CHI))
         if not isinstance(predicted, str):
             assert np.isfinite(predicted.pair_mean).all()
             answer(lambda: found.bands(predicted))

@@ -21,9 +21,9 @@ from nnexafs.exafs.feff.reference import FrozenPotentials, freeze, k_grid
 from nnexafs.jobs import batches
 
 sys.path.insert(0, str(Path(__file__).parents[2] / "benchmarks"))
-ensemble, measuring, programs, scale, snapshots, stub, stub_spectra = map(
+ensemble, inversion, measuring, programs, scale, snapshots, stub, stub_spectra = map(
     import_module,
-    ("ensemble", "measuring", "programs", "scale", "snapshots", "stub", "stub_spectra"),
+    ("ensemble", "inversion", "measuring", "programs", "scale", "snapshots", "stub", "stub_spectra"),
 )
 
 SETTINGS = Feff(scf=False, path_length_angstrom=4.0, k_max_per_angstrom=16.0)
@@ -158,3 +158,12 @@ def test_the_workflow_of_the_benchmark_calls_the_stub(tmp_path: Path) -> None:
     command = [sys.executable, "-m", "nnexafs", "md", "--batch", "a", "--out", str(out)]
     subprocess.run(command, env={"PYTHONPATH": str(folder / "workflow")}, check=True)
     assert (out.parent / "a" / "trajectory.nc").read_bytes() == b"stub\n"
+
+
+def test_files_a_second_leave_out_the_start() -> None:
+    rows = {
+        count: inversion.Run(measuring.Cost(wall=9.0, cpu=3.0 + 0.002 * count), 300.0)
+        for count in (100, 1100)
+    }
+    assert inversion.rate(rows) == pytest.approx(500.0)
+    assert inversion.rate({100: rows[100]}) is None

@@ -18,7 +18,9 @@ LISTED = subprocess.run(
 ).stdout.split()
 PAGES = [CHECKOUT / name for name in LISTED if name.endswith(".md") and not name.startswith("docs/")]
 TEXTS = [
-    CHECKOUT / name for name in LISTED if Path(name).suffix in {".md", ".py", ".smk", ".yaml", ".j2", ""}
+    CHECKOUT / name
+    for name in LISTED
+    if Path(name).suffix in {".md", ".py", ".smk", ".yaml", ".j2", ""} and (CHECKOUT / name).is_file()
 ]
 
 
@@ -67,3 +69,11 @@ def all_commands() -> set[str]:
         inner for command in found if isinstance(command, click.Group) for inner in command.commands.values()
     }
     return {str(command.name) for command in found - within}
+
+
+def test_the_readmes_example_of_python_is_the_tutorials_which_is_run():
+    """`docs/tutorials/your_spectrum.md` is followed by `tests/tutorials`."""
+    python = re.compile(r"```python\n(.*?)```", re.DOTALL)
+    run = python.findall((CHECKOUT / "docs/tutorials/your_spectrum.md").read_text())
+    shown = [block for block in python.findall((CHECKOUT / "README.md").read_text()) if "Ensemble" in block]
+    assert shown and set(shown) <= set(run)

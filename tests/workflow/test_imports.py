@@ -12,7 +12,8 @@ PACKAGE = CHECKOUT / "workflow" / "nnexafs"
 # Nobody imports a package to the right of itself; those in one tuple do not import one another.
 ORDER = [
     ("errors", "text", "progress", "k_axis"), ("netcdf",), ("files",), ("config",), ("jobs",), ("structures",),
-    ("exafs", "dataset", "measured"), ("learning",), ("inversion",), ("report",), ("campaign",), ("cli",),
+    ("exafs", "dataset", "measured"), ("learning",), ("inversion",), ("refinement",), ("report",),
+    ("campaign",), ("cli",),
 ]  # fmt: skip
 LEVELS = {name: level for level, names in enumerate(ORDER) for name in names}
 NEVER = {"learning": {"exafs"}, "report": {"learning", "exafs"}, "campaign": {"inversion", "measured"}}

@@ -26,6 +26,7 @@ from nnexafs.cli.common import CAMPAIGN_MODULES
 from nnexafs.errors import INSTALL_CAMPAIGN
 
 PROJECT = tomllib.loads((CHECKOUT / "pyproject.toml").read_text())["project"]
+SHIPPED = CHECKOUT / "resources" / "ensembles"
 OLD_ENSEMBLE = CHECKOUT / "tests" / "fixtures" / "model_of_0.1" / "artifacts" / "ensemble"
 BUILD = "import sys; from setuptools import build_meta; print(build_meta.build_wheel(sys.argv[1]))"
 # Runs commands in an interpreter that lacks the modules given, and prints exit status and output of each.
@@ -56,7 +57,8 @@ def wheel(tmp_path_factory: pytest.TempPathFactory) -> ZipFile:
     for name in ("pyproject.toml", "README.md", "LICENSE"):
         shutil.copy(CHECKOUT / name, source)
     ignored = shutil.ignore_patterns("__pycache__", "*.egg-info")
-    shutil.copytree(CHECKOUT / "workflow", source / "workflow", ignore=ignored)
+    shutil.copytree(CHECKOUT / "workflow", source / "workflow", ignore=ignored, symlinks=True)
+    shutil.copytree(SHIPPED, source / "resources" / "ensembles")
     for name in ("results/nickel/report.html", "tests/test_it.py", "workflow/rules/notes.py"):
         (source / name).parent.mkdir(parents=True, exist_ok=True)
         (source / name).write_text("")
@@ -86,6 +88,7 @@ def test_the_wheel_holds_every_file_of_both_packages_and_nothing_else(wheel: Zip
         for path in (source / package).rglob("*")
         if path.is_file() and "__pycache__" not in path.parts
     }
+    files |= {f"nnexafs/learning/ensembles/{path.relative_to(SHIPPED)}" for path in SHIPPED.glob("*/*")}
     there = {
         name for name in wheel.namelist() if not name.startswith(f"nnexafs-{nnexafs.__version__}.dist-info/")
     }
@@ -126,6 +129,7 @@ FEFF_ALONE = ["--engine", "feff", "--no-scf", "--path-length", "3", "--cache", "
 WORKING = [
     ["--help"],
     ["predict", "foil.dat", "--ensemble", "ensemble", "--out", "foil"],
+    ["predict", "foil.dat", "--out", "shipped"],
     ["exafs", "nickel.extxyz", "--absorber", "Ni", *FEFF_ALONE, "--out", "chi.nc"],
 ]
 
@@ -162,6 +166,7 @@ def test_without_the_campaigns_packages_the_wheel_inverts_and_computes_spectra(
         assert status == 0, error
     found = {path.name for path in (folder / "foil").iterdir()}
     assert found == {"angles.csv", "prediction.html", "prediction.png", "rdf.csv", "shells.json"}
+    assert {path.name for path in (folder / "shipped").iterdir()} == found
     assert (folder / "chi.nc").is_file()
 
 

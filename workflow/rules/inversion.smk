@@ -51,10 +51,14 @@ rule predict:
         scale=lambda wildcards: campaign.measurements[
             wildcards.measurement
         ].distance_scale,
+        # who names another element in the config asks for its answers
+        anyway=lambda wildcards: (
+            "--anyway" if campaign.measurements[wildcards.measurement].element else ""
+        ),
         folder=lambda wildcards, output: Path(output.rdf).parent,
     shell:
         "python -m nnexafs predict {input.chi} --ensemble {params.ensemble} --out {params.folder}"
-        " --distance-scale {params.scale} > {log} 2>&1"
+        " --distance-scale {params.scale} {params.anyway} > {log} 2>&1"
 
 
 rule series:

@@ -1,5 +1,6 @@
 """State points: every one once, ids that sort and survive, seeds that depend on the id alone."""
 
+import numpy as np
 import pytest
 from checkout import CAMPAIGNS
 
@@ -114,3 +115,33 @@ def test_feff_checks_one_trajectory_of_each_phase_and_temperature() -> None:
     for other, count in ((every, 1), (two, 2)):
         assert {control_absorbers(other, point) for point in points.values()} == {count}
     assert control_absorbers(config, None) == 1
+
+
+def test_quasi_random_state_points_cover_both_ranges_evenly():
+    config = with_quasi_random(64)
+    points = of_campaign(config)
+    grid = config.phases.fcc
+    assert len(points) == 64
+    kelvin = np.array([point.temperature_kelvin for point in points.values()])
+    scales = np.array([point.lattice_scale for point in points.values()])
+    assert len(set(kelvin)) == 64
+    for values, listed in ((kelvin, grid.temperatures_kelvin), (scales, grid.lattice_scales)):
+        inside = (values - min(listed)) / (max(listed) - min(listed))
+        counts = np.histogram(inside, bins=4, range=(0, 1))[0]
+        assert counts.min() >= 14
+    quarters = np.histogram2d(kelvin, scales, bins=2)[0]
+    assert quarters.min() >= 14
+
+
+def test_more_quasi_random_state_points_keep_the_first():
+    few, many = of_campaign(with_quasi_random(10)), of_campaign(with_quasi_random(30))
+    assert list(many)[:10] == list(few)
+    batches, more = batches_of(few, 4), batches_of(many, 4)
+    assert list(batches) == ["fcc_quasi_random", "fcc_quasi_random-2", "fcc_quasi_random-3"]
+    assert more["fcc_quasi_random-2"] == batches["fcc_quasi_random-2"]
+    assert [control_absorbers(with_quasi_random(10), point) for point in few.values()].count(1) == 3
+
+
+def with_quasi_random(count: int) -> CampaignConfig:
+    others = dict.fromkeys(("hcp", "bcc", "liquid"))
+    return validate({"phases": {"fcc": {"quasi_random": count}, **others}, "measurements": {}})

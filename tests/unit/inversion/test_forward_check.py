@@ -234,11 +234,11 @@ class Checked(CountingEnsemble):
 
     known = KNOWN
 
-    def predict(self, k: np.ndarray, chi: np.ndarray) -> Prediction:
+    def answers(self, k: np.ndarray, chi: np.ndarray, **_: object) -> Prediction:
         count = len(chi)
         pairs, angles = (np.repeat(np.array(one)[:, None], count, axis=1) for one in (NETWORKS, [ANGLES] * 3))
         scalars = np.broadcast_to([E0_EV, S02], (3, count, 2))
-        return Prediction(R, ANGLE, pairs, angles, scalar_members=scalars)
+        return Prediction(R, ANGLE, pairs, angles, scalar_members=scalars, distance=self.distance(k, chi))
 
 
 def spectrum(chi: np.ndarray) -> xr.Dataset:

@@ -25,7 +25,7 @@ from nnexafs.files import json_value
 from nnexafs.inversion import invert as inversion
 from nnexafs.inversion.invert import Options, invert, usable
 from nnexafs.inversion.sources import k_grid_of
-from nnexafs.inversion.uncertainty import by_spread
+from nnexafs.inversion.uncertainty import answer_of
 from nnexafs.k_axis import r_factor
 from nnexafs.learning.ensemble import Prediction
 from nnexafs.measured.chi import process, read
@@ -45,6 +45,7 @@ class FakeEnsemble:
     """N1 is proportional to the amplitude of k^2 chi; the three networks differ by 0.1 neighbours."""
 
     known = None
+    trust = None
 
     def __init__(self, networks: np.ndarray = NETWORKS, **domain: object) -> None:
         self.networks = networks
@@ -52,7 +53,7 @@ class FakeEnsemble:
         self.manifest = {"representation": window.model_dump(mode="json"), "training_domain": domain}
         self.reference = fake_chi(K, R, shell(12, 2.48)[None])[0]
 
-    def predict(self, k: np.ndarray, chi: np.ndarray) -> Prediction:
+    def answers(self, k: np.ndarray, chi: np.ndarray, **_: object) -> Prediction:
         assert np.isfinite(chi).all()
         inside = (k >= 3) & (k <= 14)
         reference = np.interp(k[inside], K, self.reference)
@@ -61,7 +62,7 @@ class FakeEnsemble:
         pairs = [[shell(12 * one + offset, 2.48) for one in amplitude] for offset in self.networks]
         angles = [[gaussians(ANGLE, np.array([24.0 + offset]), np.array([60.0]), np.array([6.0]))] * len(chi)
                   for offset in self.networks]  # fmt: skip
-        return Prediction(R, ANGLE, np.array(pairs), np.array(angles))
+        return Prediction(R, ANGLE, np.array(pairs), np.array(angles), distance=self.distance(k, chi))
 
     def baselines(self, k: np.ndarray, chi: np.ndarray) -> dict:
         """Knows no training set."""
@@ -134,12 +135,15 @@ def test_repeats_add_the_error_of_their_mean(tmp_path):
 
 
 def test_mean_and_std_by_hand():
-    members = np.array([[[1.0], [3.0]], [[5.0], [7.0]]])
-    found = by_spread(members)
-    mean, std = found.value, found.half_68
-    assert mean == pytest.approx([4.0])
-    assert std == pytest.approx([np.sqrt(8.0 + 1.0)])
-    assert by_spread(members[:1, :1]).half_68 == pytest.approx([0.0])
+    """Two networks, two repeats: the spread of the one and the standard error of the other."""
+    bins = np.ones(len(R))
+    members = np.array([[1.0, 3.0], [5.0, 7.0]])[:, :, None] * bins
+    found = answer_of(Prediction(R, ANGLE, members, np.zeros((2, 2, len(ANGLE)))), FakeEnsemble()).pair
+    assert found.value == pytest.approx(4.0 * bins)
+    assert found.half_68 == pytest.approx(np.sqrt(8.0 + 1.0) * bins)
+    assert found.half_95 == pytest.approx(2 * np.sqrt(8.0 + 1.0) * bins)
+    alone = Prediction(R, ANGLE, members[:1, :1], np.zeros((1, 1, len(ANGLE))))
+    assert answer_of(alone, FakeEnsemble()).pair.half_68 == pytest.approx(0.0 * bins)
 
 
 @pytest.mark.parametrize("text", ["[no JSON", "{", "[" * 100_000, "[foil] of 2019"])
@@ -156,6 +160,7 @@ def test_s02_divides(tmp_path):
         "s02": 0.8,
         "k_range": None,
         "distance_scale": 1.0,
+        "anyway": False,
     }
 
 
@@ -255,7 +260,7 @@ def test_one_network_and_no_shell_are_said(tmp_path):
     report = invert(spectrum(CHI), lonely, out=tmp_path)
     assert "one network" in report["warnings"][0]
     flat = FakeEnsemble()
-    flat.predict = lambda k, chi: Prediction(R, ANGLE, *(np.zeros((3, 1, len(x))) for x in (R, ANGLE)))
+    flat.answers = lambda k, chi: Prediction(R, ANGLE, *(np.zeros((3, 1, len(x))) for x in (R, ANGLE)))
     report = invert(spectrum(CHI), flat, out=tmp_path)
     assert report["N1"] is None and report["R1_angstrom_std"] is None
     assert any("no first shell" in line for line in report["warnings"])
@@ -343,7 +348,7 @@ def test_e0_scan_is_scaled_after_the_shift_of_e0(tmp_path):
     report = invert(larger(CHI), ensemble, out=tmp_path, options=Options(**cut, distance_scale=SCALE))
     row = next(row for row in report["e0_scan"] if row["shift_ev"] == 2.0)
     k, chi = usable(larger(CHI), Options(**cut, e0_shift_ev=2.0))
-    wanted = ensemble.predict(k * SCALE, chi).pair_members.mean(axis=(0, 1))
+    wanted = ensemble.answers(k * SCALE, chi).pair_members.mean(axis=(0, 1))
     assert row["N1"] == pytest.approx(first_shell(R, wanted).N1, abs=1e-3)
     assert row["neighbour_distance"] == pytest.approx(ensemble.distance(k * SCALE, chi)[0], abs=1e-9)
     cut_later = {"k_range": (k[0] * SCALE - 1e-6, k[-1] * SCALE + 1e-6)}
@@ -376,8 +381,30 @@ def test_other_element_is_said(tmp_path):
     ensemble.manifest |= {"element": "Ni", "edge": "K"}
     nickel, iron = (spectrum(CHI).assign_attrs(element=element, edge="K") for element in ("Ni", "Fe"))
     assert invert(nickel, ensemble, out=tmp_path)["warnings"] == []
-    (warning,) = invert(iron, ensemble, out=tmp_path)["warnings"]
+    verdict, warning = invert(iron, ensemble, out=tmp_path)["warnings"]
+    assert verdict.startswith(
+        "the spectrum is outside what the networks know: phase shifts and amplitudes are"
+    )
     assert "of the Fe K edge, the networks were trained on Ni K" in warning
+
+
+def test_first_shell_is_withheld_in_all_files_outside_unless_asked_for(tmp_path):
+    """n(r) stays: it is drawn beside the verdict."""
+    ensemble = FakeEnsemble()
+    ensemble.manifest |= {"element": "Ni", "edge": "K"}
+    iron = spectrum(CHI).assign_attrs(element="Fe", edge="K")
+    hidden = invert(iron, ensemble, out=tmp_path / "hidden")
+    shown = invert(iron, ensemble, out=tmp_path / "shown", options=Options(anyway=True))
+    assert hidden["verdict"] == shown["verdict"] == "outside"
+    assert "another element" in hidden["withheld"] and shown["withheld"] is None
+    for name in ("R1_angstrom", "N1", "sigma2_1_angstrom2"):
+        assert hidden[name] is None and hidden[f"{name}_std"] is None and hidden[f"{name}_95"] is None
+        assert shown[name] > 0 and shown["per_network"][0][name] > 0
+        assert all(row[name] is None for row in (*hidden["per_network"], *hidden["e0_scan"]))
+    assert (tmp_path / "hidden" / "rdf.csv").read_bytes() == (tmp_path / "shown" / "rdf.csv").read_bytes()
+    assert json.loads((tmp_path / "hidden" / "shells.json").read_text())["withheld"] == hidden["withheld"]
+    page = (tmp_path / "hidden" / "prediction.html").read_text(encoding="utf-8")
+    assert "R₁ = –" in page and "are withheld" in page
 
 
 @pytest.fixture(scope="module")

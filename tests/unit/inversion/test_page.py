@@ -112,15 +112,20 @@ def test_a_page_of_chi_without_edge_and_with_warnings(tmp_path):
     spectrum = given_chi(files='["x.dat"]', element="Cu", edge="K")
     spectrum["chi_repeats"] = (("repeat", "k"), noise[None])
     report, html = made(spectrum, tmp_path, options=Options(s02=0.9, e0_shift_ev=2.0))
-    assert report["verdict"] == "outside" and "Unlike the training set" in html
+    assert report["verdict"] == "outside" and "Outside what the networks know" in html
+    assert report["withheld"].startswith(
+        "the spectrum is unlike the training set; phase shifts and amplitudes"
+    )
+    assert report["N1"] is None and report["per_network"][0]["N1"] is None
+    assert "First shell, E₀ and S₀² are withheld; --anyway shows them." in html and "R₁ = –" in html
     assert "of the Cu K edge, the networks were trained on Ni K" in html
     assert "taken from 1 scan as given. Then E₀ was raised by 2 eV, χ was divided by S₀² = 0.9." in html
-    assert html.count("<svg") == 3 and "χ(k) does not tell it" in html
+    assert html.count("<svg") == 2 and "χ(k) does not tell it" in html
 
 
 def test_the_verdict_knows_poor_data(tmp_path):
     html = made(given_chi(), tmp_path)[1]
-    assert "Like the training set" in html and "Read with care" not in html
+    assert "Inside what the networks know" in html and "Read with care" not in html
     spectrum = given_chi()
     spectrum["chi_repeats"] = spectrum["chi_repeats"] + 0.02 * (spectrum["k"].round(2) == 9.0)
     html = made(spectrum, tmp_path)[1]
@@ -128,14 +133,14 @@ def test_the_verdict_knows_poor_data(tmp_path):
 
 
 def test_networks_that_read_e0_and_s02_are_shown(tmp_path, monkeypatch):
-    plain = CountingEnsemble.predict
+    plain = CountingEnsemble.answers
 
-    def predict(self, k, chi):
+    def answers(self, k, chi, **_):
         prediction = plain(self, k, chi)
         e0, s02 = (np.tile(np.array(one)[:, None], len(chi)) for one in ([2.0, 2.5, 3.0], [0.85] * 3))
         return replace(prediction, scalar_members=np.stack([e0, s02], axis=-1))
 
-    monkeypatch.setattr(CountingEnsemble, "predict", predict)
+    monkeypatch.setattr(CountingEnsemble, "answers", answers)
     report, html = made(given_chi(), tmp_path)
     assert report["e0_shift_ev"] == 2.5 and report["e0_shift_ev_std"] == pytest.approx(0.5)
     assert "The networks also read E₀ below FEFF&#39;s by 2.5 ± 0.5 eV and S₀² 0.85." in html
@@ -193,7 +198,7 @@ def test_methods_name_what_was_done_and_cite_it(page):
 
 def test_e0_note_gives_the_span(page):
     assert re.search(r"R₁ from 2\.48\d\d to 2\.48\d\d Å, N₁ from [\d.]+ to [\d.]+, σ²₁", e0_note(page[0]))
-    assert "too short" in e0_note({"e0_scan": [{"shift_ev": 0.0, "N1": 12.0}]})
+    assert "too short" in e0_note({"withheld": None, "e0_scan": [{"shift_ev": 0.0, "N1": 12.0}]})
 
 
 def test_quality_as_rows():

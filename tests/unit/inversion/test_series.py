@@ -12,6 +12,7 @@ import pytest
 from click.testing import CliRunner
 from fakes.campaign import K, R
 from fakes.ensemble import CHI, FOLDER, CountingEnsemble, shells
+from fakes.ensembles import write_ensemble
 
 from nnexafs.cli import main
 from nnexafs.errors import UserError
@@ -166,7 +167,7 @@ def test_the_trend_has_gaps_where_a_file_failed(folder, ensemble, tmp_path, monk
 def test_spectra_unlike_the_training_set_are_counted(folder, ensemble, tmp_path):
     write(folder / "scan_1.dat", np.random.default_rng(0).normal(0, 0.01, len(K)))
     result = predicted(folder, "--each", "--out", tmp_path / "out")
-    assert "warning: 1 of them are unlike the training set" in result.output
+    assert "warning: 1 of them are outside what the networks know (column verdict)" in result.output
     assert [row["verdict"] for row in table(tmp_path / "out" / "series.csv")] == ["outside"] + 9 * ["inside"]
 
 
@@ -284,3 +285,32 @@ def test_larch_comes_without_what_its_packages_import_beside():
     )
     found = subprocess.run([sys.executable, "-c", script], check=True, capture_output=True, text=True)
     assert found.stdout.split() == ["False", "False", "False"]
+
+
+# --- noise --------------------------------------------------------------------------------------
+
+
+def test_the_noise_of_a_file_is_in_its_errors_and_in_no_others(tmp_path):
+    """The same as of the file alone; of an ensemble with calibrated errors."""
+    ensemble = write_ensemble(tmp_path / "ensemble")
+    wave = np.sin(2 * 2.5 * K) / (5 + K**2)
+    for name in ("a", "c"):
+        write(tmp_path / "scans" / f"{name}.dat", wave)
+    rows = np.column_stack([K, wave, 0.02 / np.maximum(K, 1)])
+    np.savetxt(tmp_path / "scans" / "b.dat", rows, header="k chi sigma")
+    words = ["predict", "--ensemble", str(ensemble), "--element", "Ni"]
+    done = CliRunner().invoke(
+        main, [*words, str(tmp_path / "scans"), "--each", "--out", str(tmp_path / "out")]
+    )
+    assert done.exit_code == 0, done.output
+    quiet, noisy, last = table(tmp_path / "out" / "series.csv")
+    for name in ("e0_shift_ev", "s02"):
+        assert quiet[name] == noisy[name] == last[name]
+        assert float(noisy[f"{name}_std"]) > float(quiet[f"{name}_std"]) == float(last[f"{name}_std"])
+    done = CliRunner().invoke(
+        main, [*words, str(tmp_path / "scans" / "b.dat"), "--out", str(tmp_path / "one")]
+    )
+    assert done.exit_code == 0, done.output
+    one = json.loads((tmp_path / "one" / "shells.json").read_text())
+    for name in ("e0_shift_ev", "s02"):
+        assert float(noisy[f"{name}_std"]) == pytest.approx(one[f"{name}_std"], rel=1e-3)

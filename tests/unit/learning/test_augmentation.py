@@ -181,7 +181,7 @@ def dense() -> xr.Dataset:
 
 def drawn_by_source(dataset: xr.Dataset, shares: Shares, count: int = 20000) -> dict[str, float]:
     """Fractions of draws by source, told from the samples' own targets."""
-    pool = Pool.of(dataset, shares)
+    pool = Pool.of(dataset, Augmentation(shares=shares))
     number = torch.arange(len(pool.chi), dtype=torch.float32)[:, None]
     draw = Augmenter(K, KNOWN, Augmentation(**PLAIN))
     chi = torch.zeros(len(pool.chi), len(K))
@@ -214,14 +214,15 @@ def test_what_a_dataset_lacks_is_left_out_of_the_shares(dense: xr.Dataset) -> No
     shares = Shares(dynamics=0.2, variant=0.6, objective=0.2)
     assert drawn_by_source(lacking, shares) == pytest.approx({DYNAMICS: 0.25, VARIANT: 0.75}, abs=0.015)
     runs = dense.isel(sample=dense["source"].values == DYNAMICS)
-    plain, early = Pool.of(runs, shares), Pool.of(runs.drop_vars("source"), shares)
+    known = Augmentation(shares=shares)
+    plain, early = Pool.of(runs, known), Pool.of(runs.drop_vars("source"), known)
     assert len(plain.chi) == 2 * runs.sizes["sample"] and (plain.weights == plain.weights[0]).all()
     assert all(torch.equal(*pair) for pair in zip(plain, early, strict=True))
 
 
 def test_samples_of_one_source_are_drawn_alike(dense: xr.Dataset) -> None:
     """Also the means of trajectories, which stand beside the snapshots."""
-    pool = Pool.of(dense, Shares())
+    pool = Pool.of(dense, Augmentation())
     draw = Augmenter(K, KNOWN, Augmentation(**PLAIN))
     eye = torch.eye(len(pool.chi))
     _, (which,) = draw.draw(pool.chi, (eye,), 40000, generator=generator(), weights=pool.weights)
@@ -230,3 +231,53 @@ def test_samples_of_one_source_are_drawn_alike(dense: xr.Dataset) -> None:
     runs = 2 * int((dense["source"].values == DYNAMICS).sum())
     assert float(which[:, :runs].sum() / 40000) == pytest.approx(0.12, abs=0.01)
     assert float(which[:, runs // 2 : runs].sum() / 40000) == pytest.approx(0.06, abs=0.01)
+
+
+def members_of_mixtures(dataset: xr.Dataset, augmentation: Augmentation) -> tuple[Pool, np.ndarray]:
+    """The pool, and how often (S,) each of its samples is a member of a mixture, all draws being mixtures."""
+    pool = Pool.of(dataset, augmentation)
+    draw = Augmenter(K, KNOWN, Augmentation(**(PLAIN | {"mixture_fraction": 1.0})))
+    _, (shares,) = draw.draw(
+        pool.chi,
+        (torch.eye(len(pool.chi)),),
+        20000,
+        generator=generator(),
+        weights=torch.eye(len(pool.chi))[0],
+        mixture_weights=pool.mixture_weights,
+    )
+    return pool, shares.mean(dim=0).numpy()
+
+
+def test_mixtures_are_of_all_phases(dense: xr.Dataset) -> None:
+    """A phase of one trajectory beside one of many; structures without dynamics as often as asked for."""
+    runs = dense["source"].values != OBJECTIVE
+    points = np.unique(dense["state_point"].values[runs])
+    rare = dense["state_point"].values == points[0]
+    named = np.where(~runs, "cluster", np.where(rare, "rare", "frequent"))
+    dataset = dense.assign_coords(phase=("sample", named))
+    pool, found = members_of_mixtures(dataset, Augmentation(mixture_objective=0.3))
+    of_runs = dataset.isel(sample=dataset["source"].values == DYNAMICS)
+    phase = np.concatenate(
+        [np.tile(of_runs["phase"].values, 2)]
+        + [named[dataset["source"].values == name] for name in (OBJECTIVE, VARIANT)]
+    )
+    assert found[phase == "cluster"].sum() == pytest.approx(0.3, abs=0.01)
+    ratio = (len(points) - 1) ** 0.5
+    assert ratio > 1
+    assert found[phase == "frequent"].sum() == pytest.approx(0.7 * ratio / (1 + ratio), abs=0.01)
+    assert found[phase == "rare"].sum() == pytest.approx(0.7 / (1 + ratio), abs=0.01)
+    none, found = members_of_mixtures(dataset, Augmentation(mixture_objective=0.0))
+    assert not found[phase == "cluster"].any() and found.sum() == pytest.approx(1.0, abs=1e-3)
+    assert torch.equal(pool.weights, none.weights)
+
+
+def test_samples_that_are_no_mixtures_keep_their_weights(dense: xr.Dataset) -> None:
+    pool = Pool.of(dense, Augmentation())
+    one, other = torch.eye(len(pool.chi))[:2]
+    draw = Augmenter(K, KNOWN, Augmentation(**(PLAIN | {"mixture_fraction": 0.4})))
+    targets = (torch.eye(len(pool.chi)),)
+    _, (shares,) = draw.draw(
+        pool.chi, targets, 4000, generator=generator(), weights=one, mixture_weights=other
+    )
+    assert float(shares[:, 0].mean()) == pytest.approx(0.6, abs=0.03)
+    assert torch.allclose(shares[:, 0] + shares[:, 1], torch.ones(4000))

@@ -189,3 +189,32 @@ def test_fewer_samples_than_asked_for(known: xr.Dataset) -> None:
     few = Bank.of(known.isel(sample=[0, 1, 2]), REPRESENTATION, AUGMENTATION)
     found = few.nearest_mean(seen(known["chi"].values[:1]), count=8)
     assert np.allclose(found.pair[0], known["pair_distribution"].values[:3].mean(axis=0))
+
+
+def test_structures_without_dynamics_explain_only_what_nothing_else_does(known: xr.Dataset) -> None:
+    """Random ones would explain the errors of a theory; one of them is still found."""
+    random = np.random.default_rng(3)
+    shells = random.uniform(2.1, 4.5, size=(150, 4))
+    others = sum(5 * np.exp(-0.5 * ((R - place[:, None]) / 0.1) ** 2) for place in shells.T)
+    beside = xr.Dataset(
+        {
+            "chi": (("sample", "k"), spectra(others)),
+            "pair_distribution": (("sample", "r"), others),
+            "angle_distribution": (("sample", "angle"), np.ones((150, len(ANGLE)))),
+        },
+        coords={"k": K, "r": R, "angle": ANGLE},
+    )
+    together = xr.concat([known.drop_vars("phase"), beside], dim="sample", join="exact")
+    source = np.repeat(["variant", "objective"], [known.sizes["sample"], 150])
+    told = Bank.of(together.assign_coords(source=("sample", source)), REPRESENTATION, AUGMENTATION)
+    untold = Bank.of(together, REPRESENTATION, AUGMENTATION)
+    assert told.objective.sum() == 150 and not untold.objective.any()
+    new = library(seed=4, count=12)
+    truth = new["pair_distribution"].values
+    distorted = seen(new["chi"].values * (1 + 0.1 * np.sin(0.8 * K)), shift_ev=1.0, noise=0.02)
+    errors = [relative(one.mixture(distorted).pair, truth).mean() for one in (told, untold)]
+    assert errors[0] < 0.8 * errors[1]
+    own = seen(beside["chi"].values[:10])
+    alone = Bank.of(known, REPRESENTATION, AUGMENTATION)
+    errors = [relative(one.mixture(own).pair, others[:10]).mean() for one in (told, alone)]
+    assert errors[0] < 0.5 * errors[1]

@@ -9,8 +9,9 @@ import numpy as np
 import pytest
 
 from nnexafs.errors import UserError
+from nnexafs.k_axis import K2_PER_EV
 from nnexafs.learning.bands import SCALARS, CurveBands
-from nnexafs.learning.calibration import LEVELS, Calibration
+from nnexafs.learning.calibration import LEVELS, THEORY_E0_EV, Calibration
 from nnexafs.learning.coverage import coverage, scalar_coverage
 from nnexafs.learning.groups import Groups, floor_of
 
@@ -165,14 +166,38 @@ def test_phase_of_one_trajectory_does_not_decide(samples: Samples, calibration: 
     assert width[1] < 1.5 * width[0]
 
 
-@pytest.mark.parametrize("count", [19, 20, 57, 200])
+@pytest.mark.parametrize("count", [57, 200])
 @pytest.mark.parametrize("level", [0.68, 0.9, 0.95])
 def test_factor_is_the_one_of_split_conformal_prediction(count: int, level: float) -> None:
-    """With single samples: the ceil((n + 1) p)-th smallest score, as crepes and every text book have it."""
+    """With groups wholly below or above it the ceil((n + 1) p)-th smallest score, as crepes and text books have it."""
     scores = np.random.default_rng(count).exponential(size=count)
     found = Groups.of(np.arange(count), np.full(count, "fcc")).conformal_quantiles(scores[:, None], [level])
-    place = min(int(np.ceil((count + 1) * level - 1e-9)), count)
-    assert found[0] == np.sort(scores)[place - 1]
+    place = int(np.ceil((count + 1) * level - 1e-9))
+    # the variance of the groups' shares is known to 1 / count
+    assert np.sort(scores)[place - 2] <= found[0] <= np.sort(scores)[place - 1]
+
+
+def test_groups_that_hold_many_independent_scores_ask_for_less() -> None:
+    """Where each group's scores lie on both sides of the quantile, an unseen one weighs less than a whole group."""
+    random = np.random.default_rng(0)
+    groups = Groups.of(np.arange(30), np.full(30, "fcc"))
+    scores = random.exponential(size=(30, 400))
+    alone = np.repeat(random.exponential(size=(30, 1)), 400, axis=1)
+    plain = [np.quantile(one, 0.95) for one in (scores, alone)]
+    found = [groups.conformal_quantiles(one, [0.95])[0] for one in (scores, alone)]
+    assert found[0] == pytest.approx(plain[0], rel=0.03)
+    assert found[1] == alone.max() > 1.05 * plain[1]
+
+
+def test_samples_share_their_group_as_told() -> None:
+    """A trajectory that counts as much as its many variants together."""
+    names, phases = np.repeat([0, 1], 11), np.full(22, "fcc")
+    shares = np.tile([10.0] + 10 * [1.0], 2)
+    scores = np.tile([4.0] + 10 * [1.0], 2)
+    assert Groups.of(names, phases).mean(scores) == pytest.approx(14 / 11)
+    told = Groups.of(names, phases, shares)
+    assert told.mean(scores) == pytest.approx(2.5)
+    assert told.part(names == 1).mean(scores[names == 1]) == pytest.approx(2.5)
 
 
 def test_interval_covers_on_average() -> None:
@@ -252,8 +277,17 @@ def test_e0_and_s02(samples: Samples) -> None:
     calibration = samples.fit(e0_ev=(found, true), s02=(np.full(len(true), 0.85), np.full(len(true), 0.85)))
     assert set(calibration.scalars) == set(SCALARS)
     bands = calibration.bands(R, ANGLE, samples.predicted)
-    assert np.median(bands.error("e0_ev", level=0.68)) == pytest.approx(0.5, rel=0.2)
-    assert np.median(bands.error("e0_ev", level=0.95)) == pytest.approx(1.0, rel=0.2)
+    # the error that was made, and another theory's E0
+    assert np.median(bands.error("e0_ev", level=0.68)) == pytest.approx(np.hypot(0.5, THEORY_E0_EV), rel=0.15)
+    assert np.median(bands.error("e0_ev", level=0.95)) == pytest.approx(
+        1.96 * np.hypot(0.5, THEORY_E0_EV), rel=0.15
+    )
+    without = samples.fit().bands(R, ANGLE, samples.predicted)
+    more = np.sqrt(
+        bands.error("R1_angstrom", level=0.68) ** 2 - without.error("R1_angstrom", level=0.68) ** 2
+    )
+    assert np.allclose(more, 0.9945 * THEORY_E0_EV * 2.5 * K2_PER_EV / (2 * 7.0**2), rtol=0.02)
+    assert np.array_equal(bands.error("N1", level=0.68), without.error("N1", level=0.68))
     assert (bands.error("s02", level=0.95) < 1e-6).all()
 
 

@@ -4,6 +4,7 @@ import json
 import shutil
 import subprocess
 import sys
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -14,7 +15,7 @@ from fakes.campaign import FakeEnsemble, K, R, fake_chi, fake_ensemble, gaussian
 from fakes.ensembles import sign, write_ensemble
 from safetensors.torch import load_file, save_file
 
-from nnexafs.dataset.beside import is_dynamics
+from nnexafs.dataset.beside import OBJECTIVE, is_dynamics
 from nnexafs.dataset.gathering import TEST
 from nnexafs.dataset.means import trajectory_means
 from nnexafs.errors import UserError
@@ -44,7 +45,7 @@ def copied(fake: FakeEnsemble, tmp_path: Path) -> Path:
 
 
 def test_shapes_and_statistics(fake: FakeEnsemble, ensemble: Ensemble) -> None:
-    prediction = ensemble.predict(K, fake.dataset["chi"].values[:5])
+    prediction = ensemble.answers(K, fake.dataset["chi"].values[:5])
     assert prediction.pair_members.shape == (3, 5, 195)
     assert prediction.angle_members.shape == (3, 5, 90)
     assert prediction.r_angstrom == pytest.approx(fake.dataset["r"].values)
@@ -63,36 +64,36 @@ def test_copied_folder_predicts_the_same_without_the_campaign(
     script = (
         "import sys, numpy as np; from nnexafs.learning.ensemble import Ensemble\n"
         f"chi = np.load({str(tmp_path / 'chi.npy')!r})\n"
-        f"prediction = Ensemble.load({str(copied)!r}).predict(0.05 * np.arange(361), chi)\n"
+        f"prediction = Ensemble.load({str(copied)!r}).answers(0.05 * np.arange(361), chi)\n"
         "np.save('pair.npy', prediction.pair_members)\n"
         "from nnexafs.learning import ensemble_folder, evaluation, held_out\n"
         "assert not {'lightning', 'mlflow', 'larch'} & sys.modules.keys()"
     )
     subprocess.run([sys.executable, "-c", script], cwd=tmp_path, check=True)
-    expected = ensemble.predict(K, fake.dataset["chi"].values[:2]).pair_members
+    expected = ensemble.answers(K, fake.dataset["chi"].values[:2]).pair_members
     assert np.load(tmp_path / "pair.npy") == pytest.approx(expected, abs=1e-4)
 
 
 def test_any_k_grid_that_covers_the_window(fake: FakeEnsemble, ensemble: Ensemble) -> None:
     n = fake.dataset["pair_distribution"].values[:3]
     other = np.sort(np.random.default_rng(1).uniform(2.3, 15.5, 700))
-    one = ensemble.predict(K, fake_chi(K, R, n)).pair_mean
-    found = ensemble.predict(other, fake_chi(other, R, n)).pair_mean
+    one = ensemble.answers(K, fake_chi(K, R, n)).pair_mean
+    found = ensemble.answers(other, fake_chi(other, R, n)).pair_mean
     assert np.linalg.norm(found - one) < 0.02 * np.linalg.norm(one)
 
 
 def test_bad_spectra_are_refused(ensemble: Ensemble) -> None:
     chi = np.zeros(len(K))
     with pytest.raises(UserError, match=r"covers k = 0\.00 to 10\.45 .* need at least 3\.50 to 10\.50"):
-        ensemble.predict(K[:210], chi[:210])
+        ensemble.answers(K[:210], chi[:210])
     with pytest.raises(UserError, match=r"covers k = 0\.00 to 12\.45 .* needs 2\.50 to 14\.50"):
-        ensemble.predict(K[:250], chi[:250], (3.0, 14.0))
+        ensemble.answers(K[:250], chi[:250], (3.0, 14.0))
     with pytest.raises(UserError, match="finite"):
-        ensemble.predict(K, np.where(K[7] == K, np.nan, chi))
+        ensemble.answers(K, np.where(K[7] == K, np.nan, chi))
     with pytest.raises(UserError, match="increasing"):
-        ensemble.predict(K[::-1], chi)
+        ensemble.answers(K[::-1], chi)
     with pytest.raises(UserError, match="shape"):
-        ensemble.predict(K, chi[:-1])
+        ensemble.answers(K, chi[:-1])
 
 
 def test_manifest_says_what_is_needed(fake: FakeEnsemble, ensemble: Ensemble) -> None:
@@ -202,8 +203,11 @@ def test_folds_that_do_not_belong_are_refused(fake: FakeEnsemble, tmp_path: Path
 def test_networks_of_the_ensemble_are_those_of_the_folds(fake: FakeEnsemble, ensemble: Ensemble) -> None:
     for folder, network in zip(fake.folds, ensemble.networks, strict=True):
         trained = torch.load(folder / "network.pt", weights_only=True)
-        assert network.state_dict().keys() == trained.keys()
-        assert all(torch.equal(network.state_dict()[name], trained[name]) for name in trained)
+        assert network.tensors.keys() == trained.keys()
+        for name, values in network.tensors.items():
+            exact = trained[name].numpy()
+            # Weights are kept in half precision.
+            assert np.array_equal(values, exact.astype(np.float16) if name.endswith(".weight") else exact)
 
 
 def test_files_of_two_formats_in_one_folder_are_refused(copied: Path) -> None:
@@ -236,8 +240,8 @@ def test_spectra_of_any_range_are_read(
     """The window is taken from the range of k that is given; what lies outside need not exist."""
     chi, truth = held_out["chi"].values, held_out["pair_distribution"].values
     half = (window[0] - 0.51 < K) & (window[1] + 0.51 > K)
-    found = ensemble.predict(K[half], chi[:, half])
-    asked = ensemble.predict(K, chi, window)
+    found = ensemble.answers(K[half], chi[:, half])
+    asked = ensemble.answers(K, chi, window)
     assert found.pair_mean == pytest.approx(asked.pair_mean, abs=0.05)
     assert found.scalar_members == pytest.approx(asked.scalar_members, abs=0.05)
     error = np.linalg.norm(found.pair_mean - truth, axis=1) / np.linalg.norm(truth, axis=1)
@@ -254,17 +258,17 @@ def test_the_windows_ends_are_told_to_the_networks(ensemble: Ensemble, held_out:
 @pytest.mark.parametrize("shift_ev", [-3.0, 2.0, 6.0])
 def test_shift_and_amplitude_are_found(ensemble: Ensemble, held_out: xr.Dataset, shift_ev: float) -> None:
     chi = held_out["chi"].values
-    found = ensemble.predict(K, 0.85 * seen_with_shift(chi, shift_ev))
+    found = ensemble.answers(K, 0.85 * seen_with_shift(chi, shift_ev))
     assert found.scalar_members.shape == (3, len(chi), 2)
     assert found.e0_shift_ev == pytest.approx(np.full(len(chi), shift_ev), abs=2.5)
     assert abs(found.e0_shift_ev.mean() - shift_ev) < 0.8
     assert abs(found.s02.mean() - 0.85) < 0.05
-    more = ensemble.predict(K, 0.95 * seen_with_shift(chi, shift_ev))
+    more = ensemble.answers(K, 0.95 * seen_with_shift(chi, shift_ev))
     assert (more.s02 > found.s02).all()
 
 
 def test_bands_come_from_the_folder(ensemble: Ensemble, held_out: xr.Dataset) -> None:
-    prediction = ensemble.predict(K, held_out["chi"].values)
+    prediction = ensemble.answers(K, held_out["chi"].values)
     bands = ensemble.bands(prediction)
     for name in ("pair", "angle"):
         wide, narrow = getattr(bands, f"{name}_95"), getattr(bands, f"{name}_68")
@@ -318,7 +322,26 @@ def test_a_training_set_reads_back_as_written(ensemble: Ensemble, tmp_path: Path
     (tmp_path / "third.safetensors").touch()
     again.save(tmp_path / "third.safetensors")
     third = TrainingSet.load(tmp_path / "third.safetensors", ensemble.manifest)
-    assert all(np.array_equal(third.curves[name], again.curves[name]) for name in CURVES)
+    assert all(np.array_equal(third.curves[name], again.curves[name]) for name in (*CURVES, OBJECTIVE))
+
+
+def test_a_training_set_knows_its_structures_without_dynamics(ensemble: Ensemble, tmp_path: Path) -> None:
+    """Early files do not say which samples these are."""
+    count = ensemble.known.curves.sizes["sample"]
+    named = ensemble.known.curves.assign({OBJECTIVE: ("sample", np.arange(count) % 3 == 0)})
+    known = replace(ensemble.known, curves=named)
+    known.save(tmp_path / "told.safetensors")
+    again = TrainingSet.load(tmp_path / "told.safetensors", ensemble.manifest)
+    assert np.array_equal(again.bank((3.0, 12.0)).objective, named[OBJECTIVE])
+    saved = load_file(tmp_path / "told.safetensors")
+    of_early, short = ({**saved} for _ in range(2))
+    del of_early[OBJECTIVE]
+    save_file(of_early, tmp_path / "early.safetensors")
+    assert not TrainingSet.load(tmp_path / "early.safetensors", ensemble.manifest).curves[OBJECTIVE].any()
+    short[OBJECTIVE] = saved[OBJECTIVE][:2]
+    save_file(short, tmp_path / "short.safetensors")
+    with pytest.raises(UserError, match="does not hold the training set"):
+        TrainingSet.load(tmp_path / "short.safetensors", ensemble.manifest)
 
 
 def test_the_bank_is_made_once_for_windows_that_are_nearly_the_same(
@@ -406,7 +429,7 @@ def test_a_representation_that_is_not_the_networks_is_refused(tmp_path: Path) ->
     ensemble = Ensemble.load(folder)
     other = ensemble.manifest["representation"] | {"k_step_per_angstrom": 0.1}
     with pytest.raises(UserError, match="gives 138 inputs, but its networks have 273"):
-        Ensemble.load(sign(folder, representation=other)).predict(K, np.sin(5 * K)[None])
+        Ensemble.load(sign(folder, representation=other)).answers(K, np.sin(5 * K)[None])
 
 
 def test_a_calibration_is_not_needed(tmp_path: Path) -> None:
@@ -415,7 +438,7 @@ def test_a_calibration_is_not_needed(tmp_path: Path) -> None:
     del manifest["calibration"]
     (folder / "manifest.json").write_text(json.dumps(manifest))
     ensemble = Ensemble.load(folder)
-    assert ensemble.bands(ensemble.predict(K, np.sin(5 * K)[None])) is None
+    assert ensemble.bands(ensemble.answers(K, np.sin(5 * K)[None])) is None
 
 
 def test_first_shells_by_what_needs_no_network(ensemble: Ensemble, held_out: xr.Dataset) -> None:

@@ -4,7 +4,6 @@ import json
 
 import numpy as np
 import pytest
-import torch
 import xarray as xr
 from fakes.campaign import FakeEnsemble, fake_chi, fake_ensemble
 from scipy.spatial.distance import cdist
@@ -96,7 +95,7 @@ def test_table_holds_truth_and_prediction_of_the_test_set(
     test = test_samples(fake)
     assert set(table["state_point"].values) == set(test["state_point"].values)
     assert np.array_equal(table["pair_truth"].values, test["pair_distribution"].values)
-    prediction = Ensemble.load(fake.folder).predict(test["k"].values, test["chi"].values, (3.0, 14.0))
+    prediction = Ensemble.load(fake.folder).answers(test["k"].values, test["chi"].values, (3.0, 14.0))
     assert table["pair_mean"].values == pytest.approx(prediction.pair_mean)
     assert table["angle_std"].values == pytest.approx(prediction.angle_std)
     assert (
@@ -160,11 +159,13 @@ def test_perfect_networks_have_no_error(fake: FakeEnsemble) -> None:
     known = xr.concat([fake.dataset, trajectory_means(fake.dynamics)], dim="sample", join="exact")
 
     class Lookup(Ensemble):
-        def predict(self, k: np.ndarray, chi: np.ndarray, window: Window | None = None) -> Prediction:
+        def answers(
+            self, k: np.ndarray, chi: np.ndarray, window: Window | None = None, *, compared: bool = True
+        ) -> Prediction:
             grid = self.features(fake.dataset["k"].values, known["chi"].values, window)
             distance = ((self.features(k, chi, window)[:, None] - grid) ** 2).sum(axis=2)
             best = distance.argmin(axis=1)
-            prediction = super().predict(k, chi, window)
+            prediction = super().answers(k, chi, window, compared=compared)
             prediction.pair_members[:] = known["pair_distribution"].values[best]
             prediction.angle_members[:] = known["angle_distribution"].values[best]
             return prediction
@@ -184,9 +185,8 @@ def test_metrics_are_json_even_where_no_shell_is_found(
     json.dumps(evaluated[1], allow_nan=False)
     ensemble = Ensemble.load(fake.folder)
     for network in ensemble.networks:
-        torch.nn.init.zeros_(network.pair_head.weight)
-        torch.nn.init.zeros_(network.pair_head.bias)
-        network.pair_mean.zero_()
+        for name in ("pair_head.weight", "pair_head.bias", "pair_mean"):
+            network.tensors[name] = np.zeros_like(network.tensors[name])
     _, metrics = evaluate(fake.dataset, ensemble, augmentation=fake.settings.augmentation, seed=1)
     found = metrics["samples"]["ensemble"]
     assert found["without_first_shell"] == found["count"]

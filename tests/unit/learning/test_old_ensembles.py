@@ -62,7 +62,7 @@ def test_ensemble_folders_of_earlier_formats_predict_as_they_did(
 ) -> None:
     ensemble, (k, chi) = Ensemble.load(folder), read_spectra()
     pairs = expected[expected["quantity"] == "pair_distribution"]["mean"].to_numpy().reshape(2, -1)
-    np.testing.assert_allclose(ensemble.predict(k, chi).pair_mean, pairs, rtol=1e-4, atol=1e-5)
+    np.testing.assert_allclose(ensemble.answers(k, chi).pair_mean, pairs, rtol=1e-4, atol=1e-5)
 
 
 def test_early_networks_know_one_window_and_neither_e0_nor_bands(folder: Path) -> None:
@@ -70,7 +70,7 @@ def test_early_networks_know_one_window_and_neither_e0_nor_bands(folder: Path) -
     known = ensemble.representation
     assert known.k_starts_per_angstrom is None and known.k_ends_per_angstrom is None
     assert ensemble.features(k, chi).shape[1] == ensemble.manifest["architecture"]["features"]
-    prediction = ensemble.predict(k, chi)
+    prediction = ensemble.answers(k, chi)
     assert prediction.scalar_members is None and prediction.e0_shift_ev is None and prediction.s02 is None
     assert ensemble.bands(prediction) is None
     distance = ensemble.distance(k, chi)
@@ -78,6 +78,6 @@ def test_early_networks_know_one_window_and_neither_e0_nor_bands(folder: Path) -
     low, high = known.k_range_per_angstrom
     short = k < high
     with pytest.raises(UserError, match=rf"need at least {low - 0.5:.2f} to {high + 0.5:.2f}"):
-        ensemble.predict(k[short], chi[:, short])
+        ensemble.answers(k[short], chi[:, short])
     with pytest.raises(UserError, match="without its training set; train again"):
         ensemble.bank_for(k, chi)

@@ -205,11 +205,18 @@ def test_registered_ensemble_predicts_with_one_call(
     subprocess.run([sys.executable, "-c", textwrap.dedent(script)], check=True, cwd=tmp_path)
     found = pd.read_csv(tmp_path / "out.csv")
     expected = Ensemble.load(fake.folder).predict(K, chi)
+    assert set(found["quantity"]) == {
+        "pair_distribution", "angle_distribution", "R1_angstrom", "N1", "sigma2_1_angstrom2", "e0_shift_ev", "s02"
+    }  # fmt: skip
+    for (spectrum, name), rows in found.groupby(["spectrum", "quantity"]):
+        one = expected.isel(spectrum=spectrum)
+        for column, end in (("mean", ""), ("std", "_std"), ("half_95", "_95")):
+            assert rows[column].to_numpy() == pytest.approx(
+                np.ravel(one[name + end]), rel=1e-4, abs=1e-6, nan_ok=True
+            )
     pair = found[(found["spectrum"] == 1) & (found["quantity"] == "pair_distribution")]
-    assert pair["x"].to_numpy() == pytest.approx(expected.r_angstrom)
-    assert pair["mean"].to_numpy() == pytest.approx(expected.pair_mean[1], abs=1e-4)
-    assert pair["std"].to_numpy() == pytest.approx(expected.pair_std[1], abs=1e-4)
-    assert len(found) == 2 * (195 + 90)
+    assert pair["x"].to_numpy() == pytest.approx(expected["r"].values)
+    assert len(found) == 2 * (195 + 90 + 5)
 
 
 def test_registered_model_holds_no_pickle(store: Path, ids: dict) -> None:

@@ -180,7 +180,7 @@ def test_a_fold_of_any_size_is_validated_on_as_many_samples(
         data.fixed_validation.pair, data.validation.pair, compute_mode="donot_use_mm_for_euclid_dist"
     )
     pure = own.min(dim=1).values < 1e-4
-    assert float(pure.double().mean()) == pytest.approx(0.75, abs=0.05)
+    assert float(pure.double().mean()) == pytest.approx(1 - SHORT.augmentation.mixture_fraction, abs=0.05)
     split, source = dataset["split"].values, dataset["source"].values
     snapshots = 2 * int(((split == 0) & (source == DYNAMICS)).sum())
     drawn = (own.argmin(dim=1) < snapshots)[pure].double().mean()
@@ -192,8 +192,7 @@ def test_single_precision_means_are_those_of_double(dataset: xr.Dataset) -> None
     names = {name: dataset[name].astype("float32") for name in VARIABLES}
     single = append_trajectory_means(dataset.assign(names))
     assert all(single[name].dtype == np.float32 for name in VARIABLES)
-    shares = SHORT.augmentation.shares
-    pools = (Pool.of(dataset.assign(names), shares), Pool.of(dataset, shares))
+    pools = tuple(Pool.of(one, SHORT.augmentation) for one in (dataset.assign(names), dataset))
     for held, exact in zip(*pools, strict=True):
         assert torch.allclose(held, exact, rtol=1e-5, atol=1e-6)
 

@@ -6,11 +6,12 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from checkout import FOILS
 from fakes import spectrum_files
 
 from nnexafs.config import Background, Measurement
 from nnexafs.errors import UserError
-from nnexafs.measured.absorber import absorber_of
+from nnexafs.measured.absorber import absorber_of, recognised
 from nnexafs.measured.reading import Scan, read_scan
 
 NICKEL, IRON = ("Ni", "K"), ("Fe", "K")
@@ -100,3 +101,44 @@ def test_repeats_of_different_elements_are_refused(tmp_path):
     scan = scan_of(tmp_path, spectrum_files.xdi())
     with pytest.raises(UserError, match=r"name different edges or elements \(Cu and Ni\)"):
         absorber_of([scan, replace(scan, element="Cu")], Background(), asked=None, usual=NICKEL)
+
+
+# --- without an ensemble -------------------------------------------------------------------------
+
+
+def alone(scan: Scan, *, asked: str | None = None, e0_ev: float | None = None) -> tuple[str, str]:
+    return recognised([scan], Background(e0_ev=e0_ev), asked=asked)
+
+
+@pytest.mark.parametrize(
+    ("file", "columns", "element"),
+    [
+        ("Ni_foil_EXAFS_61348_r1.dat", {}, "Ni"),
+        *(
+            (name, {"incident_columns": [3, 4], "transmitted_columns": [5, 6]}, name[:2])
+            for name in ("Fe-foil_EXAFS_23147.dat", "Co-foil_EXAFS_23107.dat", "Cu-foil_EXAFS_23068.dat")
+        ),
+        ("Cu_rt1.fio", {"energy_column": 0, "signal_column": 1}, "Cu"),
+        ("Cu_lnt1.fio", {"energy_column": 0, "signal_column": 1}, "Cu"),
+    ],
+)
+def test_foils_are_recognised_by_their_edge(file: str, columns: dict, element: str) -> None:
+    scan = read_scan(FOILS / file, Measurement(files=[file], **columns))
+    assert alone(scan) == (element, "K")
+
+
+def test_what_is_asked_or_named_comes_before_the_edge(tmp_path) -> None:
+    foil = read_scan(FOILS / "Ni_foil_EXAFS_61348_r1.dat", Measurement(files=["a"]))
+    assert alone(foil, asked="Cu") == ("Cu", "K")
+    assert alone(foil, asked="Er") == ("Er", "L3")  # whose L3 edge lies there, not its K edge
+    content = spectrum_files.xdi().replace(b"symbol: Ni", b"symbol: Er").replace(b"edge: K", b"edge: L3")
+    assert alone(scan_of(tmp_path, content)) == ("Er", "L3")
+
+
+def test_where_nothing_tells_the_element_the_option_is_named(tmp_path) -> None:
+    foil = read_scan(FOILS / "Ni_foil_EXAFS_61348_r1.dat", Measurement(files=["a"]))
+    with pytest.raises(UserError, match=r"no K or L3 edge lies at its E0 of 150000\.0 eV; name the element"):
+        alone(foil, e0_ev=150e3)
+    k = 0.05 * np.arange(300)
+    with pytest.raises(UserError, match="does not name its element; name it with --element"):
+        alone(replace(foil, kind="chi", x=k, y=0.1 * np.sin(5 * k)))

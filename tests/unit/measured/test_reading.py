@@ -8,7 +8,8 @@ from checkout import FOILS
 
 from nnexafs.config import Background, Measurement
 from nnexafs.errors import UserError
-from nnexafs.measured.chi import process, read
+from nnexafs.measured import reading
+from nnexafs.measured.chi import chi_of, process, read
 from nnexafs.measured.reading import read_scan
 
 NICKEL = FOILS / "Ni_foil_EXAFS_61348_r1.dat"
@@ -332,3 +333,51 @@ def test_intensities_need_an_energy_and_must_be_positive(tmp_path, foil):
     dark = np.where(np.arange(len(energy)) == 7, 0.0, bright)
     path = write_columns(tmp_path / "b.dat", energy, bright, dark, header="# energy one two")
     refused(path, contains="1 rows without a finite energy or mu, first is row 8", **wanted)
+
+
+ROWS = "\n".join(f"{0.05 * i:.2f} {0.1 * np.sin(0.25 * i):.5f}" for i in range(60)) + "\n"
+
+
+@pytest.mark.parametrize(
+    ("above", "below", "fast"),
+    [
+        ("# k chi\n", "", True),
+        ("", "", True),
+        ("k chi\n", "", True),
+        ("# some words\n#---\n# k   chi\n", "\n\n", True),
+        ("# k chi\n0.00 0.3\n0.02 nan\n", "", True),
+        ("# k chi\n", "# the end\n", False),
+        ("# k chi\n", "1.0 2.0 3.0\n", False),
+        ("# k chi\n", "1.0 2-3\n", False),
+    ],
+)
+def test_a_table_is_the_same_however_its_numbers_are_read(above: str, below: str, fast: bool):
+    text = above + ROWS + below
+    head, numbers = reading._split(text)
+    assert (numbers is not None) == fast
+    with reading.quiet_larch():
+        expected = reading._larch_table(text)
+        found = reading._larch_table(text) if numbers is None else reading._labelled(text, head, numbers)
+    np.testing.assert_array_equal(found[0], expected[0])
+    assert found[1:] == expected[1:]
+
+
+@pytest.mark.parametrize("file", sorted(FOILS.glob("*.*")), ids=lambda file: file.name)
+def test_labels_and_header_of_the_foils_do_not_depend_on_their_rows(file: Path):
+    text = reading.text_of(reading.content_of(file))
+    head, numbers = reading._split(text)
+    if numbers is not None:
+        with reading.quiet_larch():
+            found, expected = reading._labelled(text, head, numbers), reading._larch_table(text)
+        np.testing.assert_array_equal(found[0], expected[0])
+        assert found[1:] == expected[1:]
+
+
+def test_chi_of_a_file_is_what_process_makes_of_it():
+    found, one = chi_of(NICKEL, element="Ni"), measurement()
+    expected = process(read([NICKEL], one), one.background, k_grid=found["k"].values, element="Ni", edge="K")
+    np.testing.assert_array_equal(found, expected["chi"])
+    assert found["k"].values[[0, 1]] == pytest.approx([0.0, 0.05]) and np.isfinite(found).all()
+    assert found.attrs["e0_ev"] == pytest.approx(8333, abs=2)
+    with pytest.raises(UserError, match="no such spectrum file"):
+        chi_of("nowhere.dat", element="Ni")

@@ -106,6 +106,7 @@ def _one_of(grid: Grid, *, replicas: int = 1, kelvin: float | None = None) -> di
     return {
         "temperatures_kelvin": [chosen],
         "lattice_scales": [scales[len(scales) // 2]],
+        "quasi_random": None,
         "replicas": replicas,
     }
 

@@ -61,7 +61,7 @@ def curve_points(config: CampaignConfig) -> float:
 
 def network_bytes(config: CampaignConfig) -> float:
     """Size of one network's weights."""
-    low, high = config.representation.k_range_per_angstrom
+    low, high = config.representation.widest_k_per_angstrom
     inputs = (high - low) / config.representation.k_step_per_angstrom
     sizes = [inputs, *config.network.hidden_sizes, curve_points(config)]
     return FLOAT32 * sum(first * second for first, second in pairwise(sizes))

@@ -35,6 +35,7 @@ GROUPS = {
     },
     "Invert a measured spectrum": {
         "predict": ("inversion", "Predict n(r), bond angles and first shell from a SPECTRUM."),
+        "refine": ("refinement", "Find structures whose spectrum explains a measured SPECTRUM."),
         "spectrum": ("measured", "Extract chi(k) from a measured spectrum (larch)."),
         "fit": ("inversion", "Fit the first shells of a measured CHI with larch."),
     },
@@ -42,6 +43,7 @@ GROUPS = {
         "report": ("report", "Write the report of a campaign as one HTML page."),
         "verify": ("verification", "Check campaigns: completeness, checksums, physics."),
         "provenance": ("campaign", "Tell which config, code, versions and seeds made a FILE."),
+        "ship": ("campaign", "Put the ensemble of a finished CAMPAIGN among those that come along."),
         "paper": ("report", "Write the page of a paper's rerun, with its figures."),
     },
 }

@@ -10,7 +10,7 @@ from nnexafs.campaign import pilot, preflight
 from nnexafs.campaign import plan as planning
 from nnexafs.campaign.doctor.examination import examine
 from nnexafs.campaign.doctor.finding import summary, table
-from nnexafs.cli.common import InFile
+from nnexafs.cli.common import Folder, InFile
 from nnexafs.config import load
 from nnexafs.files import write_json
 from nnexafs.jobs import lineage
@@ -74,6 +74,27 @@ def init(element: str, out: Path | None, force: bool, edge: str | None, potentia
     click.echo(planning.summary(config))
     click.echo(f"  roughly {pilot.rough_minutes(config, cores):.0f} minutes on the {cores} cores here")
     click.echo(f"wrote {path}. Next: make run CONFIG={path}")
+
+
+@click.command()
+@click.argument("campaign", type=Folder)
+@click.option(
+    "--to",
+    "folder",
+    type=Folder,
+    help="Folder of such ensembles.  [default: resources/ensembles of this nnexafs]",
+)
+def ship(campaign: Path, folder: Path | None) -> None:
+    """Put the ensemble of a finished CAMPAIGN among those that come along.
+
+    CAMPAIGN is its folder, such as results/nickel. The networks, the config and a page of what they know and how wrong
+    they are go to resources/ensembles/<element>; from then on `nnexafs predict` takes them for files of that element.
+    """
+    from nnexafs.campaign import shipping
+
+    out = shipping.ship(campaign, folder or shipping.FOLDER)
+    size = sum(path.stat().st_size for path in out.iterdir())
+    click.echo(f"wrote {out} ({size / 1e6:.1f} MB); read its README.md")
 
 
 @click.command()

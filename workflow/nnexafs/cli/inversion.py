@@ -1,5 +1,6 @@
 """Commands of the package inversion: fit, predict, and series, which fits too."""
 
+from collections.abc import Callable
 from dataclasses import asdict
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -104,10 +105,10 @@ def _fit_phases(folder: Path, chosen: Measurement | None, config: CampaignConfig
 )
 @click.option(
     "--ensemble",
-    "ensemble_folder",
-    type=Folder,
-    required=True,
-    help="Folder of the ensemble (nnexafs ensemble).",
+    "place",
+    metavar="FOLDER|ELEMENT",
+    help="Folder of an ensemble (nnexafs ensemble), or an element whose ensemble comes with nnexafs.  "
+    "[default: that of the file's element and edge]",
 )
 @click.option(
     "--group",
@@ -188,11 +189,16 @@ def _fit_phases(folder: Path, chosen: Measurement | None, config: CampaignConfig
 @click.option(
     "--fit", "fitted", is_flag=True, help="Fit the first shell with larch too, which takes some seconds."
 )
+@click.option(
+    "--anyway",
+    is_flag=True,
+    help="Give first shell, E0 and S0^2 also where the spectrum is outside what the networks know.",
+)
 @out_option("Folder to write the page prediction.html, its tables and figure to; with --each series.csv.")
 def predict(
     spectra: tuple[Path, ...],
     each: bool,
-    ensemble_folder: Path,
+    place: str | None,
     groups: tuple[str, ...],
     kind: str,
     energy_column: int | None,
@@ -208,6 +214,7 @@ def predict(
     k_range: tuple[float, float] | None,
     distance_scale: float,
     fitted: bool,
+    anyway: bool,
     out: Path,
 ) -> None:
     """Predict n(r), bond angles and first shell from a SPECTRUM.
@@ -217,7 +224,6 @@ def predict(
     file, and the answers are the rows of one table.
     """
     from nnexafs.inversion.options import Options
-    from nnexafs.learning.ensemble import Ensemble
 
     chosen = {
         "kind": kind,
@@ -229,21 +235,41 @@ def predict(
         "element": element,
         "background": {"e0_ev": e0, "rbkg_angstrom": rbkg},
     }
-    options = Options(e0_shift, s02, k_range or None, distance_scale)
+    options = Options(e0_shift, s02, k_range or None, distance_scale, anyway)
     if each and fitted:
         raise UserError("--fit: larch fits one spectrum; leave out --each, or --fit")
     if each:
-        _predict_each(spectra, ensemble_folder, chosen, groups, options, out)
+        _predict_each(spectra, place, chosen, groups, options, out)
         return
-    from nnexafs.inversion.sources import one_measurement
+    from nnexafs.inversion.sources import read_measurement
 
-    inputs = checked(*(path for path in spectra if not path.is_dir()), ensemble_folder)
-    ensemble = Ensemble.load(ensemble_folder)
-    measured = one_measurement(spectra, ensemble.manifest, chosen, groups)
+    inputs = checked(*(path for path in spectra if not path.is_dir()))
+    read = read_measurement(spectra, chosen, groups)
+    ensemble, ensemble_folder = _ensemble(place, read.absorber, spectra[0])
+    inputs |= checked(ensemble_folder)
+    measured = read.for_ensemble(ensemble.manifest)
     with job("predict", out, inputs=inputs, settings={"distance_scale": distance_scale}) as record:
         record.describe(options={**chosen, "groups": list(groups), **asdict(options)})
         fit = _fit_beside(measured, ensemble, ensemble_folder, options) if fitted else None
         _predict_one(measured, ensemble, options, fit=fit, out=out, title=_title(measured, spectra))
+
+
+def _ensemble(
+    place: str | None, absorber: Callable[[], tuple[str, str]], file: Path
+) -> tuple["Ensemble", Path]:
+    """The ensemble that was asked for, or the one that comes with nnexafs for the file's absorber, and its folder."""
+    from nnexafs.learning.ensemble import Ensemble
+    from nnexafs.learning.shipped import folder_for, folder_of
+
+    if place is not None:
+        return Ensemble.load(place), folder_of(place)
+    element, edge = absorber()
+    try:
+        folder = folder_for(element, edge)
+    except UserError as error:
+        raise UserError(f"{file}: {error}") from error
+    click.echo(f"{element} {edge} edge: read with the ensemble for it that comes with nnexafs")
+    return Ensemble.load(folder), folder
 
 
 def _predict_one(
@@ -261,7 +287,9 @@ def _predict_one(
 
     result = invert(measured, ensemble, out=out, options=options, fit=fit, title=title)
     _tell_quality(result["quality"])
-    if result["N1"] is None:
+    if result["withheld"]:
+        click.echo("first shell, E0 and S0^2 withheld (--anyway shows them)")
+    elif result["N1"] is None:
         click.echo("no first shell found")
     else:
         shell = [
@@ -274,6 +302,7 @@ def _predict_one(
     if result.get("e0_shift_ev") is not None:
         e0, s02 = (with_error(result[key], result[f"{key}_std"], sign="+-") for key in ("e0_shift_ev", "s02"))
         click.echo(f"E0 {e0} eV below FEFF's, S0^2 {s02}")
+    _tell_verdict(result)
     _tell_check(result["forward_check"])
     for warning in result["warnings"]:
         click.echo(f"warning: {warning}")
@@ -288,6 +317,19 @@ def _tell_check(check: dict | None) -> None:
 
     r_factor = f"R-factor {check['r_factor_r']:.2g}{noise_words(check)}"
     click.echo(f"check {check['verdict']}: {ANSWERS[check['verdict']]}; {r_factor}")
+
+
+def _tell_verdict(result: dict) -> None:
+    """Inside, at the edge or outside, and what was observed of such spectra."""
+    trust = result["trust"]
+    if trust["distance"] is None:
+        click.echo(f"verdict: {result['verdict']}")
+        return
+    limits = "edge from {:.3f}, outside from {:.3f}".format(*trust["limits"])
+    click.echo(
+        f"verdict: {result['verdict']}, distance {trust['distance']:.3f} ({limits}); spectra at this distance "
+        f"are read with an error of {100 * trust['expected_error_of_n']:.0f} % in n(r)"
+    )
 
 
 def _tell_quality(quality: dict) -> None:
@@ -318,7 +360,7 @@ def _fit_beside(measured: "xr.Dataset", ensemble: "Ensemble", folder: Path, opti
 
 def _predict_each(
     spectra: tuple[Path, ...],
-    ensemble_folder: Path,
+    place: str | None,
     chosen: dict,
     groups: tuple[str, ...],
     options: "Options",
@@ -326,12 +368,11 @@ def _predict_each(
 ) -> None:
     """Invert every spectrum by itself; one that fails is a row of the table."""
     from nnexafs.inversion.series import invert_series
-    from nnexafs.inversion.sources import expanded
-    from nnexafs.learning.ensemble import Ensemble
+    from nnexafs.inversion.sources import absorber_of_any, expanded
 
     files = expanded(spectra)
-    inputs = checked(*(file for file in files if file.is_file()), ensemble_folder)
-    ensemble = Ensemble.load(ensemble_folder)
+    ensemble, folder = _ensemble(place, lambda: absorber_of_any(files, chosen, groups), files[0])
+    inputs = checked(*(file for file in files if file.is_file()), folder)
     with (
         invert_series(files, ensemble, out=out, options=options, chosen=chosen, groups=groups) as trend,
         job("predict", out, inputs=inputs, settings={"distance_scale": options.distance_scale}) as record,
@@ -342,7 +383,10 @@ def _predict_each(
     click.echo(f"{trend.read} of {total} spectra read" + (f", {trend.failed} failed" if trend.failed else ""))
     outside = sum(row["verdict"] == "outside" for row in trend.values)
     if outside:
-        click.echo(f"warning: {outside} of them are unlike the training set (column verdict)")
+        shown = "" if options.anyway else "; their first shell is withheld (--anyway shows it)"
+        click.echo(f"warning: {outside} of them are outside what the networks know (column verdict){shown}")
+    if edge := sum(row["verdict"] == "edge" for row in trend.values):
+        click.echo(f"warning: {edge} of them are at the edge of what the networks know: errors may be larger")
     click.echo(f"wrote {out / 'series.csv'}, series_rdf.csv, series_rdf_std.csv, series.png")
 
 

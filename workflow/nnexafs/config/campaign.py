@@ -1,6 +1,5 @@
 """The whole campaign, and what its sections must agree on."""
 
-from math import prod
 from typing import Annotated, Literal, NamedTuple
 
 from pydantic import Field, ValidationError, field_validator, model_validator
@@ -167,7 +166,8 @@ def _check_potentials(config: CampaignConfig) -> None:
 def _check_size(config: CampaignConfig) -> None:
     """A slip in a count must not fill the memory with state points."""
     runs = sum(
-        prod((len(where.grid.temperatures_kelvin), len(where.grid.lattice_scales), where.grid.replicas))
+        where.grid.replicas
+        * (where.grid.quasi_random or len(where.grid.temperatures_kelvin) * len(where.grid.lattice_scales))
         for where in config.grids()
     )
     if runs > MOST_STATE_POINTS:
@@ -189,6 +189,7 @@ def _check_studies(config: CampaignConfig) -> None:
 
 
 def _check_theories(config: CampaignConfig) -> None:
+    """A theory that is the campaign's own tests nothing."""
     for name in config.theories:
         if config.feff_of(name) == config.exafs.feff:
             raise ValueError(

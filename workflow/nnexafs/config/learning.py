@@ -130,9 +130,16 @@ class Augmentation(Model):
     noise: float = key(0.0005, "standard deviation of white noise on chi at k = 10 per angstrom", ge=0)
     noise_power: float = key(1.0, "noise grows as (k / 10)^power before k weighting", ge=0, le=4)
     mixture_fraction: float = key(
-        0.25, "fraction of training samples that are mixtures of several", ge=0, le=1
+        0.5, "fraction of training samples that are mixtures of several", ge=0, le=1
     )
     mixture_samples: int = key(2, "largest number of samples in a mixture", ge=2, le=16)
+    mixture_objective: float = key(
+        0.2,
+        "fraction of a mixture's members that are structures without dynamics; the others are trajectories and "
+        "variants, from every phase nearly as often",
+        ge=0,
+        lt=1,
+    )
     distortion: float = key(
         0.15,
         "the theory allowed to be wrong: each spectrum's amplitude and phase are changed by smooth random curves over "

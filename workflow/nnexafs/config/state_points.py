@@ -7,6 +7,9 @@ from difflib import get_close_matches
 from nnexafs.config import CampaignConfig, Grid, PhaseName, Phases
 from nnexafs.errors import UserError
 
+CONTROLLED_OF_SEQUENCE = 4
+"""FEFF checks each fourth quasi-random trajectory, about as many as of the default campaign's grids."""
+
 
 @dataclass(frozen=True)
 class StatePoint:
@@ -17,6 +20,8 @@ class StatePoint:
     lattice_scale: float
     replica: int
     series: str | None = None
+    place: int | None = None
+    """place in the phase's quasi-random sequence; None in a grid"""
 
     @property
     def id(self) -> str:
@@ -29,9 +34,8 @@ class StatePoint:
 def of_phase(phase: PhaseName, grid: Grid, *, series: str | None = None) -> list[StatePoint]:
     """The state points of one phase."""
     return [
-        StatePoint(phase, temperature, scale, replica, series)
-        for temperature in grid.temperatures_kelvin
-        for scale in grid.lattice_scales
+        StatePoint(phase, kelvin, scale, replica, series, None if grid.quasi_random is None else place)
+        for place, (kelvin, scale) in enumerate(grid.pairs)
         for replica in range(grid.replicas)
     ]
 
@@ -59,13 +63,16 @@ def batches_of(points: dict[str, StatePoint], size: int) -> dict[str, list[str]]
     """The ids of the state points of each batch, by its name: at most `size` of one phase and temperature.
 
     Batches are called `fcc_T0300`, further ones of that temperature `fcc_T0300-2` and so on; with `size` 1 as their
-    state point. A new temperature makes new batches and leaves the others as they are.
+    state point. A new temperature makes new batches and leaves the others as they are. Quasi-random state points hardly
+    share a temperature: their batches, `fcc_quasi_random`, `fcc_quasi_random-2` and so on, are in their order.
     """
     if size == 1:
         return {name: [name] for name in points}
     together: dict[str, list[str]] = {}
-    for name in points:
-        together.setdefault(name.rpartition("_x")[0], []).append(name)
+    for name, point in points.items():
+        in_grid = point.place is None
+        shared = name.rpartition("_x")[0] if in_grid else f"{name.partition('_T')[0]}_quasi_random"
+        together.setdefault(shared, []).append(name)
     return {
         f"{name}-{first // size + 1}" if first else name: members[first : first + size]
         for name, members in together.items()
@@ -99,6 +106,8 @@ def control_absorbers(config: CampaignConfig, point: StatePoint | None) -> int:
     exafs = config.exafs
     if exafs.control_absorbers != 1 or exafs.control_every_trajectory or point is None:
         return exafs.control_absorbers
+    if point.place is not None:
+        return int(point.replica == 0 and point.place % CONTROLLED_OF_SEQUENCE == 0)
     scales = config.grid(point.phase, point.series).lattice_scales
     nearest = min(scales, key=lambda scale: abs(scale - 1))
     return int(point.replica == 0 and point.lattice_scale == nearest)

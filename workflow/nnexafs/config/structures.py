@@ -16,8 +16,24 @@ def interpolated(by_kelvin: dict[float, float], temperature_kelvin: float, *, na
     return float(np.interp(temperature_kelvin, kelvin, [by_kelvin[one] for one in kelvin]))
 
 
+def halton(ranges: list[tuple[float, float]], number: int) -> list[float]:
+    """Point `number` (from 1) of the Halton sequence of bases 2 and 3 in a rectangle.
+
+    J. H. Halton, Numer. Math. 2, 84 (1960). SciPy's would cost every command half a second to import.
+    """
+    point = []
+    for (low, high), base in zip(ranges, (2, 3), strict=True):
+        left, digit, fraction = number, 1.0, 0.0
+        while left:
+            left, remainder = divmod(left, base)
+            digit /= base
+            fraction += digit * remainder
+        point.append(low + (high - low) * fraction)
+    return point
+
+
 class Grid(Model):
-    """State points of one phase: temperatures times lattice scales times replicas."""
+    """State points of one phase: temperatures times lattice scales, or quasi-random pairs of both, times replicas."""
 
     potential: str = key("meam", "name of an entry of `potentials`")
     temperatures_kelvin: Values = key(
@@ -30,7 +46,21 @@ class Grid(Model):
         "factors on the lattice constant (liquid: on the mean atomic distance); a list or a span",
         min_length=1,
     )
+    quasi_random: Count | None = key(
+        None,
+        "this many pairs of temperature and lattice scale, spread evenly (Halton sequence) over the ranges of both "
+        "lists, in place of all pairs of their values; null: all pairs",
+    )
     replicas: Count = key(1, "independent runs of each state point (different seeds)")
+
+    @property
+    def pairs(self) -> list[tuple[float, float]]:
+        """Temperature (K) and lattice scale of each state point; with more of them, the quasi-random ones stay."""
+        if self.quasi_random is None:
+            return [(kelvin, scale) for kelvin in self.temperatures_kelvin for scale in self.lattice_scales]
+        ranges = [(min(values), max(values)) for values in (self.temperatures_kelvin, self.lattice_scales)]
+        inside = [halton(ranges, number) for number in range(1, self.quasi_random + 1)]
+        return [(round(kelvin, 2), round(scale, 4)) for kelvin, scale in inside]
 
     @field_validator("temperatures_kelvin", "lattice_scales")
     @classmethod

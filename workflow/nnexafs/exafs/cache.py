@@ -19,6 +19,7 @@ from nnexafs.exafs.nbody import tables, tables_file
 
 LOGGER = logging.getLogger(__name__)
 MARGIN_ANGSTROM = 0.1
+LOWEST_FRACTION = 0.85  # of the shortest distance; much lower, tables at the domain's edge are not accurate
 
 
 def folder_of(reference: Atoms, absorber: str, edge: str, settings: Feff, folder: Path | None) -> Path:
@@ -53,9 +54,9 @@ def domain_for(shortest_angstrom: float, settings: Feff) -> tables.Domain:
     """The tables' domain for atoms that near; UserError where the path length is too short for it.
 
     A short path length leaves room for multiple scattering only if the domain begins lower than the nearest atoms
-    need; it may begin as low as the tables of a crystal do.
+    need, which it may a little.
     """
-    longest, lowest = settings.path_length_angstrom, tables.R_MIN_FRACTION * shortest_angstrom
+    longest, lowest = settings.path_length_angstrom, LOWEST_FRACTION * shortest_angstrom
     roomy = max((longest - tables.ROOM_ANGSTROM) / 2, lowest)
     r_min = float(np.floor(min(shortest_angstrom - MARGIN_ANGSTROM, roomy) * 10 + 1e-9) / 10)
     domain = tables.Domain(r_min, longest)

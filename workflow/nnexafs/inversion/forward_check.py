@@ -162,7 +162,7 @@ class ForwardCheck:
         }
 
     def table(self) -> pd.DataFrame:
-        """What `forward_check.csv` holds: k^2 chi of the data, the same filtered to the R range, and the mix's."""
+        """Columns of `forward_check.csv`: k^2 chi of the data, and of data and mix filtered to the R range."""
         return pd.DataFrame(
             {
                 "k_per_angstrom": self.k,

@@ -19,19 +19,18 @@ from nnexafs.errors import UserError
 from nnexafs.files import json_value, write_json, write_text
 from nnexafs.inversion.forward_check import ForwardCheck, forward_check
 from nnexafs.inversion.options import Options, check_window, usable, usable_sigma
-from nnexafs.inversion.uncertainty import Answer, answer_of
+from nnexafs.inversion.uncertainty import Answer, answer_of, scatter_of_noise
 from nnexafs.inversion.values import (
     angle_table,
     ensemble_id,
     k2chi_rms,
-    largest_distance,
     numbers_of,
     other_element,
     per_network,
     rdf_table,
-    verdict_of,
     warnings_for,
 )
+from nnexafs.inversion.verdict import Verdict, verdict_of, withheld
 from nnexafs.learning.ensemble import Ensemble
 from nnexafs.learning.representation import window_for
 from nnexafs.learning.training_set import TrainingSet
@@ -43,9 +42,8 @@ if TYPE_CHECKING:
 
 __all__ = ["Options", "e0_scan", "invert", "usable"]
 
-SCANNED = (*KEYS, "neighbour_distance")
+SCANNED = (*KEYS, "neighbour_distance", "verdict")
 E0_SCAN_EV = (-6.0, -4.0, -2.0, 0.0, 2.0, 4.0, 6.0)
-NOISE_DRAWS = 32
 
 
 def invert(
@@ -59,23 +57,26 @@ def invert(
     fit: Mapping | None = None,
     title: str = "",
 ) -> dict:
-    """Write the page, the figure, the tables and `shells.json` of a prediction into `out`; return the last.
+    """Write the page, the figure, `rdf.csv, angles.csv, forward_check.csv, shells.json` into `out`; return the last.
 
     `spectrum` comes from `measured.chi.process` (`chi_repeats(repeat, k)`, NaN outside the data). `comparison` may
     hold `k, chi, r, pair_distribution, angle, angle_distribution` of a simulation (one-dimensional) to compare with
-    the prediction; `fit` is what `shell_fit.fit_beside` returns, shown beside it. Early ensembles do not hold their
-    training set: there is no `forward_check.csv` then. Raises UserError when the spectrum is
+    the prediction; `fit` is what `shell_fit.fit_beside` returns, shown beside it. `forward_check.csv` (see
+    `forward_check`) is left out where an early ensemble does not hold its training set. UserError when the spectrum is
     shorter than the networks' window; then nothing is written.
     """
     options = options or Options()
     k, chi = usable(spectrum, options)
     sigma = usable_sigma(spectrum, k, options) if len(chi) == 1 else None
-    answer, assessment = _read(k, chi, ensemble, options.distance_scale, sigma=sigma)
+    foreign = other_element(spectrum, ensemble.manifest)
+    answer, assessment, verdict = _read(
+        k, chi, ensemble, options.distance_scale, sigma=sigma, foreign=bool(foreign)
+    )
     low, high = window_for(k * options.distance_scale, ensemble.representation)
     window = (low / options.distance_scale, high / options.distance_scale)
     quality = quality_of(spectrum, window=window)
     check = _check(k, chi, answer, ensemble, options, quality.noise)
-    assessment["warnings"] += other_element(spectrum, ensemble.manifest)
+    assessment["warnings"] = _reasons(verdict) + assessment["warnings"] + foreign
     report = {
         **assessment,
         "window_per_angstrom": list(window),
@@ -89,6 +90,7 @@ def invert(
         "ensemble": ensemble_id(ensemble.manifest),
         "spectrum": {name: json_value(value) for name, value in spectrum.attrs.items()},
     }
+    report["withheld"] = _withhold(report, verdict, anyway=options.anyway)
     tables = {"rdf.csv": rdf_table(answer), "angles.csv": angle_table(answer)}
     if check is not None:
         tables["forward_check.csv"] = check.table()
@@ -120,34 +122,63 @@ def _read(
     distance_scale: float,
     *,
     sigma: np.ndarray | None = None,
-) -> tuple[Answer, dict]:
-    """What the networks say of chi (S, K), whose noise is `sigma` (K,) where that is known; numbers and warnings."""
+    foreign: bool = False,
+) -> tuple[Answer, dict, Verdict]:
+    """What the networks say of chi (S, K), whose noise is `sigma` (K,) where that is known; numbers and verdict."""
     check_window(k, ensemble.representation, distance_scale=distance_scale)
     # ASSUME: chi(k) of distances s r is chi(s k) of distances r: the phase shifts are taken to scale too.
     seen = k * distance_scale
-    prediction = ensemble.predict(seen, chi)
-    noisy = None if sigma is None else ensemble.predict(seen, _with_noise(chi[0], sigma))
+    prediction = ensemble.answers(seen, chi)
+    noise = None
+    if sigma is not None:
+        noise = scatter_of_noise(ensemble, seen, chi, sigma[None], scale=distance_scale)
     distance = float(ensemble.distance(seen, chi).mean())
-    answer = answer_of(prediction, ensemble, scale=distance_scale, noisy=noisy)
+    answer = answer_of(prediction, ensemble, scale=distance_scale, noise=noise)
     # The training domain is in the networks' own distances.
     own = answer if distance_scale == 1 else answer_of(prediction, ensemble)
     values = {**numbers_of(own), "k2chi_rms": k2chi_rms(seen, chi, ensemble.manifest)}
     domain = ensemble.manifest.get("training_domain", {})
+    verdict = verdict_of(
+        own,
+        trust=ensemble.trust,
+        manifest=ensemble.manifest,
+        distance=None if prediction.difficulty is None else float(prediction.difficulty.mean()),
+        neighbour_distance=distance,
+        foreign=foreign,
+    )
     assessment = {
         **numbers_of(answer),
         "per_network": per_network(prediction.with_scaled_distances(distance_scale)),
         "neighbour_distance": distance,
-        "verdict": verdict_of(distance, largest_distance(ensemble.manifest)),
+        "verdict": verdict.name,
+        "trust": verdict.as_json(),
         "warnings": warnings_for(
             values,
             own,
-            distance=distance,
             training_domain=domain,
             networks=len(ensemble.networks),
             distance_scale=distance_scale,
         ),
     }
-    return answer, assessment
+    return answer, assessment, verdict
+
+
+def _reasons(verdict: Verdict) -> list[str]:
+    """A warning that says how far from what the networks know the spectrum is, and what follows."""
+    if not verdict.reasons:
+        return []
+    place = {"edge": "at the edge of", "outside": "outside"}.get(verdict.name, "of unknown distance from")
+    said = f"; {verdict.sentence}" if verdict.sentence else ""
+    return [f"the spectrum is {place} what the networks know: {'; '.join(verdict.reasons)}{said}"]
+
+
+def _withhold(report: dict, verdict: Verdict, *, anyway: bool) -> str | None:
+    """Take every answer's first shell out of the report where the verdict asks for it; returns why."""
+    reason = withheld(report, verdict, anyway=anyway)
+    if reason is not None:
+        for one in (*report["per_network"], *report["baselines"].values(), *report["e0_scan"]):
+            one |= dict.fromkeys(KEYS)
+    return reason
 
 
 def _baselines(k: np.ndarray, chi: np.ndarray, ensemble: Ensemble, distance_scale: float) -> dict:
@@ -172,11 +203,6 @@ def _check(
         noise = replace(noise, noise=noise.noise / options.s02)
     scale = options.distance_scale
     return forward_check(k, chi.mean(axis=0), answer, ensemble.known, noise=noise, distance_scale=scale)
-
-
-def _with_noise(chi: np.ndarray, sigma: np.ndarray) -> np.ndarray:
-    """chi (K,) with independent noise of standard deviation `sigma` (K,), several times; the same in every run."""
-    return chi + sigma * np.random.default_rng(0).standard_normal((NOISE_DRAWS, len(chi)))
 
 
 def e0_scan(spectrum: xr.Dataset, ensemble: Ensemble, options: Options) -> list[dict]:

@@ -18,13 +18,15 @@ class Options:
 
     `e0_shift_ev`: how much higher E0 is placed than where chi was extracted. `s02`: chi is divided by it.
     `k_range`: data outside are not used (per angstrom). `distance_scale`: typical distance in the sample over
-    that in the training campaign; the networks see chi at k times it, and what they find is scaled back.
+    that in the training campaign; the networks see chi at k times it, and what they find is scaled back. `anyway`:
+    first shell, E0 and S0^2 are given also where the verdict is `outside`.
     """
 
     e0_shift_ev: float = 0.0
     s02: float = 1.0
     k_range: tuple[float, float] | None = None
     distance_scale: float = 1.0
+    anyway: bool = False
 
     def __post_init__(self) -> None:
         if not 0.3 <= self.s02 <= 1.5:

@@ -14,7 +14,7 @@ from nnexafs.inversion import page_figures
 from nnexafs.inversion.forward_check import ANSWERS, ForwardCheck, noise_words
 from nnexafs.inversion.methods import citations_of, methods_text
 from nnexafs.inversion.rounding import with_error
-from nnexafs.inversion.values import largest_distance
+from nnexafs.inversion.verdict import largest_distance
 from nnexafs.structures.first_shell import FIELDS
 
 HERE = Path(__file__).parent
@@ -22,14 +22,14 @@ Rows = list[tuple[str, ...]]
 VERDICTS = {
     "inside": (
         "ok",
-        "Like the training set",
-        "The spectrum is as near to simulated ones as these are to each other.",
+        "Inside what the networks know",
+        "The stated errors hold for spectra like this one.",
     ),
-    "edge": ("poor", "At the edge of the training set", "Errors may be larger than stated."),
+    "edge": ("poor", "At the edge of what the networks know", "Errors are larger than stated."),
     "outside": (
         "bad",
-        "Unlike the training set",
-        "The networks extrapolate: do not rely on the numbers below.",
+        "Outside what the networks know",
+        "The networks extrapolate, and the stated errors do not hold.",
     ),
     "unknown": ("poor", "Not judged", "This ensemble does not know its training set."),
 }
@@ -189,10 +189,29 @@ def _verdict(shells: Mapping, manifest: Mapping) -> dict[str, str]:
         doubts.append(f"the quality of the data ({shells['quality']['status']})")
     if doubts and status == "ok":
         status, headline, text = "poor", "Read with care", f"See {' and '.join(doubts)}."
-    largest = largest_distance(dict(manifest))
-    limit = f" (largest within it: {largest:.3f})" if largest is not None else ""
-    distance = f"Distance from the training set {shells['neighbour_distance']:.3f}{limit}."
-    return {"status": status, "headline": headline, "text": f"{text} {distance}"}
+    if shells["verdict"] == "inside" and shells["trust"]["distance"] is None and status == "ok":
+        text = "The spectrum is as near to simulated ones as these are to each other."
+    parts = [text, _distance(shells, manifest)]
+    if shells["withheld"]:
+        parts.append(
+            "First shell, E₀ and S₀² are withheld; --anyway shows them. Do not rely on n(r) and the angles either."
+        )
+    return {"status": status, "headline": headline, "text": " ".join(parts)}
+
+
+def _distance(shells: Mapping, manifest: Mapping) -> str:
+    """How far the spectrum is from what the networks know, and how spectra at this distance were read."""
+    trust = shells["trust"]
+    if trust["distance"] is None:
+        largest = largest_distance(manifest)
+        limit = f" (largest within it: {largest:.3f})" if largest is not None else ""
+        return f"Distance from the training set {shells['neighbour_distance']:.3f}{limit}."
+    limits = "edge from {:.3f}, outside from {:.3f}".format(*trust["limits"])
+    return (
+        f"Distance {trust['distance']:.3f} ({limits}). Spectra at this distance are "
+        f"read with an error of {100 * trust['expected_error_of_n']:.0f} % in n(r), and "
+        f"{100 * trust['intervals_of_95_percent_hold']:.0f} % of the 95 % intervals of R₁, N₁ and σ²₁ hold."
+    )
 
 
 CHECK_STATUS = {"good": "ok", "doubtful": "poor", "bad": "bad", "not conclusive": "poor"}
@@ -234,8 +253,8 @@ def _check_note(check: Mapping) -> str:
             f"{best['r_factor_r']:.2g}."
         )
     return (
-        f"{text} A good check does not prove E₀ and R₁: they slide along together, 0.005 to 0.006 Å per eV, "
-        "with little misfit."
+        f"{text} A good check does not prove E₀ and R₁: they slide along together, by 0.005 to 0.006 Å per eV, with "
+        "little misfit."
     )
 
 
@@ -255,6 +274,8 @@ def quality_rows(findings: list[dict]) -> list[tuple[str, str, str, str, str]]:
 
 def e0_note(shells: Mapping) -> str:
     """How far the first shell moves with E0."""
+    if shells["withheld"]:
+        return "First shells are withheld, those at other E₀ too."
     near = [row for row in shells["e0_scan"] if row["N1"] is not None and abs(row["shift_ev"]) <= 4]
     if len(near) < 2:
         return "The data are too short to move E₀."

@@ -14,11 +14,12 @@ import numpy as np
 
 from nnexafs.errors import UserError
 from nnexafs.files import json_value
-from nnexafs.inversion.options import Options, check_window, usable
+from nnexafs.inversion.options import Options, check_window, usable, usable_sigma
 from nnexafs.inversion.sources import Entry, entries, reason_of
-from nnexafs.inversion.uncertainty import SCALARS, Answer, answer_of
-from nnexafs.inversion.values import largest_distance, numbers_of, other_element, verdict_of
-from nnexafs.learning.ensemble import Ensemble
+from nnexafs.inversion.uncertainty import SCALARS, Answer, answer_of, answers_of, scatter_of_noise
+from nnexafs.inversion.values import numbers_of, other_element
+from nnexafs.inversion.verdict import Verdict, verdict_of, withheld
+from nnexafs.learning.ensemble import Ensemble, Prediction
 from nnexafs.learning.representation import window_for
 from nnexafs.measured.quality import Quality, quality_of
 from nnexafs.progress import Steps
@@ -27,23 +28,27 @@ from nnexafs.structures.first_shell import KEYS
 BLOCK = 512
 """Spectra that go through the networks together."""
 SHELL_COLUMNS = tuple(name for key in (*KEYS, *SCALARS) for name in (key, f"{key}_std"))
-IN_TREND = ("number", "status", "verdict", "neighbour_distance", *SHELL_COLUMNS)
+IN_TREND = ("number", "status", "verdict", "distance", "neighbour_distance", *SHELL_COLUMNS)
 OK, FAILED = "ok", "failed"
 COLUMNS = (
     "number", "file", "group", "status", "element", "edge", *SHELL_COLUMNS,
-    "neighbour_distance", "verdict", "quality", "quality_notes", "noise_percent", "usable_k_max_per_angstrom",
-    "k_first_per_angstrom", "k_last_per_angstrom", "e0_ev", "edge_step", "message",
+    "distance", "neighbour_distance", "verdict", "quality", "quality_notes", "noise_percent",
+    "usable_k_max_per_angstrom", "k_first_per_angstrom", "k_last_per_angstrom", "e0_ev", "edge_step", "message",
 )  # fmt: skip
 LOGGER = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True)
 class Waiting:
-    """A spectrum that is ready for the networks: its row so far, k (K,) and chi (S, K) of its repeats."""
+    """A spectrum that is ready for the networks: its row so far, k (K,) and chi (S, K) of its repeats, its noise."""
 
     row: dict
     k: np.ndarray
     chi: np.ndarray
+    sigma: np.ndarray | None = None
+    """standard deviation of the noise (K,), where the file gives it"""
+    foreign: bool = False
+    """of another element or edge than the networks learned"""
 
 
 @dataclass
@@ -146,8 +151,14 @@ def _ready(entry: Entry, ensemble: Ensemble, options: Options) -> Waiting:
     except Exception as error:
         return Waiting(row | {"message": reason_of(error, entry.file)}, NO_K, NO_K)
     warnings = other_element(entry.found, ensemble.manifest)
+    sigma = usable_sigma(entry.found, k, options) if len(chi) == 1 else None
+    read = _read_by_networks(k, ensemble, options)
     return Waiting(
-        row | _known(entry, quality, k) | {"message": "; ".join(warnings)}, *_cut(k, chi, ensemble, options)
+        row | _known(entry, quality, k) | {"message": "; ".join(warnings)},
+        k[read],
+        chi[:, read],
+        None if sigma is None else sigma[read],
+        foreign=bool(warnings),
     )
 
 
@@ -172,17 +183,13 @@ def _known(entry: Entry, quality: Quality, k: np.ndarray) -> dict:
     }
 
 
-def _cut(
-    k: np.ndarray, chi: np.ndarray, ensemble: Ensemble, options: Options
-) -> tuple[np.ndarray, np.ndarray]:
+def _read_by_networks(k: np.ndarray, ensemble: Ensemble, options: Options) -> slice:
     """The part that the networks read and four points more: files that end at different k then share one grid."""
     grid = ensemble.manifest["grids"].get("k_per_angstrom")
     if grid is None:
-        return k, chi
+        return slice(None)
     low, high = (np.array([grid[0], grid[-1]]) / options.distance_scale).tolist()
-    first = max(0, int(np.searchsorted(k, low)) - 4)
-    last = min(len(k), int(np.searchsorted(k, high)) + 4)
-    return k[first:last], chi[:, first:last]
+    return slice(max(0, int(np.searchsorted(k, low)) - 4), min(len(k), int(np.searchsorted(k, high)) + 4))
 
 
 # --- blocks ------------------------------------------------------------------------------------
@@ -205,25 +212,72 @@ def _answer(block: Sequence[Waiting], ensemble: Ensemble, options: Options) -> N
     for one in block:
         if one.row["status"] == OK:
             by_grid.setdefault(one.k.tobytes(), []).append(one)
-    largest = largest_distance(ensemble.manifest)
     for together in by_grid.values():
         k, chi = together[0].k * options.distance_scale, np.concatenate([one.chi for one in together])
-        prediction = ensemble.predict(k, chi)
-        distances = ensemble.distance(k, chi)
-        start = 0
-        for one in together:
-            rows = slice(start, start + len(one.chi))
-            start = rows.stop
-            answer = answer_of(prediction.some(rows), ensemble, scale=options.distance_scale)
-            _fill(one.row, answer, float(distances[rows].mean()), largest)
+        prediction = ensemble.answers(k, chi)
+        found = _answers(together, k, prediction, ensemble, options.distance_scale)
+        for one, rows, answer in zip(together, _rows(together), found, strict=True):
+            neighbour = float(prediction.distance[rows].mean())  # type: ignore[index]
+            difficulty = prediction.difficulty
+            verdict = verdict_of(
+                answer,
+                trust=ensemble.trust,
+                manifest=ensemble.manifest,
+                distance=None if difficulty is None else float(difficulty[rows].mean()),
+                neighbour_distance=neighbour,
+                foreign=one.foreign,
+            )
+            one.row["neighbour_distance"] = neighbour
+            _fill(one.row, answer, verdict, anyway=options.anyway)
 
 
-def _fill(row: dict, answer: Answer, distance: float, largest: float | None) -> None:
+def _rows(together: Sequence[Waiting]) -> list[slice]:
+    """Where the repeats of each stand among those of all."""
+    ends = np.cumsum([len(one.chi) for one in together])
+    return [slice(int(end) - len(one.chi), int(end)) for one, end in zip(together, ends, strict=True)]
+
+
+def _answers(
+    together: Sequence[Waiting], k: np.ndarray, prediction: Prediction, ensemble: Ensemble, scale: float
+) -> Iterator[Answer]:
+    """The answer to each measurement on the networks' k; those of single spectra are found at once."""
+    if any(len(one.chi) > 1 for one in together):
+        for one, rows in zip(together, _rows(together), strict=True):
+            noise = None
+            if one.sigma is not None:
+                noise = scatter_of_noise(ensemble, k, one.chi, one.sigma[None], scale=scale)
+            yield answer_of(prediction.some(rows), ensemble, scale=scale, noise=noise)
+        return
+    found = answers_of(prediction, ensemble, scale=scale, scatter=_noise(together, k, ensemble, scale))
+    yield from (found.at(place) for place in range(len(together)))
+
+
+def _noise(
+    together: Sequence[Waiting], k: np.ndarray, ensemble: Ensemble, scale: float
+) -> dict[str, np.ndarray] | None:
+    """What the noise of single spectra adds to their errors, zero where it is not given; None where none is."""
+    noisy = [place for place, one in enumerate(together) if one.sigma is not None]
+    if not noisy:
+        return None
+    chi = np.concatenate([together[place].chi for place in noisy])
+    sigma = np.array([together[place].sigma for place in noisy])
+    found = scatter_of_noise(ensemble, k, chi, sigma, scale=scale)
+    whole = {name: np.zeros((len(together), *one.shape[1:])) for name, one in found.items()}
+    for name, one in found.items():
+        whole[name][noisy] = one
+    return whole
+
+
+def _fill(row: dict, answer: Answer, verdict: Verdict, *, anyway: bool) -> None:
     row |= numbers_of(answer)
-    row["neighbour_distance"], row["verdict"] = distance, verdict_of(distance, largest)
+    row["distance"], row["verdict"] = verdict.distance, verdict.name
     row["rdf"], row["rdf_std"] = answer.pair.value, answer.pair.half_68
+    said = [row["message"], *verdict.reasons]
     if row["N1"] is None:
-        row["message"] = "; ".join(filter(None, [row["message"], "no first shell found"]))
+        said.append("no first shell found")
+    if withheld(row, verdict, anyway=anyway) is not None:
+        said.append("first shell, E0 and S0^2 withheld (--anyway shows them)")
+    row["message"] = "; ".join(filter(None, said))
 
 
 # --- files -------------------------------------------------------------------------------------

@@ -47,12 +47,18 @@ def draw_series(path: Path, rows: Sequence[dict]) -> None:
 
 
 def _distance(axes: Axes, number: np.ndarray, rows: Sequence[dict]) -> None:
-    distance = _column(rows, "neighbour_distance")
+    name = "distance" if any(row.get("distance") is not None for row in rows) else "neighbour_distance"
+    distance = _column(rows, name)
     outside = np.array([row["verdict"] == "outside" for row in rows])
     marker = "o" if len(rows) < MANY else "."
     axes.plot(number, distance, color=SHOWN, linewidth=1, marker=marker, markersize=3)
     axes.plot(
-        number[outside], distance[outside], "o", color=OUTSIDE, markersize=4, label="outside the training set"
+        number[outside],
+        distance[outside],
+        "o",
+        color=OUTSIDE,
+        markersize=4,
+        label="outside what the networks know",
     )
     axes.set_ylabel("distance")
     axes.set_ylim(0, 1.15 * max(1e-3, np.nanmax(distance)))

@@ -12,7 +12,7 @@ from pydantic import ValidationError
 
 from nnexafs.config import Feff, Measurement, one_line
 from nnexafs.errors import UserError
-from nnexafs.measured.absorber import absorber_of
+from nnexafs.measured.absorber import absorber_of, recognised
 from nnexafs.measured.chi import process, read_processed, repeats_of
 from nnexafs.measured.reading import Scan, read_scan, read_scans
 from nnexafs.text import one_line as shown
@@ -39,10 +39,34 @@ def measurement_of(files: Sequence[Path], chosen: Mapping[str, object]) -> Measu
         raise UserError(one_line(error, "options")) from error
 
 
-def one_measurement(
-    files: Sequence[Path], manifest: dict, chosen: Mapping[str, object], groups: Sequence[str] = ()
-) -> xr.Dataset:
-    """chi(k) of files (or groups of them) that are repeats of one measurement, on the grid of the ensemble.
+@dataclass(frozen=True)
+class Unplaced:
+    """A measurement that was read but not yet put on an ensemble's grid: scans, or a file of `nnexafs spectrum`."""
+
+    measurement: Measurement
+    scans: Sequence[Scan] = ()
+    processed: xr.Dataset | None = None
+
+    def absorber(self) -> tuple[str, str]:
+        """Element and edge, as asked, as the file says, or as its edge shows; UserError where nothing does."""
+        if self.processed is None:
+            return recognised(self.scans, self.measurement.background, asked=self.measurement.element)
+        element, edge = (self.processed.attrs.get(name) for name in ("element", "edge"))
+        if not element or not edge:
+            raise UserError("spectrum: does not say its element and edge; name an ensemble with --ensemble")
+        return str(element), str(edge)
+
+    def for_ensemble(self, manifest: dict) -> xr.Dataset:
+        """chi(k) on the ensemble's grid."""
+        if self.processed is not None:
+            return self.processed
+        return _on_grid(self.scans, manifest, self.measurement)
+
+
+def read_measurement(
+    files: Sequence[Path], chosen: Mapping[str, object], groups: Sequence[str] = ()
+) -> Unplaced:
+    """Files, or groups of them, that are repeats of one measurement.
 
     UserError for a folder or all groups: whether they are repeats is for the user to say.
     """
@@ -55,12 +79,43 @@ def one_measurement(
         raise UserError(
             "--group all: add --each to read each group by itself, or name the groups that are repeats"
         )
-    if len(files) == 1 and files[0].suffix == ".nc":
-        return read_processed(files[0])
     names: Sequence[str | None] = groups or [None]
     each = [measurement_of(files, {**chosen, "group": group}) for group in names]
+    if len(files) == 1 and files[0].suffix == ".nc":
+        return Unplaced(each[0], processed=read_processed(files[0]))
     scans = [read_scan(file, measurement) for measurement in each for file in files]
-    return _on_grid(repeats_of(scans), manifest, each[0])
+    return Unplaced(each[0], scans=repeats_of(scans))
+
+
+def one_measurement(
+    files: Sequence[Path], manifest: dict, chosen: Mapping[str, object], groups: Sequence[str] = ()
+) -> xr.Dataset:
+    """chi(k) of files (or groups of them) that are repeats of one measurement, on the grid of the ensemble."""
+    return read_measurement(files, chosen, groups).for_ensemble(manifest)
+
+
+def absorber_of_any(
+    files: Sequence[Path], chosen: Mapping[str, object], groups: Sequence[str] = ()
+) -> tuple[str, str]:
+    """Element and edge of the first of many files that tells them; UserError where none does, with the first reason."""
+    names: Sequence[str | None] = [None] if not groups or ALL in groups else groups
+    reason = ""
+    for file in files:
+        try:
+            return _absorber_of_file(file, chosen, names[0])
+        except UserError as error:
+            reason = reason or f"{file}: {reason_of(error, file)}"
+    raise UserError(f"no file of {len(files)} tells its element; the first: {reason}")
+
+
+def _absorber_of_file(file: Path, chosen: Mapping[str, object], name: str | None) -> tuple[str, str]:
+    measurement = measurement_of([file], {**chosen, "group": name})
+    if file.suffix == ".nc":
+        return Unplaced(measurement, processed=read_processed(file)).absorber()
+    scans = [one for _, one in read_scans(file, measurement) if isinstance(one, Scan)]
+    if not scans:
+        raise UserError("none of its groups can be read")
+    return Unplaced(measurement, scans=scans[:1]).absorber()
 
 
 def expanded(paths: Sequence[Path]) -> list[Path]:

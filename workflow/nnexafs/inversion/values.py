@@ -2,7 +2,7 @@
 
 import hashlib
 import json
-from typing import Any, Literal
+from typing import Any
 
 import numpy as np
 import pandas as pd
@@ -49,7 +49,6 @@ def warnings_for(
     values: dict[str, float | None],
     answer: Answer,
     *,
-    distance: float,
     training_domain: dict,
     networks: int,
     distance_scale: float = 1.0,
@@ -57,8 +56,8 @@ def warnings_for(
     """One line for each reason to doubt the inversion; an empty list does not prove it right.
 
     `values` and `answer` are the networks' own, with the distances they were trained on: `values` are what
-    the training domain may limit by [low, high] (first shell, `k2chi_rms`, `s02`); `distance` is the ensemble's
-    distance of the spectrum from its training set.
+    the training domain may limit by [low, high] (first shell, `k2chi_rms`, `s02`). What the distance from the training
+    set says is in the verdict (`inversion.verdict`).
     """
     found = []
     if networks < 2:
@@ -67,12 +66,6 @@ def warnings_for(
         found.append("a predicted n(r) has no first shell: R1, N1 and sigma2 are not given")
     own = "" if distance_scale == 1 else f" (distances divided by the scale {distance_scale:g})"
     found += [line + own for line in _outside_domain(values, training_domain)]
-    largest = training_domain.get("neighbour_distance", {}).get("largest", np.inf)
-    if distance > largest:
-        found.append(
-            f"the spectrum is unlike the training set: {distance:.3f} of it is not explained by the nearest "
-            f"training spectrum at any trained E0 (largest among those: {largest:.3f})"
-        )
     mean, wide = answer.pair.value, answer.pair.half_95
     if np.any(mean + 1.5 * wide < -0.05 * mean.max()):
         found.append("n(r) is negative beyond its error: the spectrum is unlike the training set")
@@ -90,18 +83,6 @@ def other_element(spectrum: xr.Dataset, manifest: dict) -> list[str]:
         f"the spectrum is of the {own_edge} edge, the networks were trained on {learned}: other phase "
         "shifts and amplitudes"
     ]
-
-
-def largest_distance(manifest: dict) -> float | None:
-    """The largest distance of a training trajectory from all others; None where an old ensemble does not know it."""
-    return manifest.get("training_domain", {}).get("neighbour_distance", {}).get("largest")
-
-
-def verdict_of(distance: float, largest: float | None) -> Literal["inside", "outside", "unknown"]:
-    """Whether a spectrum is as near to the training set as its own members are."""
-    if largest is None:
-        return "unknown"
-    return "inside" if distance <= largest else "outside"
 
 
 def ensemble_id(manifest: dict) -> str:

@@ -15,7 +15,7 @@ from nnexafs.config.objective import nearest_range, shortest_angstrom
 from nnexafs.config.state_points import StatePoint
 from nnexafs.jobs.code import code_hash
 
-GRID_AXES = {"temperatures_kelvin", "lattice_scales", "replicas"}
+GRID_AXES = {"temperatures_kelvin", "lattice_scales", "quasi_random", "replicas"}
 SIZE = {"lattice_angstrom", "lattice_by_kelvin", "density_per_cubic_angstrom", "density_by_kelvin"}
 
 
@@ -230,6 +230,7 @@ STAGES = {
     "spectrum": Stage(("measured.chi",), _spectrum),
     "fit": Stage(("inversion.shell_fit",), _fit),
     "predict": Stage(("inversion.invert", "learning.ensemble"), _predict),
+    "refine": Stage(("refinement.refine", "refinement.output")),  # not a part of campaigns
     "report": Stage(("report.build",), _report),
     "verify": Stage(("campaign.verification.campaign",), _report),
     "trajectory-exafs": Stage(("exafs.trajectory",)),

@@ -91,16 +91,20 @@ class Augmenter:
         generator: torch.Generator,
         shift_ev: Tensor | None = None,
         window: tuple[float, float] | None = None,
+        distortion_rms: Tensor | None = None,
     ) -> Augmented:
         """Spectra (B, K) with random E0, S0^2, distortion, noise and window.
 
-        `shift_ev` (B,) and `window`, one for all spectra, are not drawn where they are given.
+        `shift_ev` (B,), the size `distortion_rms` (B,) of the distortion, and `window`, one for all spectra, are not
+        drawn where they are given.
         """
         settings, count, device = self.settings, len(chi), chi.device
         if shift_ev is None:
             shift_ev = _uniform(settings.e0_shift_ev, count, generator, device)
         s02 = _uniform(settings.s02, count, generator, device)
-        changed = self.distortion.applied(self.shifted(chi, shift_ev), generator=generator)
+        changed = self.distortion.applied(
+            self.shifted(chi, shift_ev), generator=generator, rms=distortion_rms
+        )
         noise = torch.randn(changed.shape, generator=generator, device=device)
         changed = s02[:, None] * changed + self.sigma * noise
         # Last, so that a study with other windows is validated on the same spectra.
@@ -127,40 +131,43 @@ class Augmenter:
         *,
         generator: torch.Generator,
         weights: Tensor | None = None,
+        mixture_weights: Tensor | None = None,
     ) -> tuple[Augmented, tuple[Tensor, ...]]:
         """`count` augmented samples of the training set, and their targets.
 
         A fraction `mixture_fraction` are mixtures of 2 to `mixture_samples` samples with Dirichlet weights
         (uniform on the simplex); spectra and targets are averages over absorbers, so the same weights hold
-        for both. Samples are drawn in proportion to `weights` (samples,), or all alike.
+        for both. Samples are drawn in proportion to `weights` (samples,), or all alike, members of mixtures in
+        proportion to `mixture_weights`, or as the others.
         """
-        index, shares = self._mixtures(len(chi), count, generator, chi.device, weights)
+        shares = self._shares(count, generator, chi.device)
+        index = _drawn(len(chi), shares.shape, generator, chi.device, weights)
+        if mixture_weights is not None:
+            members = _drawn(len(chi), shares.shape, generator, chi.device, mixture_weights)
+            index = torch.where(shares[:, :1] < 1, members, index)
         mixed = [(shares[:, :, None] * tensor[index]).sum(dim=1) for tensor in (chi, *targets)]
         return self.measured(mixed[0], generator=generator), tuple(mixed[1:])
 
-    def _mixtures(
-        self,
-        samples: int,
-        count: int,
-        generator: torch.Generator,
-        device: Device,
-        weights: Tensor | None,
-    ) -> tuple[Tensor, Tensor]:
-        """Members (count, M) and their shares (count, M) of `count` mixtures (pure: one share is 1)."""
+    def _shares(self, count: int, generator: torch.Generator, device: Device) -> Tensor:
+        """Shares (count, M) of the members of `count` mixtures (pure: the first is 1)."""
         most = self.settings.mixture_samples
         options: dict[str, Any] = {"generator": generator, "device": device}
         members = torch.randint(2, most + 1, (count,), **options)
         pure = torch.rand(count, **options) >= self.settings.mixture_fraction
         members = torch.where(pure, 1, members)
-        if weights is None:
-            index = torch.randint(samples, (count, most), **options)
-        else:
-            index = torch.multinomial(weights, count * most, replacement=True, generator=generator)
-            index = index.reshape(count, most)
         # Exponential draws, normalised, are Dirichlet(1, ..., 1).
         draws = torch.empty((count, most), device=device).exponential_(generator=generator)
         draws = draws * (torch.arange(most, device=device) < members[:, None])
-        return index, draws / draws.sum(dim=1, keepdim=True)
+        return draws / draws.sum(dim=1, keepdim=True)
+
+
+def _drawn(
+    samples: int, shape: torch.Size, generator: torch.Generator, device: Device, weights: Tensor | None
+) -> Tensor:
+    """Numbers of samples, in proportion to `weights` (samples,) or all alike."""
+    if weights is None:
+        return torch.randint(samples, shape, generator=generator, device=device)
+    return torch.multinomial(weights, shape.numel(), replacement=True, generator=generator).reshape(shape)
 
 
 def _uniform(low_high: tuple[float, float], count: int, generator: torch.Generator, device: Device) -> Tensor:

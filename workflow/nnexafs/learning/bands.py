@@ -18,7 +18,7 @@ from typing import Annotated, Literal, Self
 import numpy as np
 from pydantic import Field, field_validator, model_validator
 from scipy.ndimage import gaussian_filter1d
-from scipy.stats import norm
+from scipy.special import ndtri
 
 from nnexafs.dataset.metrics import Part
 from nnexafs.errors import UserError
@@ -97,11 +97,13 @@ class Difficulty(Part):
 
     power: Annotated[float, Field(ge=0, le=4)]
     middle: Positive
+    largest: Annotated[float, Field(ge=1, le=HARDEST)] = HARDEST
+    """times the middle; d beyond it counts as this much: errors are not claimed to grow where none were calibrated"""
 
     def factor(self, difficulty: np.ndarray) -> np.ndarray:
-        """What multiplies the error (S,); d counts as at most `HARDEST` times, at least 1 / `HARDEST` of the middle."""
+        """What multiplies the error (S,); d counts as at least 1 / `HARDEST` of the middle."""
         relative = np.nan_to_num(np.asarray(difficulty, float) / self.middle, nan=HARDEST, posinf=HARDEST)
-        return np.clip(relative, 1 / HARDEST, HARDEST) ** self.power
+        return np.clip(relative, 1 / HARDEST, self.largest) ** self.power
 
 
 def difficulty_factor(known: Difficulty | None, difficulty: np.ndarray | None) -> np.ndarray:
@@ -127,6 +129,8 @@ class ScalarCalibration(Part):
     factors: Factors
     spread: NotNegative
     """root mean square of |error| / (constant + slope * s^power), none counted as more than twice the 95 % factor"""
+    theory_std: NotNegative = 0.0
+    """further standard deviation, for E0 of another theory than that of the training"""
 
     @model_validator(mode="after")
     def not_zero(self) -> Self:
@@ -176,7 +180,7 @@ class CurveBands:
         factor = (self.simultaneous if simultaneous else self.pointwise).at(level)
         if self.extra is None:
             return factor * self.scale
-        widened = norm.ppf((1 + level) / 2) * factor / self.pointwise.at(level)
+        widened = ndtri((1 + level) / 2) * factor / self.pointwise.at(level)
         return np.hypot(factor * self.scale, widened * self.extra)
 
 
@@ -199,8 +203,10 @@ class Bands:
         if name not in self.scalars:
             return np.full(len(self.disorder), np.nan)
         scale = self.distance_scale ** {"R1_angstrom": 1, "sigma2_1_angstrom2": 2}.get(name, 0)
-        own = scale * self.scalars[name].error(self.disorder, level=level, difficulty=self.difficulty)
-        return np.hypot(own, norm.ppf((1 + level) / 2) * np.asarray(self.extra.get(name, 0.0), float))
+        known = self.scalars[name]
+        own = scale * known.error(self.disorder, level=level, difficulty=self.difficulty)
+        more = np.hypot(scale * known.theory_std, np.asarray(self.extra.get(name, 0.0), float))
+        return np.hypot(own, ndtri((1 + level) / 2) * more)
 
     def shell_errors(self, level: float) -> np.ndarray:
         """Errors (S, 3) of R1, N1, sigma2_1, in the order of `first_shell.KEYS`."""

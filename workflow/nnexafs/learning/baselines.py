@@ -9,6 +9,7 @@ import xarray as xr
 from scipy.optimize import nnls
 
 from nnexafs.config import Augmentation, Representation
+from nnexafs.dataset.beside import OBJECTIVE
 from nnexafs.dataset.metrics import Curves
 from nnexafs.errors import UserError
 from nnexafs.k_axis import shifted_k
@@ -27,6 +28,9 @@ INDEPENDENT_POINTS = 26.6
 
 MISFIT = 0.003
 """R-factor of the right structure's spectrum against a measured one. # ASSUME: two theories differ by 0.001 to 0.002"""
+
+OBJECTIVE_SHARE = 0.05
+"""Standard deviation, about zero, of the share of structures without dynamics in a mixture."""
 
 SMALLEST_DEVIATION = 1e-4  # of S0^2, where its range is a single number
 BLOCK = 64
@@ -74,6 +78,8 @@ class Bank:
     """features of every sample at every shift in this basis (E, B, D)"""
     s02: tuple[float, float]
     """range of S0^2 to expect"""
+    objective: np.ndarray
+    """which samples are structures without dynamics (B,), bool"""
 
     @classmethod
     def of(
@@ -101,6 +107,7 @@ class Bank:
             basis=basis,
             components=np.stack([one @ basis for one in features]),
             s02=augmentation.s02,
+            objective=objective_of(dataset),
         )
 
     def nearest_mean(self, features: np.ndarray, *, count: int = NEAREST) -> Answer:
@@ -129,9 +136,12 @@ class Bank:
 
         It tells hard spectra from easy ones without a truth: both are wrong there, each in its own way.
         """
-        nearest = self.nearest_mean(features).pair
-        apart = np.linalg.norm(pair - nearest, axis=1)
-        return apart / np.maximum(np.linalg.norm(nearest, axis=1), 1e-30)
+        return apart(pair, self.nearest_mean(features).pair)
+
+    def unlikeness(self, features: np.ndarray, pair: np.ndarray) -> np.ndarray:
+        """`unlikeness` (S,) of spectra whose n(r) was read as `pair` (S, R)."""
+        nearest = self.nearest_mean(features)
+        return unlikeness(np.sqrt(np.clip(nearest.misfit, 0, 1)), apart(pair, nearest.pair))
 
     def mixture(self, features: np.ndarray) -> Answer:
         """The non-negative combination of samples that explains each spectrum best.
@@ -140,6 +150,10 @@ class Bank:
         S0^2: their sum is held near the middle of its range by a Gaussian prior of the range's own variance. A fit
         at each E0 of the bank; the answers are averaged with the likelihoods exp(-chi^2 / 2), chi^2 being that
         of a misfit of `MISFIT` over `INDEPENDENT_POINTS`.
+
+        The share of structures without dynamics has a prior too, of mean zero and `OBJECTIVE_SHARE`: hundreds of
+        different lattices and packings explain small differences of any spectrum, wrongly. Where trajectories and
+        variants leave much unexplained, the prior gives way.
         """
         own, square = self._inside(features)
         found = [self._mixed(one, float(total)) for one, total in zip(own, square, strict=True)]
@@ -175,7 +189,10 @@ class Bank:
         cosine = np.einsum("ebd,sd->seb", self._directions, units, optimize=True)
         shift = cosine.argmax(axis=1)
         best = np.take_along_axis(cosine, shift[:, None, :], axis=1)[:, 0, :]
-        samples = np.argsort(-best, axis=1, kind="stable")[:, :count]
+        # The nearest few, then these in order: sorting all of them took longer than the rest.
+        samples = np.sort(np.argpartition(-best, count - 1, axis=1)[:, :count], axis=1)
+        order = np.argsort(-np.take_along_axis(best, samples, axis=1), axis=1, kind="stable")
+        samples = np.take_along_axis(samples, order, axis=1)
         shift = np.take_along_axis(shift, samples, axis=1)
         return samples, shift, np.take_along_axis(best, samples, axis=1), self._sizes[shift, samples]
 
@@ -190,12 +207,12 @@ class Bank:
         misfit, chi2 = np.zeros((2, len(self.shifts_ev)))
         outside = max(square - float(own @ own), 0.0) / square
         for place, components in enumerate(self.components):
-            rows = np.empty((len(own) + 1, len(components)))
-            rows[:-1] = components.T / (square**0.5 * unit)
-            rows[-1] = 1 / deviation
-            right = np.append(own / (square**0.5 * unit), middle / deviation)
+            priors = np.stack([np.full(len(components), 1 / deviation), self.objective / OBJECTIVE_SHARE])
+            wanted = np.array([middle / deviation, 0.0])
+            rows = np.vstack([components.T / (square**0.5 * unit), priors])
+            right = np.append(own / (square**0.5 * unit), wanted)
             weights[place], distance = nnls(rows, right)
-            prior = ((weights[place].sum() - middle) / deviation) ** 2
+            prior = ((priors @ weights[place] - wanted) ** 2).sum()
             chi2[place] = distance**2
             misfit[place] = (distance**2 - prior) * unit**2 + outside
         likelihood = np.exp(-(chi2 - chi2.min()) / 2)
@@ -208,6 +225,29 @@ class Bank:
             float(likelihood @ sums),
             float(likelihood @ misfit),
         )
+
+
+def apart(pair: np.ndarray, nearest: np.ndarray) -> np.ndarray:
+    """Distance (S,) of n(r) (S, R) from that of the nearest samples (S, R), relative to the latter."""
+    return np.linalg.norm(pair - nearest, axis=1) / np.maximum(np.linalg.norm(nearest, axis=1), 1e-30)
+
+
+def unlikeness(left: np.ndarray, away: np.ndarray) -> np.ndarray:
+    """Distance (S,) of spectra, and of the n(r) read from them, from what a bank knows; above 0.
+
+    The geometric mean of what the nearest sample leaves of the spectrum (rms, relative), and of how far n(r) is from
+    the mean of the nearest samples' (`apart`). Noise makes the first large, and leaves the second small.
+    """
+    return np.sqrt(np.maximum(left * away, 1e-12))
+
+
+def objective_of(dataset: xr.Dataset) -> np.ndarray:
+    """Which samples (S,) of a dataset, or of a training set's curves, are structures without dynamics."""
+    if OBJECTIVE in dataset:
+        return dataset[OBJECTIVE].values.astype(bool)
+    if "source" in dataset.coords:
+        return dataset["source"].values.astype(str) == OBJECTIVE
+    return np.zeros(dataset.sizes["sample"], dtype=bool)
 
 
 def _at_shifts(

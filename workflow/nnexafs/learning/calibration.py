@@ -14,7 +14,9 @@ from scipy.optimize import nnls
 
 from nnexafs.dataset.metrics import TARGETS, Curves, Part
 from nnexafs.errors import UserError
+from nnexafs.k_axis import K2_PER_EV
 from nnexafs.learning.bands import (
+    HARDEST,
     SCALARS,
     Bands,
     CurveBands,
@@ -52,8 +54,14 @@ SMALLEST_SCALE = 1e-6  # of the curves' maximum
 OUTLIER = 2.0  # times the 95 % factor: a residual beyond counts as that much
 SMALLEST_SCORE = 1e-2  # a residual that happens to be zero says no more than this
 STEEPEST = 2.0
+HARD = 0.95  # quantile of the difficulty up to which errors grow with it
 SMALLEST_FLOOR = 0.01  # of the rms residual
 FEWEST_SAMPLES = 5
+THEORY_E0_EV = 0.5
+"""Prior: standard deviation of a theory's E0. FEFF with and without self-consistent potentials, best aligned over all
+spectra, are read with E0 apart by -0.8 to -0.4 eV in the phases of nickel, -0.4 to 0.3 in those of copper."""
+MIDDLE_K_PER_ANGSTROM = 7.0
+"""Where k^2 chi of metals is largest."""
 WINSORISED = (
     0.98  # a first shell that ends elsewhere is an outlier of another kind, and must not set the slope
 )
@@ -117,13 +125,17 @@ class Calibration(Part):
         e0_ev: tuple[np.ndarray, np.ndarray] | None = None,
         s02: tuple[np.ndarray, np.ndarray] | None = None,
         difficulty: np.ndarray | None = None,
+        shares: np.ndarray | None = None,
     ) -> Self:
         """From S out-of-fold predictions and their truths, `pair` (S, R) and `angle` (S, A) each.
 
         `groups` (S,): what belongs together, a trajectory with its variants; each counts once, however many samples
         it has. `phases` (S,): see `Groups.weights`. `e0_ev`, `s02`: predicted and true values (S,).
         `difficulty` (S,): a number above 0 that tells hard spectra from easy ones without the truth; see `Difficulty`.
-        Samples with values that are not finite are left out. UserError when none is left or shapes disagree.
+        `shares` (S,): how much each sample counts in its group. Samples with values that are not finite are left out.
+
+        Where E0 is among the numbers, it and R1 also have the error of another theory's E0 (`THEORY_E0_EV`): the
+        calibration's spectra have the E0 of one theory. UserError when no sample is left or shapes disagree.
         """
         curves = {
             name: (np.asarray(predicted[name], float), np.asarray(truth[name], float)) for name in TARGETS
@@ -134,7 +146,11 @@ class Calibration(Part):
             raise UserError(
                 "calibration: no sample has finite predictions and truths; look at the networks' losses"
             )
-        members = Groups.of(np.asarray(groups)[good], np.asarray(phases)[good])
+        members = Groups.of(
+            np.asarray(groups)[good],
+            np.asarray(phases)[good],
+            None if shares is None else np.asarray(shares)[good],
+        )
         hard = None if difficulty is None else np.asarray(difficulty, float)[good]
         curves = {name: (one[good], other[good]) for name, (one, other) in curves.items()}
         shells = [shells_of(np.asarray(r_angstrom, float), one) for one in curves["pair"]]
@@ -147,6 +163,7 @@ class Calibration(Part):
             name: _fit_scalar(*values, disorder, hard, members, SCALARS[name])
             for name, values in scalars.items()
         }
+        found |= _with_theory(found, scalars["R1_angstrom"][1])
         return cls(
             pair=_fit_curve("pair", np.asarray(r_angstrom, float), *curves["pair"], members, hard),
             angle=_fit_curve("angle", np.asarray(angle_degree, float), *curves["angle"], members, hard),
@@ -281,7 +298,13 @@ def _fit_difficulty(scores: np.ndarray, difficulty: np.ndarray | None, members: 
     hard_mean, wrong_mean = weights @ hard, weights @ wrong
     variance = weights @ (hard - hard_mean) ** 2
     slope = weights @ ((hard - hard_mean) * (wrong - wrong_mean)) / variance if variance > 1e-12 else 0.0
-    return Difficulty(power=float(np.clip(slope, 0.0, STEEPEST)), middle=float(np.exp(hard_mean)))
+    middle = float(np.exp(hard_mean))
+    largest = members.quantile(np.where(usable, difficulty, np.nan), HARD) / middle
+    return Difficulty(
+        power=float(np.clip(slope, 0.0, STEEPEST)),
+        middle=middle,
+        largest=float(np.clip(largest, 1.0, HARDEST)),
+    )
 
 
 def _spread(scores: np.ndarray, factors: Factors, members: Groups) -> float:
@@ -375,6 +398,26 @@ def _fit_scalar(
     factors = _factors(scores, own)
     found = {"factors": factors, "difficulty": hard, "spread": _spread(scores, factors, own)}
     return unscaled.model_copy(update=found)
+
+
+def _with_theory(
+    found: Mapping[str, ScalarCalibration | None], distances: np.ndarray
+) -> dict[str, ScalarCalibration]:
+    """E0 and R1 with what another theory's E0 adds: `THEORY_E0_EV`, and the change of R1 (S,) that goes with it.
+
+    E0 that is wrong by dE shifts k by K2 dE / 2 k; at the middle of the spectrum that looks like distances that are
+    wrong by R K2 dE / 2 k^2.
+    """
+    size = float(np.nanmean(distances)) if np.isfinite(distances).any() else 0.0
+    per_ev = size * K2_PER_EV / (2 * MIDDLE_K_PER_ANGSTROM**2)
+    added = {"e0_ev": THEORY_E0_EV, "R1_angstrom": per_ev * THEORY_E0_EV}
+    if found.get("e0_ev") is None:
+        return {}
+    return {
+        name: one.model_copy(update={"theory_std": std})
+        for name, std in added.items()
+        if (one := found.get(name)) is not None
+    }
 
 
 def _shrinkage(spread: float, apart: np.ndarray, factors: Factors, count: int) -> float:

@@ -36,18 +36,18 @@ class Distortion:
         # chi itself is smooth and large at low k, where a weight of k^2 keeps it from dominating
         self.weight = tensor(np.maximum(k, 0.1) ** K_WEIGHT)
 
-    def applied(self, chi: Tensor, *, generator: torch.Generator) -> Tensor:
-        """chi (B, W), each changed by its own random curves of a random size from 0 to the largest.
+    def applied(self, chi: Tensor, *, generator: torch.Generator, rms: Tensor | None = None) -> Tensor:
+        """chi (B, W), each changed by its own random curves, of the sizes `rms` (B,), or random ones up to the largest.
 
         k^2 chi is made an analytic signal z(k) by its one-sided transform over R, which is multiplied by
         exp(a(R) + i b(R)), and then z(k) by exp(a(k) + i b(k)); a and b pass, linearly, through independent normal
         values at their knots.
         """
-        if not self.largest:
-            return chi
-        size = (
-            self.largest / math.sqrt(PARTS) * torch.rand(len(chi), 1, generator=generator, device=chi.device)
-        )
+        if rms is None:
+            if not self.largest:
+                return chi
+            rms = self.largest * torch.rand(len(chi), generator=generator, device=chi.device)
+        size = rms[:, None] / math.sqrt(PARTS)
         signal = torch.fft.rfft(chi * self.weight, n=self.points, dim=1)
         one_sided = torch.cat([signal[:, :1], 2 * signal[:, 1:]], dim=1)
         signal = one_sided * self._curves(self.over_r, size, generator)

@@ -95,7 +95,7 @@ class NearestTraining:
             raise UserError(f"{path}: does not hold training directions of {features} features; train again")
         if trajectory is None or trajectory.shape != directions.shape[:1]:
             raise UserError(f"{path}: has no trajectory number for each training direction; train again")
-        return cls(directions.double().numpy(), trajectory.numpy())
+        return cls(directions.astype(float), trajectory)
 
 
 def _blockwise(rows: np.ndarray, call: Callable[[slice, np.ndarray], np.ndarray]) -> np.ndarray:

@@ -1,26 +1,30 @@
-"""The trained ensemble on disk: assembled from the folds, loaded and used without the campaign around it."""
+"""The trained ensemble on disk, loaded and used without the campaign around it and without PyTorch."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from functools import cached_property
 from pathlib import Path
-from typing import Self
+from typing import TYPE_CHECKING, Self
 
 import numpy as np
-import pandas as pd
-import torch
+import xarray as xr
 
 from nnexafs.config import Representation
 from nnexafs.dataset.metrics import spread
 from nnexafs.errors import UserError
 from nnexafs.learning.bands import Bands
-from nnexafs.learning.baselines import NEAREST, Bank
+from nnexafs.learning.baselines import NEAREST, Bank, apart, unlikeness
 from nnexafs.learning.calibration import Calibration
+from nnexafs.learning.dense import DenseNetwork
 from nnexafs.learning.domain import NearestTraining
 from nnexafs.learning.manifest import networks_in, read_manifest, tensors_in, training_file
-from nnexafs.learning.network import StructureNetwork
 from nnexafs.learning.representation import Window, operator, window_ends, window_for
+from nnexafs.learning.shipped import folder_of
 from nnexafs.learning.training_set import TrainingSet
+from nnexafs.learning.trust import Trust
+
+if TYPE_CHECKING:
+    import pandas as pd
 
 
 @dataclass(frozen=True)
@@ -40,8 +44,10 @@ class Prediction:
     angle_members: np.ndarray
     """bond angles of each network (fold, S, A), pairs per absorber and degree"""
     difficulty: np.ndarray | None = None
-    """how far the networks' mean n(r) is from that of the nearest training spectra (S,), relative; calibrated errors
-    grow with it. None for ensembles without their training set"""
+    """distance of the spectra from what the networks know (S,), `Ensemble.trust`; calibrated errors grow with it. None
+    for ensembles without their training set, or where it was not asked for"""
+    distance: np.ndarray | None = None
+    """`Ensemble.distance` of the spectra (S,); None where it was not asked for"""
     scalar_members: np.ndarray | None = None
     """shift of E0 in eV (how far the spectrum's E0 lies below FEFF's) and S0^2 of each network (fold, S, 2); None where
     the networks did not learn them"""
@@ -85,6 +91,7 @@ class Prediction:
             angle_members=self.angle_members[:, spectra],
             scalar_members=scalars,
             difficulty=None if self.difficulty is None else self.difficulty[spectra],
+            distance=None if self.distance is None else self.distance[spectra],
         )
 
     def with_scaled_distances(self, scale: float) -> Self:
@@ -96,17 +103,17 @@ class Ensemble:
     """The networks of an ensemble folder, its manifest, and what they were trained on."""
 
     def __init__(
-        self, networks: list[StructureNetwork], manifest: dict, known: TrainingSet | NearestTraining
+        self, networks: list[DenseNetwork], manifest: dict, known: TrainingSet | NearestTraining
     ) -> None:
         self.networks, self.manifest, self.known = networks, manifest, known
 
     @classmethod
-    def load(cls, folder: Path) -> "Ensemble":
-        """Load an ensemble folder; nothing in it is executed.
+    def load(cls, place: Path | str) -> "Ensemble":
+        """Load an ensemble folder, or the one that comes with nnexafs for an element ("Ni"); nothing in it is executed.
 
         UserError when it is missing, of an unknown format, or changed since it was written.
         """
-        folder = Path(folder)
+        folder = folder_of(place)
         manifest = read_manifest(folder)
         networks = [_network(folder / name, manifest) for name in networks_in(manifest["files"])]
         path = folder / training_file(manifest["format"])
@@ -125,6 +132,12 @@ class Ensemble:
         """How wrong the networks are; None for ensembles of the first two formats."""
         known = self.manifest.get("calibration")
         return known and Calibration.of(known, place="manifest.json", what="the calibration of an ensemble")
+
+    @cached_property
+    def trust(self) -> Trust | None:
+        """How errors grow with the distance from what the networks know; None for ensembles made before it was kept."""
+        known = self.manifest.get("trust")
+        return known and Trust.of(known, place="manifest.json", what="the trust of an ensemble")
 
     def features(self, k: np.ndarray, chi: np.ndarray, window: Window | None = None) -> np.ndarray:
         """The networks' input (S, F) of chi (S, K) on a grid `k` (K,), by default in the widest window that it covers.
@@ -148,17 +161,42 @@ class Ensemble:
             )
         return inputs
 
-    def predict(self, k: np.ndarray, chi: np.ndarray, window: Window | None = None) -> Prediction:
-        """What every network answers to chi (S, K) on the grid `k` (K,), per angstrom; `window` as in `features`."""
-        features = torch.as_tensor(self.features(k, chi, window), dtype=torch.float32)
+    def predict(self, k: np.ndarray, chi: np.ndarray, sigma: np.ndarray | None = None) -> xr.Dataset:
+        """What S spectra say of the structure, with errors, as labelled arrays.
+
+        `chi` (S, K) or (K,) on the grid `k` (K,) per angstrom, read in the widest window of k that it covers; `sigma`
+        (K,) or like `chi`: standard deviation of its noise, where it is known. Each spectrum is read by itself.
+
+        Dimensions `spectrum`, `r` (angstrom), `angle` (degree). `pair_distribution` is n(r) in neighbours per angstrom,
+        `angle_distribution` in pairs per absorber and degree; then `R1_angstrom, N1, sigma2_1_angstrom2` of the first
+        shell (NaN where there is none), `e0_shift_ev` (how far E0 of the data lies below FEFF's) and `s02`. Each has
+        `_std` and `_95`, half widths of its intervals of 68 and 95 %. `neighbour_distance` is the distance from the
+        training set (see `distance`), `verdict` what follows from it.
+
+        UserError as in `features`, and for noise that is negative, not finite or of another shape.
+        """
+        from nnexafs.learning.labelled import labelled  # which needs this module
+
+        return labelled(self, k, chi, sigma)
+
+    def answers(
+        self, k: np.ndarray, chi: np.ndarray, window: Window | None = None, *, compared: bool = True
+    ) -> Prediction:
+        """What every network answers to chi (S, K) on the grid `k` (K,), per angstrom; `window` as in `features`.
+
+        `compared`: with the training set too, which difficulty and distance need.
+        """
+        features = self.features(k, chi, window)
         answers = [network.predict(features) for network in self.networks]
         pair = _members([answer.pair for answer in answers])
+        difficulty, distance = self._compared(k, chi, window, pair.mean(axis=0)) if compared else (None, None)
         return Prediction(
             r_angstrom=np.array(self.manifest["grids"]["r_angstrom"]),
             angle_degree=np.array(self.manifest["grids"]["angle_degree"]),
             pair_members=pair,
             angle_members=_members([answer.angle for answer in answers]),
-            difficulty=self._difficulty(k, chi, window, pair.mean(axis=0)),
+            difficulty=difficulty,
+            distance=distance,
             scalar_members=_members([answer.scalars for answer in answers]) if self.finds_scalars else None,
         )
 
@@ -210,13 +248,16 @@ class Ensemble:
         }
         return {name: one.shells(r)[0] for name, one in answers.items()}
 
-    def _difficulty(
+    def _compared(
         self, k: np.ndarray, chi: np.ndarray, window: Window | None, pair: np.ndarray
-    ) -> np.ndarray | None:
+    ) -> tuple[np.ndarray | None, np.ndarray]:
+        """Difficulty and distance (S,) of spectra whose n(r) was read as `pair` (S, R)."""
         if isinstance(self.known, NearestTraining):
-            return None
+            return None, self.known.distance(self.features(k, chi, window))
         bank, spectral = self.bank_for(k, chi, window)
-        return bank.disagreement(spectral, pair)
+        nearest = bank.nearest_mean(spectral)
+        left, away = np.sqrt(np.clip(nearest.misfit, 0, 1)), apart(pair, nearest.pair)
+        return unlikeness(left, away) if self.trust else away, left
 
     def bank_for(
         self, k: np.ndarray, chi: np.ndarray, window: Window | None = None
@@ -232,29 +273,21 @@ class Ensemble:
         return self.known.bank(window), spectral
 
 
-def _members(tensors: list[torch.Tensor]) -> np.ndarray:
-    return torch.stack(tensors).double().numpy()
+def _members(answers: list[np.ndarray]) -> np.ndarray:
+    return np.stack(answers).astype(float)
 
 
-def _network(path: Path, manifest: Mapping) -> StructureNetwork:
+def _network(path: Path, manifest: Mapping) -> DenseNetwork:
     tensors = tensors_in(path, what="the network of this ensemble")
-    network = StructureNetwork(**manifest["architecture"])
     try:
-        network.load_state_dict(tensors)
-    except RuntimeError as error:
-        reason = str(error).splitlines()[0]
-        raise UserError(f"{path}: does not hold the network of this ensemble: {reason}") from error
-    return network.eval()
+        return DenseNetwork(tensors, **manifest["architecture"])
+    except ValueError as error:
+        raise UserError(f"{path}: does not hold the network of this ensemble: {error}") from error
 
 
-def prediction_table(prediction: Prediction) -> pd.DataFrame:
-    """The first spectrum's prediction as a long table: quantity, x (angstrom or degree), mean, std."""
-    parts = [
-        ("pair_distribution", prediction.r_angstrom, prediction.pair_mean[0], prediction.pair_std[0]),
-        ("angle_distribution", prediction.angle_degree, prediction.angle_mean[0], prediction.angle_std[0]),
-    ]
-    tables = [
-        pd.DataFrame({"quantity": quantity, "x": x, "mean": mean, "std": std})
-        for quantity, x, mean, std in parts
-    ]
-    return pd.concat(tables, ignore_index=True)
+def prediction_table(found: xr.Dataset) -> "pd.DataFrame":
+    """The curves of the first spectrum of `Ensemble.predict` as models that version 0.1 registered return them."""
+    from nnexafs.learning.labelled import CURVES, long_table
+
+    table = long_table(found.isel(spectrum=0))
+    return table[table["quantity"].isin([label for label, *_ in CURVES.values()])]

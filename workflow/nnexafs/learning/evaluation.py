@@ -93,7 +93,7 @@ def evaluate(
         THEORY + name: Case.simulated(_like(means, other), mixtures=True)
         for name, other in (theories or {}).items()
     }
-    predictions = {name: ensemble.predict(case.k, case.chi, window) for name, case in cases.items()}
+    predictions = {name: ensemble.answers(case.k, case.chi, window) for name, case in cases.items()}
     mean_of_training = {name: train[variable].values.mean(axis=0) for name, variable in TARGETS.items()}
     found = {
         name: case_errors(
@@ -198,7 +198,7 @@ def covered(case: Case, ensemble: Ensemble, augmentation: Augmentation, *, seed:
     own = truth.assign(chi=(truth["chi"].dims, np.repeat(case.chi, COVERAGE_DRAWS, axis=0)))
     measured = _augmented(own, ensemble, augmentation.model_copy(update={"distortion": 0.0}), seed)
     window = ensemble.representation.k_range_per_angstrom
-    prediction = ensemble.predict(measured.k, measured.chi, window)
+    prediction = ensemble.answers(measured.k, measured.chi, window)
     bands = ensemble.bands(prediction)
     if bands is None:
         return {}

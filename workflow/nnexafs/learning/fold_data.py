@@ -8,9 +8,9 @@ import torch
 import xarray as xr
 from torch import Tensor
 
-from nnexafs.config import Learning, Representation, Shares
+from nnexafs.config import Augmentation, Learning, Representation
 from nnexafs.config.seeds import seed_of
-from nnexafs.dataset.beside import DYNAMICS, is_dynamics
+from nnexafs.dataset.beside import DYNAMICS, OBJECTIVE, is_dynamics
 from nnexafs.dataset.gathering import TEST, VARIABLES
 from nnexafs.dataset.means import trajectory_means
 from nnexafs.errors import UserError
@@ -23,32 +23,70 @@ VALIDATION_SAMPLES = 4096
 
 NORMALISATION_SAMPLES = 4096
 
+SMALLEST_WEIGHT = 1e-30
+
 
 class Pool(NamedTuple):
-    """Samples in memory, chi (S, K), n(r) (S, R), angles (S, A), and how often each is drawn (S,), relative."""
+    """Samples in memory, chi (S, K), n(r) (S, R), angles (S, A), and how often each is drawn (S,), relative.
+
+    `mixture_weights` (S,): how often it is a member of a mixture.
+    """
 
     chi: Tensor
     pair: Tensor
     angle: Tensor
     weights: Tensor
+    mixture_weights: Tensor
 
     @classmethod
-    def of(cls, dataset: xr.Dataset, shares: Shares, device: torch.device | str = "cpu") -> "Pool":
-        """A dataset's samples and the trajectories' means; every source is drawn with its share."""
+    def of(
+        cls, dataset: xr.Dataset, augmentation: Augmentation, device: torch.device | str = "cpu"
+    ) -> "Pool":
+        """A dataset's samples and the trajectories' means; every source is drawn with its share.
+
+        Of the members of mixtures `mixture_objective` are structures without dynamics. The others come from every
+        phase in proportion to the root of its number of trajectories, so that most mixtures are of two phases.
+        """
         if "source" not in dataset.coords:
             dataset = dataset.assign_coords(source=("sample", np.full(dataset.sizes["sample"], DYNAMICS)))
         source = dataset["source"].values.astype(str)
         of_runs = source == DYNAMICS
         parts = [append_trajectory_means(dataset.isel(sample=of_runs))] if of_runs.any() else []
         parts += [dataset.isel(sample=source == name) for name in sorted(set(source) - {DYNAMICS})]
-        drawn = shares.model_dump()
-        weights = [
-            np.full(part.sizes["sample"], drawn[str(part["source"].values[0])] / part.sizes["sample"])
-            for part in parts
-        ]
+        drawn = augmentation.shares.model_dump()
+        weights = np.concatenate(
+            [
+                np.full(part.sizes["sample"], drawn[str(part["source"].values[0])] / part.sizes["sample"])
+                for part in parts
+            ]
+        )
         curves = (np.concatenate([part[name].values for part in parts]) for name in VARIABLES)
-        arrays = [*curves, np.concatenate(weights)]
+        source, phase, trajectory = (
+            np.concatenate([part[name].values.astype(str) for part in parts])
+            for name in ("source", "phase", "state_point")
+        )
+        of_mixtures = _of_mixtures(
+            weights, source, phase, trajectory, objective=augmentation.mixture_objective
+        )
+        arrays = [*curves, weights, of_mixtures]
         return cls._make(torch.as_tensor(values, dtype=torch.float32, device=device) for values in arrays)
+
+
+def _of_mixtures(
+    weights: np.ndarray, source: np.ndarray, phase: np.ndarray, trajectory: np.ndarray, *, objective: float
+) -> np.ndarray:
+    """Weights (S,) of members of mixtures, from those of single samples (S,) and the samples' labels (S,)."""
+    simulated = source != OBJECTIVE
+    found = np.zeros(len(weights))
+    for name in np.unique(phase[simulated]):
+        own = simulated & (phase == name)
+        runs = len(np.unique(trajectory[own]))
+        found[own] = weights[own] / max(weights[own].sum(), SMALLEST_WEIGHT) * runs**0.5
+    if not found.any():
+        return weights
+    found /= found.sum()
+    others = weights * ~simulated
+    return (1 - objective) * found + objective * others / max(others.sum(), SMALLEST_WEIGHT)
 
 
 def append_trajectory_means(dataset: xr.Dataset) -> xr.Dataset:
@@ -80,11 +118,11 @@ class FoldData:
         self.generator = torch.Generator(device).manual_seed(seed_of(seed, "augmentation", fold))
         self.fold, self.dataset_hash = fold, dataset.attrs["hash"]
         self.smoothing_bins = smoothing_bins(dataset, learning.network)
-        shares = learning.augmentation.shares
-        self.train = Pool.of(dataset.isel(sample=(split != fold) & (split != TEST)), shares, device)
-        self.validation = Pool.of(dataset.isel(sample=split == fold), validated_with.shares, device)
+        own = learning.augmentation
+        self.train = Pool.of(dataset.isel(sample=(split != fold) & (split != TEST)), own, device)
+        self.validation = Pool.of(dataset.isel(sample=split == fold), validated_with, device)
         test = (split == TEST) & is_dynamics(dataset)
-        self.test = Pool.of(dataset.isel(sample=test), shares, device) if test.any() else None
+        self.test = Pool.of(dataset.isel(sample=test), own, device) if test.any() else None
         self.fixed_validation = self._drawn(
             Augmenter(k, known, validated_with, device=device),
             self.validation,
@@ -103,7 +141,12 @@ class FoldData:
 
     def _drawn(self, augmenter: Augmenter, pool: Pool, count: int, generator: torch.Generator) -> Samples:
         spectra, (pair, angle) = augmenter.draw(
-            pool.chi, (pool.pair, pool.angle), count, generator=generator, weights=pool.weights
+            pool.chi,
+            (pool.pair, pool.angle),
+            count,
+            generator=generator,
+            weights=pool.weights,
+            mixture_weights=pool.mixture_weights,
         )
         return Samples(represented(spectra, augmenter), pair, angle, spectra.scalars)
 

@@ -9,6 +9,9 @@ import numpy as np
 FEWEST_OF_A_PHASE = 4
 """Groups from which a phase has a floor of its own: fewer say too little about it."""
 
+DISTRUST = 4.0
+"""As if so many groups more were all in or all out: how alike the samples of a group are is known from few groups."""
+
 
 @dataclass(frozen=True)
 class Groups:
@@ -20,16 +23,22 @@ class Groups:
     """(S,) number of the sample's group"""
     phases: np.ndarray
     """(G,)"""
+    shares: np.ndarray
+    """(S,) of each sample in its group, in any unit"""
 
     @classmethod
-    def of(cls, groups: np.ndarray, phases: np.ndarray) -> Self:
-        """From the group and the phase of each sample (S,); a group has the phase of its first sample."""
+    def of(cls, groups: np.ndarray, phases: np.ndarray, shares: np.ndarray | None = None) -> Self:
+        """From the group and the phase of each sample (S,); a group has the phase of its first sample.
+
+        `shares` (S,): how much each sample counts in its group, above 0; all alike where they are not given.
+        """
         names, first, own = np.unique(np.asarray(groups), return_index=True, return_inverse=True)
-        return cls(names, own, np.asarray(phases).astype(str)[first])
+        known = np.ones(len(own)) if shares is None else np.asarray(shares, float)
+        return cls(names, own, np.asarray(phases).astype(str)[first], known)
 
     def part(self, chosen: np.ndarray) -> "Groups":
         """The same for some of the samples, a mask (S,)."""
-        return Groups.of(self.names[self.own[chosen]], self.phases[self.own[chosen]])
+        return Groups.of(self.names[self.own[chosen]], self.phases[self.own[chosen]], self.shares[chosen])
 
     def groups_by_phase(self) -> dict[str, int]:
         """Number of groups of each phase."""
@@ -50,7 +59,7 @@ class Groups:
     @property
     def sample_weights(self) -> np.ndarray:
         """Weights (S,), sum 1: a group's over its samples."""
-        return self.weights[self.own] / np.bincount(self.own)[self.own]
+        return self.weights[self.own] * self.shares / np.bincount(self.own, self.shares)[self.own]
 
     @property
     def effective(self) -> float:
@@ -70,15 +79,18 @@ class Groups:
     def conformal_quantiles(self, scores: np.ndarray, levels: Sequence[float]) -> np.ndarray:
         """Quantiles (L,) of scores (S, X) under which a share `level` of a new group's scores lies on average.
 
-        The distribution functions of the groups are averaged, and an unseen group at infinity joins them (Dunn,
-        Wasserman, Ramdas 2023). Where that is infinite or larger, for there are few groups, it is the largest of
-        the groups' own quantiles. It is raised so that no phase of at least four groups falls far below the level:
-        the phase of a measured spectrum is not known, so one number must do for all.
+        The distribution functions of the groups are averaged, and an unseen score at infinity joins them (Dunn,
+        Wasserman, Ramdas 2023). It weighs as one of the independent scores that the groups amount to: G where each is
+        wholly below or above the quantile, more where each lies on both sides (`_independent`). Where that is infinite
+        or larger, for there are few groups, it is the largest of the groups' own quantiles. It is raised so that no
+        phase of at least four groups falls far below the level: the phase of a measured spectrum is not known, so one
+        number must do for all.
         """
         values, weights, own = self._flat(scores)
         asked = np.asarray(levels, float)
         found = np.max([_quantiles(values[part], weights[part], asked) for part in _parts(own)], axis=0)
-        corrected = asked * (self.effective + 1) / self.effective
+        independent = self._independent(values, weights, own, asked)
+        corrected = asked * (independent + 1) / independent
         pooled = _quantiles(values, weights, np.minimum(corrected, 1.0))
         found = np.where(corrected < 1, np.minimum(found, pooled), found)
         for phase, count in self.groups_by_phase().items():
@@ -86,6 +98,25 @@ class Groups:
             if count >= FEWEST_OF_A_PHASE and inside.any():
                 found = np.maximum(found, _quantiles(values[inside], weights[inside], floor_of(asked)))
         return found
+
+    def _independent(
+        self, values: np.ndarray, weights: np.ndarray, own: np.ndarray, levels: np.ndarray
+    ) -> np.ndarray:
+        """Number (L,) of independent scores that say as much about each level's quantile as the groups' scores.
+
+        The variance between the groups' shares below the quantile is p (1 - p) for single scores; what is left of it
+        tells how alike the scores of a group are (the design effect of cluster samples).
+        """
+        count = len(self.names)
+        total = np.maximum(np.bincount(own, weights, count), np.finfo(float).tiny)
+        alike = np.empty(len(levels))
+        for place, (level, quantile) in enumerate(
+            zip(levels, _quantiles(values, weights, levels), strict=True)
+        ):
+            below = np.bincount(own, weights * (values <= quantile), count) / total
+            alike[place] = total @ (below - level) ** 2 / total.sum() / (level * (1 - level))
+        alike = np.minimum((count * alike + DISTRUST) / (count + DISTRUST), 1.0)
+        return self.effective / alike
 
     def _flat(self, scores: np.ndarray) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
         """The finite scores (N,), their weights, and the groups that they belong to."""

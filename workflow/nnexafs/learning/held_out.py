@@ -71,9 +71,9 @@ def read_series(
     if series.mixtures:
         cases = xr.concat([cases, mixed(cases, series.mixtures)], dim="case", join="exact")
         references = References.of(dataset, series.mixtures.phases)
-    prediction = ensemble.predict(cases["k"].values, cases["chi"].values)
+    prediction = ensemble.answers(cases["k"].values, cases["chi"].values)
     table = with_prediction(cases, prediction)
-    table["neighbour_distance"] = ("case", ensemble.distance(cases["k"].values, cases["chi"].values))
+    table["neighbour_distance"] = ("case", prediction.distance)
     if references and series.mixtures:
         table = with_fractions(table, prediction, references, series.mixtures)
     if fit:

@@ -7,21 +7,23 @@ from itertools import pairwise
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
-import torch
+import numpy as np
 from pydantic import ConfigDict, Field, ValidationError, field_validator, model_validator
-from safetensors.torch import load_file
+from safetensors.numpy import load_file
 
 from nnexafs.config import Augmentation, Model, Representation
 from nnexafs.config import one_line as first_problem
 from nnexafs.errors import UserError
 from nnexafs.files import read_json, sha256
 from nnexafs.learning.calibration import Calibration
+from nnexafs.learning.trust import Trust
 from nnexafs.text import one_line
 
 FORMAT = 3
 SUFFIXES = {1: ".pt", 2: ".safetensors", 3: ".safetensors"}
 """Of the files of each format that can be read: pickled by torch in version 0.1, without pickles since; the third has
 windows in k and finds E0."""
+SMALLEST_BYTES = 2  # of a number in a layer: half precision, see `ensemble_folder`
 REQUIRED = {"files", "architecture", "grids", "representation", "training_domain"}
 # A head's smoothing is a matrix of bins by bins.
 Bins = Annotated[int, Field(ge=2, le=5000)]
@@ -86,6 +88,7 @@ class _Manifest(_Part):
     training_domain: _Domain
     augmentation: Augmentation | None = None
     calibration: Calibration | None = None
+    trust: Trust | None = None
 
     @model_validator(mode="after")
     def agree(self) -> "_Manifest":
@@ -159,7 +162,7 @@ def _check_file(path: Path, expected: str) -> None:
 def _check_sizes(folder: Path, manifest: _Manifest) -> None:
     """An architecture of a million neurons must not be built for a file of a few bytes."""
     for name in networks_in(manifest.files):
-        size, needed = (folder / name).stat().st_size, 4 * manifest.architecture.parameters()
+        size, needed = (folder / name).stat().st_size, SMALLEST_BYTES * manifest.architecture.parameters()
         if size < needed:
             raise UserError(
                 f"{folder / name}: does not hold the network of this ensemble: {size:,} bytes of at least {needed:,}"
@@ -172,7 +175,7 @@ def networks_in(files: Iterable[str]) -> list[str]:
     return sorted(networks, key=lambda name: int(Path(name).stem.removeprefix("fold")))
 
 
-def tensors_in(path: Path, *, what: str) -> dict[str, torch.Tensor]:
+def tensors_in(path: Path, *, what: str) -> dict[str, np.ndarray]:
     """The tensors of a file by name, all finite; safetensors, or torch's own format where the name ends with .pt.
 
     Nothing in the file is executed. UserError, saying that it does not hold `what`, for anything else.
@@ -188,18 +191,34 @@ def tensors_in(path: Path, *, what: str) -> dict[str, torch.Tensor]:
     return tensors
 
 
+def _is_plain(array: object) -> bool:
+    return (
+        isinstance(array, np.ndarray)
+        and array.dtype in (np.float16, np.float32, np.float64, np.int64)
+        and bool(np.isfinite(array).all())
+    )
+
+
 def _load_torch(path: Path) -> object:
+    """The arrays of a file that version 0.1 wrote with torch; what is not dense numbers stays as it is."""
+    import torch  # which no later format needs
+
     # Torch stores tensors as they are; a packed archive is somebody's way to fill the memory.
     if zipfile.is_zipfile(path):
         with zipfile.ZipFile(path) as archive:
             unpacked = sum(entry.file_size for entry in archive.infolist())
         if unpacked > 2 * path.stat().st_size:
             raise ValueError("a packed archive")
-    return torch.load(path, weights_only=True, map_location="cpu")
+    found = torch.load(path, weights_only=True, map_location="cpu")
+    if not isinstance(found, dict):
+        return found
+    return {name: one.numpy() if _is_dense(one) else None for name, one in found.items()}
 
 
-def _is_plain(tensor: object) -> bool:
-    """Dense numbers that the file really holds: strides can make a terabyte of one."""
+def _is_dense(tensor: Any) -> bool:
+    """Numbers that the file really holds: strides can make a terabyte of one."""
+    import torch
+
     return (
         isinstance(tensor, torch.Tensor)
         and tensor.layout == torch.strided
@@ -207,5 +226,4 @@ def _is_plain(tensor: object) -> bool:
         and tensor.is_contiguous()
         and tensor.numel() * tensor.element_size() <= tensor.untyped_storage().nbytes()
         and (tensor.dtype in (torch.float16, torch.float32, torch.float64, torch.int64))
-        and bool(torch.isfinite(tensor).all())
     )

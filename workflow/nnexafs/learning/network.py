@@ -11,6 +11,7 @@ from torch import Tensor, nn
 
 from nnexafs.config import Learning, Network
 from nnexafs.errors import UserError
+from nnexafs.learning.dense import smoothing_matrix
 from nnexafs.learning.representation import transform, window_ends
 
 
@@ -157,18 +158,9 @@ def squared_error(output: Tensor, target: Tensor, mean: Tensor, scale: Tensor, *
     return squared.mean()
 
 
-# Denormal numbers in the tails of the smoothing made half of a training's time.
-NEGLIGIBLE = 1e-9
-
-
 def gaussian_smoothing(bins: int, width_bins: float) -> Tensor:
-    """Matrix (bins, bins) that spreads each bin as a Gaussian; its columns keep the scale of white noise."""
-    if width_bins <= 0:
-        return torch.eye(bins)
-    place = torch.arange(bins, dtype=torch.float64)
-    kernel = torch.exp(-0.5 * ((place[:, None] - place) / width_bins) ** 2)
-    kernel[kernel < NEGLIGIBLE] = 0.0
-    return (kernel / kernel.square().sum(dim=0).sqrt()).float()
+    """`dense.smoothing_matrix` as a tensor."""
+    return torch.from_numpy(smoothing_matrix(bins, width_bins))
 
 
 def architecture(learning: Learning, *, r_bins: int, angle_bins: int) -> dict[str, Any]:

@@ -5,16 +5,15 @@ from functools import lru_cache
 from pathlib import Path
 
 import numpy as np
-import torch
 import xarray as xr
-from safetensors.torch import save_file
+from safetensors.numpy import save_file
 
 from nnexafs.config import Augmentation, Representation
-from nnexafs.dataset.beside import is_dynamics
+from nnexafs.dataset.beside import OBJECTIVE, is_dynamics
 from nnexafs.dataset.gathering import TEST
 from nnexafs.dataset.means import trajectory_means
 from nnexafs.errors import UserError
-from nnexafs.learning.baselines import Bank
+from nnexafs.learning.baselines import Bank, objective_of
 from nnexafs.learning.manifest import tensors_in
 from nnexafs.learning.representation import Window
 
@@ -27,7 +26,8 @@ WINDOW_STEP_PER_ANGSTROM = 0.1
 class TrainingSet:
     """Mean spectra and structures of the training trajectories, of their variants, and of other structures.
 
-    `curves` (sample, k or r or angle) on the dataset's grids; `representation` and `augmentation` are the training's.
+    `curves` (sample, k or r or angle) on the dataset's grids, and which samples are structures without dynamics
+    (`objective`; none in early ensembles, which do not tell); `representation` and `augmentation` are the training's.
     """
 
     curves: xr.Dataset
@@ -55,11 +55,12 @@ class TrainingSet:
         """Write as safetensors, half precision: an error of 5e-4 of each value."""
         scale = {name: float(np.abs(self.curves[name].values).max()) for name in CURVES}
         tensors = {
-            name: torch.as_tensor(self.curves[name].values / scale[name], dtype=torch.float16)
+            name: np.ascontiguousarray(self.curves[name].values / scale[name], dtype=np.float16)
             for name in CURVES
         }
-        scales = torch.tensor([scale[name] for name in CURVES], dtype=torch.float64)
-        save_file(tensors | {"scales": scales}, path)
+        scales = np.array([scale[name] for name in CURVES])
+        objective = objective_of(self.curves).astype(np.float16)
+        save_file(tensors | {"scales": scales, OBJECTIVE: objective}, path)
 
     @classmethod
     def load(cls, path: Path, manifest: dict) -> "TrainingSet":
@@ -78,11 +79,13 @@ class TrainingSet:
                 or values.shape[1:] != (len(axes[axis]),)
             ):
                 raise UserError(f"{path}: does not hold the training set of this ensemble; train again")
-            curves[name] = (("sample", axis), values.double().numpy() * float(scales[number]))
-        if len({values.shape[0] for _, values in curves.values()}) > 1 or not len(curves["chi"][1]):
+            curves[name] = (("sample", axis), values.astype(float) * float(scales[number]))
+        count = len(curves["chi"][1])
+        objective = saved.get(OBJECTIVE, np.zeros(count))
+        if {len(values) for _, values in curves.values()} | {len(objective)} != {count} or not count:
             raise UserError(f"{path}: does not hold the training set of this ensemble; train again")
         return cls(
-            xr.Dataset(curves, coords=axes),
+            xr.Dataset(curves, coords=axes).assign({OBJECTIVE: ("sample", objective > 0)}),
             Representation.model_validate(manifest["representation"]),
             Augmentation.model_validate(manifest["augmentation"]),
         )
@@ -107,5 +110,6 @@ def _means(dataset: xr.Dataset) -> xr.Dataset:
 
 
 def _curves(samples: xr.Dataset) -> xr.Dataset:
-    """Only the curves and their grids."""
-    return samples[list(CURVES)].drop_vars([name for name in samples.coords if name not in CURVES.values()])
+    """Only the curves and their grids, and which samples are structures without dynamics."""
+    curves = samples[list(CURVES)].drop_vars([name for name in samples.coords if name not in CURVES.values()])
+    return curves.assign({OBJECTIVE: ("sample", objective_of(samples))})

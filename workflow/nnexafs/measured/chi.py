@@ -44,6 +44,22 @@ def read(paths: Sequence[Path], measurement: Measurement) -> list[Scan]:
     return repeats_of([read_scan(Path(path), measurement) for path in paths])
 
 
+def chi_of(*paths: Path | str, element: str, edge: str = "K", **settings: Any) -> xr.DataArray:
+    """chi(k) of files that are repeats of one measurement, of mu(E) or chi(k): (K,) where there are data, k even.
+
+    `settings` are keys of a measurement in the config, such as `signal_column=3`. UserError for what cannot be read.
+    """
+    measurement = Measurement(files=[str(path) for path in paths], element=element, **settings)
+    grid = STEP_PER_ANGSTROM * np.arange(round(LONGEST_PER_ANGSTROM / STEP_PER_ANGSTROM) + 1)
+    scans = read([Path(path) for path in paths], measurement)
+    found = process(scans, measurement.background, k_grid=grid, element=element, edge=edge)
+    return found["chi"].dropna("k").assign_attrs(found.attrs)
+
+
+STEP_PER_ANGSTROM, LONGEST_PER_ANGSTROM = 0.05, 20.0
+"""The grid of `chi_of`."""
+
+
 def repeats_of(scans: list[Scan]) -> list[Scan]:
     """The scans, which must hold the same kind of signal over (nearly) the same range; UserError otherwise."""
     kinds = {scan.kind for scan in scans}
@@ -271,10 +287,15 @@ def _chi_dataset(
     repeats: list[tuple[np.ndarray, np.ndarray]],
 ) -> xr.Dataset:
     each = np.array([_on_grid(k_grid, k, chi) for k, chi in repeats])
-    scatter = each.std(axis=0, ddof=1) if len(each) > 1 else np.full(len(k_grid), np.nan)
+    several = len(each) > 1
+    scatter = each.std(axis=0, ddof=1) if several else np.full(len(k_grid), np.nan)
     dataset = xr.Dataset(
         {
-            "chi": ("k", _on_grid(k_grid, *mean), {"units": "1", "long_name": "EXAFS"}),
+            "chi": (
+                "k",
+                _on_grid(k_grid, *mean) if several else each[0].copy(),
+                {"units": "1", "long_name": "EXAFS"},
+            ),
             "chi_repeats": (("repeat", "k"), each, {"units": "1", "long_name": "EXAFS of each repeat"}),
             "chi_std": ("k", scatter, {"units": "1", "long_name": "standard deviation of the repeats"}),
         },

@@ -6,6 +6,7 @@ hold for any sample and beamline; none was fitted to a spectrum.
 
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass
+from functools import lru_cache
 from typing import Any, Literal
 
 import numpy as np
@@ -245,14 +246,20 @@ def _rms_in(
     step, width = k[1] - k[0], NOISE_WINDOW_PER_ANGSTROM if per_band else BIN_PER_ANGSTROM
     width = min(width, k[-1] - k[0])
     inner = np.clip(centres, k[0] + width / 2, k[-1] - width / 2)
-    phase = (k - inner[:, None]) / width + 0.5
-    window = np.where((phase >= 0) & (phase <= 1), _blackman_harris(phase), 0.0)
+    window = _windows(np.asarray(k, float).tobytes(), inner.tobytes(), float(width))
     level = (window * chi).sum(axis=1, keepdims=True) / window.sum(axis=1, keepdims=True)
     spectrum = np.abs(np.fft.rfft(window * (chi - level), FOURIER_POINTS, axis=1)) ** 2
     r = np.pi / (step * FOURIER_POINTS) * np.arange(spectrum.shape[1])
     power = spectrum[:, (r >= band[0]) & (r <= band[1])].mean(axis=1) / (window**2).sum(axis=1)
     share = 1.0 if per_band else (band[1] - band[0]) / _nyquist(k)
     return np.sqrt(power * share)
+
+
+@lru_cache(maxsize=8)
+def _windows(k: bytes, centres: bytes, width: float) -> np.ndarray:
+    """Windows (B, K) around the centres (B,); made once for all files of a series that share their grid."""
+    phase = (np.frombuffer(k) - np.frombuffer(centres)[:, None]) / width + 0.5
+    return np.where((phase >= 0) & (phase <= 1), _blackman_harris(phase), 0.0)
 
 
 def _blackman_harris(phase: np.ndarray) -> np.ndarray:

@@ -10,6 +10,7 @@ import tempfile
 import warnings
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
+from functools import lru_cache
 from pathlib import Path
 
 import numpy as np
@@ -20,7 +21,7 @@ from nnexafs.errors import UserError
 from nnexafs.measured import athena
 from nnexafs.measured.checks import Kind, check_numbers, check_sigma, ordered_points
 from nnexafs.measured.columns import Table, column_arrays, sigma_of
-from nnexafs.measured.content import check_table, content_of, is_number, text_of
+from nnexafs.measured.content import LARGEST_CELLS, check_table, content_of, is_number, text_of
 from nnexafs.measured.larch_modules import larch_module
 from nnexafs.text import one_line
 
@@ -32,6 +33,8 @@ XDI_COLUMN = re.compile(r"^#\s*Column\.(\d{1,4}):\s*(\S+)", re.M | re.I)
 
 XDI_ELEMENT = re.compile(r"^#\s*Element\.(symbol|edge):\s*(\w{1,2})\s*$", re.M | re.I)
 EDGES = ("K", "L3", "L2", "L1")
+NUMERIC = "0123456789+-.eE \t\n"
+SAMPLE_ROWS = ("1.0", "2.0")
 
 
 @dataclass(frozen=True)
@@ -166,10 +169,11 @@ def _chosen_group(groups: list[athena.AthenaGroup], path: Path, wanted: str | No
 def _read_table(text: str, path: Path) -> Table:
     if DECIMAL_COMMAS.search(text):
         raise UserError(f"{path}: numbers with decimal commas; replace them with points")
-    check_table(text, path)
+    head, numbers = _split(text)
+    check_table(text if numbers is None else head, path)
     try:
         with quiet_larch():
-            data, labels, header = _larch_table(text)
+            data, labels, header = _larch_table(text) if numbers is None else _labelled(text, head, numbers)
     except Exception as error:  # larch raises whatever its parser stumbles over
         raise UserError(f"{path}: not a readable table of numbers: {one_line(error)}") from error
     if data.size == 0:
@@ -180,15 +184,47 @@ def _read_table(text: str, path: Path) -> Table:
     return Table(labels, data)
 
 
+def _split(text: str) -> tuple[str, np.ndarray | None]:
+    """What stands above the rows of numbers that end the text, and these (column, row), for which larch takes long.
+
+    Without the numbers where a text does not end in rows of the same length, or these are more than anybody reads.
+    """
+    last = len(text.rstrip(NUMERIC))
+    end = text.find("\n", last) + 1 if last else 0
+    rows = text[end:].strip()
+    if not rows or (last and not end):
+        return text, None
+    try:
+        numbers = np.loadtxt(rows.splitlines(), ndmin=2, comments=None).T
+    except ValueError:
+        return text, None
+    return (text[:end], numbers) if len(numbers) > 1 and numbers.size <= LARGEST_CELLS else (text, None)
+
+
+def _labelled(text: str, head: str, numbers: np.ndarray) -> tuple[np.ndarray, list[str], list[str]]:
+    """As `_larch_table` of the whole text, whose labels and header follow from its head and the number of columns."""
+    data, labels, header = _larch_head(head, len(numbers))
+    if data.shape[1:] != (len(SAMPLE_ROWS),):  # some of the head are numbers too: they belong to the table
+        return _larch_table(text)
+    return numbers, list(labels), list(header)
+
+
+@lru_cache(maxsize=64)
+def _larch_head(head: str, columns: int) -> tuple[np.ndarray, list[str], list[str]]:
+    """Of a head with two rows below it: the files of a series often have the same."""
+    rows = "\n".join(" ".join([value] * columns) for value in SAMPLE_ROWS)
+    return _larch_table(f"{head}{rows}\n")
+
+
 def _larch_table(text: str) -> tuple[np.ndarray, list[str], list[str]]:
     """Numbers (column, row), labels and header by larch, which reads the headers of many beamlines."""
     read_ascii = larch_module("larch.io.columnfile").read_ascii
 
-    with tempfile.TemporaryDirectory(prefix="nnexafs-spectrum-") as folder:
-        # larch guesses encodings and decompresses; here it gets plain text.
-        plain = Path(folder) / "table.dat"
-        plain.write_text(text, encoding="ascii")
-        group = read_ascii(str(plain))
+    # larch guesses encodings and decompresses; here it gets plain text.
+    with tempfile.NamedTemporaryFile("w", encoding="ascii", prefix="nnexafs-", suffix=".dat") as plain:
+        plain.write(text)
+        plain.flush()
+        group = read_ascii(plain.name)
     data = np.atleast_2d(np.asarray(group.data, dtype=float))
     labels = [str(label).lower() for label in group.array_labels]
     # larch's reader of XDI is a C library; of the format only the names of the columns are wanted.

@@ -53,9 +53,6 @@ class FirstShell:
     r_cut_angstrom: float
 
 
-NO_SHELL = FirstShell(np.nan, np.nan, np.nan, np.nan)
-
-
 def first_shell(r: np.ndarray, n_r: np.ndarray) -> FirstShell:
     """First-shell R, N and sigma2 of n(r) on the equally spaced bin centres `r` (angstrom).
 
@@ -80,59 +77,71 @@ def first_shell(r: np.ndarray, n_r: np.ndarray) -> FirstShell:
     r, n_r = np.asarray(r, dtype=float), np.asarray(n_r, dtype=float)
     if r.ndim != 1 or r.shape != n_r.shape:
         raise ValueError(f"r and n(r) must be one curve, got shapes {r.shape} and {n_r.shape}")
-    if len(r) < 5 or not np.isfinite(n_r).all():
-        return NO_SHELL
-    step = (r[-1] - r[0]) / (len(r) - 1)
-    smooth = gaussian_filter1d(n_r, SMOOTHING_ANGSTROM / step, mode="nearest")
-    peak = first_peak(smooth / r**2)
-    end = None if peak is None else first_minimum(r, smooth, peak)
-    if end is None:
-        return NO_SHELL
-    inside = (r >= 2 * r[peak] - r[end]) & (r <= r[end])
-    return moments(r, np.where(inside, n_r, 0.0), step=step, r_cut_angstrom=float(r[end]))
+    return FirstShell(*map(float, _first_shells(r, n_r[None])[0]))
 
 
 def shells_of(r: np.ndarray, n_r: np.ndarray) -> np.ndarray:
     """R1, N1 and sigma2_1 (`KEYS`) of each curve n(r) (..., R) on `r` (R,), as (..., 3); NaN without a shell."""
-    shells = [first_shell(r, curve) for curve in n_r.reshape(-1, n_r.shape[-1])]
-    values = np.array([[getattr(shell, key) for key in KEYS] for shell in shells])
-    return values.reshape(*n_r.shape[:-1], len(KEYS))
+    found = _first_shells(np.asarray(r, dtype=float), n_r.reshape(-1, n_r.shape[-1]).astype(float))
+    return found[:, : len(KEYS)].reshape(*n_r.shape[:-1], len(KEYS))
 
 
-def first_peak(density: np.ndarray) -> int | None:
-    """Index of the first maximum above the noise; None without one."""
-    inner = density[1:-1]
-    rises, falls = inner > density[:-2], inner >= density[2:]
-    found = np.flatnonzero(rises & falls & (inner >= PEAK_FRACTION * density.max()) & (inner > 0))
-    return int(found[0]) + 1 if len(found) else None
+def _first_shells(r: np.ndarray, n_r: np.ndarray) -> np.ndarray:
+    """The fields of `FirstShell` of each curve n(r) (C, R), as (C, 4); see `first_shell`."""
+    found = np.full((len(n_r), 4), np.nan)
+    rows = np.flatnonzero(np.isfinite(n_r).all(axis=1))
+    if len(r) < 5 or not len(rows):
+        return found
+    step = (r[-1] - r[0]) / (len(r) - 1)
+    smooth = gaussian_filter1d(n_r[rows], SMOOTHING_ANGSTROM / step, axis=1, mode="nearest")
+    peak = _first_peaks(smooth / r**2)
+    end = _first_minima(r, smooth, peak)
+    kept = end >= 0
+    rows, r_peak, r_cut = rows[kept], r[peak[kept]], r[end[kept]]
+    near = r <= r_cut.max(initial=0.0)
+    inside = (r[near] >= (2 * r_peak - r_cut)[:, None]) & (r[near] <= r_cut[:, None])
+    found[rows, :3] = _moments(r[near], np.where(inside, n_r[np.ix_(rows, near)], 0.0), step=step)
+    found[rows, 3] = np.where(np.isfinite(found[rows, 0]), r_cut, np.nan)
+    return found
 
 
-def first_minimum(r: np.ndarray, smooth: np.ndarray, peak: int) -> int | None:
-    """Index of the middle of the widest gap after the peak; None where there is none."""
-    stop = int(np.searchsorted(r, REACH * r[peak], side="right"))
-    after = smooth[peak:stop]
-    if after.min() > DEPTH * smooth[peak]:
-        return None
-    low = after <= after.min() + FLOOR_FRACTION * smooth[peak]
-    edges = np.flatnonzero(np.diff(np.concatenate([[0], low.astype(int), [0]])))
-    starts, ends = edges[::2], edges[1::2]
-    widest = int(np.argmax(ends - starts))
-    return peak + int(starts[widest] + ends[widest] - 1) // 2
+def _first_peaks(density: np.ndarray) -> np.ndarray:
+    """Index (C,) of the first maximum above the noise of each density (C, R); -1 without one."""
+    inner = density[:, 1:-1]
+    rises, falls = inner > density[:, :-2], inner >= density[:, 2:]
+    high = inner >= PEAK_FRACTION * density.max(axis=1, keepdims=True)
+    found = rises & falls & high & (inner > 0)
+    return np.where(found.any(axis=1), found.argmax(axis=1) + 1, -1)
 
 
-def moments(r: np.ndarray, n_r: np.ndarray, *, step: float, r_cut_angstrom: float) -> FirstShell:
-    """N1 of all of `n_r`; R1 and sigma2 within a window of 4 sigma around R1."""
-    window = np.ones(len(r), dtype=bool)
+def _first_minima(r: np.ndarray, smooth: np.ndarray, peak: np.ndarray) -> np.ndarray:
+    """Index (C,) of the middle of the widest gap after the peak (C,) of each curve (C, R); -1 where there is none."""
+    place, height = np.arange(len(r)), np.take_along_axis(smooth, peak[:, None], axis=1)
+    after = (place >= peak[:, None]) & (r <= REACH * r[peak][:, None])
+    lowest = np.where(after, smooth, np.inf).min(axis=1, keepdims=True)
+    low = after & (smooth <= lowest + FLOOR_FRACTION * height)
+    # How many low points in a row end at each point.
+    width = place - np.maximum.accumulate(np.where(low, -1, place), axis=1)
+    last = width.argmax(axis=1)
+    first = last - width.max(axis=1) + 1
+    return np.where((peak >= 0) & (lowest <= DEPTH * height)[:, 0], (first + last) // 2, -1)
+
+
+def _moments(r: np.ndarray, n_r: np.ndarray, *, step: float) -> np.ndarray:
+    """R1, N1, sigma2_1 (C, 3): N1 of all of each curve (C, R); R1 and sigma2 within a window of 4 sigma around R1."""
+    window, known = np.ones(n_r.shape, dtype=bool), np.ones(len(n_r), dtype=bool)
+    mean = variance = np.full(len(n_r), np.nan)
     for _ in range(20):
-        weight = n_r[window].sum()
-        if weight <= 0:
-            return NO_SHELL
-        mean = float((n_r * r)[window].sum() / weight)
-        variance = float((n_r * (r - mean) ** 2)[window].sum() / weight)
-        half_width = WINDOW_SIGMAS * np.sqrt(max(variance, step**2))
-        narrower = np.abs(r - mean) <= half_width
-        if (narrower == window).all():
+        seen = np.where(window, n_r, 0.0)
+        weight = seen.sum(axis=1)
+        known &= weight > 0
+        weight = np.where(known, weight, 1.0)
+        mean = (seen @ r) / weight
+        squares = (r - mean[:, None]) ** 2
+        variance = np.einsum("cr,cr->c", seen, squares) / weight
+        narrower = squares <= WINDOW_SIGMAS**2 * np.maximum(variance, step**2)[:, None]
+        if (narrower == window)[known].all():
             break
         window = narrower
-    sigma2 = float(max(variance - step**2 / 12, 0.0))  # Sheppard's correction for the bins' width
-    return FirstShell(mean, float(n_r.sum() * step), sigma2, r_cut_angstrom)
+    sigma2 = np.maximum(variance - step**2 / 12, 0.0)  # Sheppard's correction for the bins' width
+    return np.where(known[:, None], np.stack([mean, n_r.sum(axis=1) * step, sigma2], axis=1), np.nan)

@@ -86,7 +86,7 @@ def _changed(
     """One frame, displacements times `factor`, then every length times 1 + `strain`."""
     positions, cell = trajectory["positions"].values[number], trajectory["cell"].values
     if sites is not None:
-        positions = sites + factor * _nearest_image(positions - sites, cell)
+        positions = sites + factor * nearest_image(positions - sites, cell)
     scale = 1 + strain
     return Atoms(trajectory["numbers"].values, positions=scale * positions, cell=scale * cell, pbc=True)
 
@@ -98,7 +98,7 @@ def mean_sites(trajectory: xr.Dataset) -> np.ndarray | None:
     """
     positions, cell = trajectory["positions"].values, trajectory["cell"].values
     first = positions[0]
-    moved = _nearest_image(positions - first, cell)
+    moved = nearest_image(positions - first, cell)
     mean = moved.mean(axis=0)
     sites = first + mean
     atoms = Atoms(trajectory["numbers"].values, positions=sites, cell=cell, pbc=True)
@@ -106,7 +106,7 @@ def mean_sites(trajectory: xr.Dataset) -> np.ndarray | None:
     return sites if _nearest_distance(atoms) * LARGEST_DISPLACEMENT > largest else None
 
 
-def _nearest_image(vectors: np.ndarray, cell: np.ndarray) -> np.ndarray:
+def nearest_image(vectors: np.ndarray, cell: np.ndarray) -> np.ndarray:
     """The vectors (..., 3) without whole periods of the cell; they must be far shorter than half of one."""
     return vectors - np.round(vectors @ np.linalg.inv(cell)) @ cell
 

@@ -59,8 +59,8 @@ def check_training(config: CampaignConfig, folder: Path, dataset_hash: str, find
     except UserError as error:
         findings.problems.append(str(error))
         return
-    weights = [values for network in ensemble.networks for values in network.state_dict().values()]
-    finite = all(bool(values.isfinite().all()) for values in weights)
+    weights = [values for network in ensemble.networks for values in network.tensors.values()]
+    finite = all(np.isfinite(values).all() for values in weights)
     findings.expect(finite, "ensemble: weights that are not finite")
     findings.expect(len(ensemble.networks) == config.dataset.folds, "ensemble: networks are missing")
 

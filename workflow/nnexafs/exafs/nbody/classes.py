@@ -154,9 +154,10 @@ class NeighbourList:
     """Neighbours of every atom as the compiled sums want them, sorted by atom.
 
     `vectors` (pair, xyz) in angstrom, `scatterers` (pair): index of the neighbour's species; those of atom a from
-    `starts[a]` to `starts[a + 1]`.
+    `starts[a]` to `starts[a + 1]`. `neighbours` (pair): which atom each is (an image of), where gradients are wanted.
     """
 
     vectors: np.ndarray
     scatterers: np.ndarray
     starts: np.ndarray
+    neighbours: np.ndarray | None = None

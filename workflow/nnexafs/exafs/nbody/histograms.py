@@ -1,5 +1,7 @@
 """The n-body expansion: EXAFS of all absorbers of a snapshot from histograms of tabulated path amplitudes."""
 
+from functools import cached_property
+
 import numpy as np
 from ase import Atoms
 from ase.data import atomic_numbers
@@ -25,7 +27,7 @@ def neighbours_of(atoms: Atoms, tables: Tables) -> NeighbourList:
     first, second, vectors = neighbours_within(atoms, tables.domain.half_path_max_angstrom)
     species = np.array([scatterers[number] for number in atoms.numbers])
     starts = np.searchsorted(first, np.arange(len(atoms) + 1))
-    return NeighbourList(vectors, species[second], starts)
+    return NeighbourList(vectors, species[second], starts, second)
 
 
 class PathHistograms:
@@ -35,9 +37,13 @@ class PathHistograms:
     species, 16 for two) times bins (about 250) times 24 components: 0.24 MB a group for one species.
     """
 
-    def __init__(self, tables: Tables, groups: int = 1) -> None:
-        """Empty histograms of `groups` groups."""
-        self.tables = tables
+    def __init__(self, tables: Tables, groups: int = 1, *, taper_angstrom: float = 0.0) -> None:
+        """Empty histograms of `groups` groups.
+
+        With a taper, chi fades out over the last `taper_angstrom` of the half path lengths: it is then a smooth
+        function of the positions.
+        """
+        self.tables, self.taper_angstrom = tables, taper_angstrom
         half_path_max, r_min = tables.domain.half_path_max_angstrom, tables.domain.r_min_angstrom
         self.start = r_min - 2 * BIN_ANGSTROM
         bins = int(np.ceil((half_path_max - self.start) / BIN_ANGSTROM)) + splines.WIDTH
@@ -60,8 +66,7 @@ class PathHistograms:
         groups = np.array(
             np.broadcast_to(groups, len(absorbers))
         )  # a copy: views would be compiled once more
-        everyone = np.array_equal(np.sort(absorbers), np.arange(len(around.starts) - 1))
-        together = "ring" in self.tables.classes and everyone and len(np.unique(groups)) == 1
+        together = len(np.unique(groups)) == 1 and self.together(around, absorbers)
         accumulate(
             around.vectors,
             around.scatterers,
@@ -79,24 +84,42 @@ class PathHistograms:
         )
         self.absorbers += np.bincount(groups, minlength=len(self.absorbers))
 
+    def together(self, around: NeighbourList, absorbers: np.ndarray) -> bool:
+        """Whether the triangles of all three absorbers can be looked up at once: one species, and all atoms absorb."""
+        everyone = np.array_equal(np.sort(absorbers), np.arange(len(around.starts) - 1))
+        return "ring" in self.tables.classes and everyone
+
     def chi(self) -> np.ndarray:
         """chi (group, k): the mean over each group's absorbers, NaN for a group without any."""
         amplitude = np.einsum("gtbm->bgtm", self.values).reshape(self.values.shape[2], -1)
-        phase = self._phase_factors()
+        phase = self.phase_factors
         curves = (phase.real @ amplitude + 1j * (phase.imag @ amplitude)).reshape(
             len(self.tables.k), *self.values.shape[:2], COMPONENTS
         )
-        basis = np.concatenate([table.basis for table in self.tables.classes.values()])
-        total = np.einsum("kgtm,tmk->gk", curves, basis).imag
+        total = np.einsum("kgtm,tmk->gk", curves, self.basis).imag
         with np.errstate(invalid="ignore", divide="ignore"):
             return total / self.absorbers[:, None]
 
-    def _phase_factors(self) -> np.ndarray:
-        """exp(2 i p s) of every bin (k, bin), without what spreading multiplied it by."""
+    @cached_property
+    def basis(self) -> np.ndarray:
+        """The tables' curves of k (table, component, k), complex."""
+        return np.concatenate([table.basis for table in self.tables.classes.values()])
+
+    @cached_property
+    def phase_factors(self) -> np.ndarray:
+        """exp(2 i p s) of every bin (k, bin), without what spreading multiplied it by, with the taper."""
         s = self.start + BIN_ANGSTROM * np.arange(self.values.shape[2])
         momentum = self.tables.momentum
         spreading = splines.transform_of_spline(2 * momentum * BIN_ANGSTROM)
-        return np.exp(2j * np.outer(momentum, s)) / spreading[:, None]
+        return np.exp(2j * np.outer(momentum, s)) / spreading[:, None] * self._taper(s)
+
+    def _taper(self, s_angstrom: np.ndarray) -> np.ndarray:
+        """cos^2 from 1 to 0; it ends two bins early, since a path is spread over the bins around it."""
+        if not self.taper_angstrom:
+            return np.ones_like(s_angstrom)
+        end = self.tables.domain.half_path_max_angstrom - 2 * BIN_ANGSTROM
+        begin = end + 2 * BIN_ANGSTROM - self.taper_angstrom
+        return np.cos(0.5 * np.pi * np.clip((s_angstrom - begin) / (end - begin), 0, 1)) ** 2
 
 
 def _grid(table: Table) -> list[float]:

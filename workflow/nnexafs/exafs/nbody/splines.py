@@ -9,7 +9,7 @@ WIDTH = 4  # nodes under one cubic B-spline
 COMPONENTS = 24
 N_COMPONENTS, N_PLANES = np.uint64(COMPONENTS), np.uint64(WIDTH * COMPONENTS)
 FAST = {"reassoc", "contract", "nsz"}
-ONE, HALF, TWO_THIRDS, SIXTH = (np.float32(value) for value in (1.0, 0.5, 2 / 3, 1 / 6))
+ONE, TWO, HALF, THREE_HALVES, TWO_THIRDS, SIXTH = map(np.float32, (1.0, 2.0, 0.5, 1.5, 2 / 3, 1 / 6))
 
 
 def coefficients(values: np.ndarray, axes: int) -> np.ndarray:
@@ -31,6 +31,16 @@ def weights(fraction, out):
     out[1] = TWO_THIRDS - fraction * fraction * (ONE - HALF * fraction)
     out[2] = TWO_THIRDS - rest * rest * (ONE - HALF * rest)
     out[3] = SIXTH * fraction * fraction * fraction
+
+
+@numba.njit(cache=True, nogil=True, fastmath=FAST, inline="always")
+def slopes(fraction, out):
+    """Derivatives of `weights` by `fraction`."""
+    rest = ONE - fraction
+    out[0] = -HALF * rest * rest
+    out[1] = (THREE_HALVES * fraction - TWO) * fraction
+    out[2] = (TWO - THREE_HALVES * rest) * rest
+    out[3] = HALF * fraction * fraction
 
 
 @numba.njit(cache=True, nogil=True, fastmath=FAST)

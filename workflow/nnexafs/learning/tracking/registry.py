@@ -21,12 +21,13 @@ SIGNATURE = ModelSignature(
         [
             ColSpec(DataType.double, "k"),
             ColSpec(DataType.double, "chi"),
+            ColSpec(DataType.double, "sigma", required=False),
             ColSpec(DataType.string, "spectrum", required=False),
         ]
     ),
     outputs=Schema(
         [ColSpec(DataType.string, name) for name in ("spectrum", "quantity")]  # type: ignore[arg-type]
-        + [ColSpec(DataType.double, name) for name in ("x", "mean", "std")]
+        + [ColSpec(DataType.double, name) for name in ("x", "mean", "std", "half_95")]
     ),
 )
 
@@ -35,7 +36,7 @@ def register_ensemble(folder: Path, *, ids: Mapping[str, str]) -> str:
     """Log an ensemble folder with the campaign's run, register it as `nnexafs-<campaign>`; its `models:/` URI.
 
     With MLFLOW_TRACKING_URI set to the store, `mlflow.pyfunc.load_model(uri).predict(table)` takes columns `k` and
-    `chi` (and `spectrum` where there are several) and needs nothing else.
+    `chi` (`sigma` where the noise is known, `spectrum` where there are several) and needs nothing else.
     """
     if not (Path(folder) / "manifest.json").is_file():
         raise UserError(f"{folder}: not an ensemble folder (no manifest.json); run the train stage")

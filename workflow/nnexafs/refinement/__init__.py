@@ -1,0 +1,4 @@
+"""Structures whose spectrum explains a measured one: simulated cells, moved along the exact gradient of the misfit.
+
+Docs: docs/explanations/refinement.md.
+"""

@@ -1,0 +1,92 @@
+"""Simulated cells whose mean spectrum is compared with the data: their chi and its gradient."""
+
+from collections.abc import Callable, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
+
+import numpy as np
+from ase import Atoms
+
+from nnexafs.exafs.nbody.adjoint import derivatives
+from nnexafs.exafs.nbody.classes import NeighbourList
+from nnexafs.exafs.nbody.histograms import PathHistograms, neighbours_of
+from nnexafs.exafs.nbody.tables import Tables
+from nnexafs.refinement.target import Misfit
+
+TAPER_ANGSTROM = 0.3
+"""chi fades out over the last half path lengths: a sharp end makes the misfit jump when an atom crosses it."""
+
+
+@dataclass(frozen=True)
+class Pulls:
+    """Derivatives of a misfit: by the positions of each cell's atoms, and by isotropic strain of all cells."""
+
+    by_position: list[np.ndarray]
+    """(atom, xyz) of each cell, per angstrom"""
+    by_strain: float
+
+
+class Replicas:
+    """The mean spectrum of cells, all atoms of the absorbing element, and gradients of functions of it.
+
+    `correction` (K,): chi that is added, of what the expansion's tapered sum leaves out.
+    """
+
+    def __init__(
+        self,
+        cells: Sequence[Atoms],
+        tables: Tables,
+        *,
+        element: str,
+        correction: np.ndarray,
+        threads: int = 1,
+    ) -> None:
+        self.tables, self.correction, self.threads = tables, correction, threads
+        self.absorbers = [np.flatnonzero(atoms.symbols == element) for atoms in cells]
+
+    def correct_taper(self, cells: Sequence[Atoms]) -> None:
+        """Add what the taper takes from the spectrum of these cells to the correction, once and for all."""
+        whole, faded = PathHistograms(self.tables), PathHistograms(self.tables, taper_angstrom=TAPER_ANGSTROM)
+        for atoms, absorbers in zip(cells, self.absorbers, strict=True):
+            whole.add(neighbours_of(atoms, self.tables), absorbers)
+        faded.values, faded.absorbers = whole.values, whole.absorbers
+        self.correction = self.correction + whole.chi()[0] - faded.chi()[0]
+
+    def chi(self, cells: Sequence[Atoms]) -> np.ndarray:
+        """Mean chi (K,) over the absorbers of all cells."""
+        return self._summed(cells)[1]
+
+    def misfit_and_pulls(
+        self, cells: Sequence[Atoms], misfit_of: Callable[[np.ndarray], Misfit]
+    ) -> tuple[Misfit, Pulls]:
+        """The misfit of the cells' mean chi, and the derivatives of its R-factor."""
+        (whole, around), chi = self._summed(cells)
+        found = misfit_of(chi)
+
+        def pull(place: int) -> tuple[np.ndarray, float]:
+            one = derivatives(whole, around[place], self.absorbers[place], found.by_chi)
+            return one.by_position, float(np.trace(one.by_strain))
+
+        with ThreadPoolExecutor(self.threads) as pool:
+            pulls = list(pool.map(pull, range(len(cells))))
+        return found, Pulls([by_position for by_position, _ in pulls], sum(strain for _, strain in pulls))
+
+    def _summed(
+        self, cells: Sequence[Atoms]
+    ) -> tuple[tuple[PathHistograms, list[NeighbourList]], np.ndarray]:
+        """Histograms of all cells together, the cells' neighbours, and the mean chi."""
+
+        def add(place: int) -> tuple[PathHistograms, NeighbourList]:
+            one = PathHistograms(self.tables, taper_angstrom=TAPER_ANGSTROM)
+            around = neighbours_of(cells[place], self.tables)
+            one.add(around, self.absorbers[place])
+            return one, around
+
+        with ThreadPoolExecutor(self.threads) as pool:
+            parts = list(pool.map(add, range(len(cells))))
+        whole = parts[0][0]
+        for part, _ in parts[1:]:
+            whole.values += part.values
+            whole.absorbers += part.absorbers
+            whole.outside += part.outside
+        return (whole, [around for _, around in parts]), whole.chi()[0] + self.correction
