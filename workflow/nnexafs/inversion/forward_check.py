@@ -67,7 +67,7 @@ ANSWERS: dict[Verdict, str] = {
     "good": "the structure explains the spectrum",
     "doubtful": "the structure explains the spectrum only in part",
     "bad": "the structure does not explain the spectrum",
-    "not conclusive": "no mixture of known structures has the predicted n(r)",
+    "not conclusive": "no mixture of known structures is the predicted one within its errors",
 }
 """What the check says to "does the structure that the networks found explain the measured spectrum?"."""
 

@@ -92,7 +92,7 @@ def _check(report: Mapping) -> str:
         return ""
     low, high = check["r_range_angstrom"]
     if check["verdict"] == "not conclusive":
-        return "No mixture of the simulated structures has the predicted n(r) within its errors: it was not checked."
+        return "No mixture of the simulated structures is the predicted one within its errors: it was not checked."
     return (
         "As a check, simulated structures were mixed, by non-negative least squares [nnls], until they had the "
         f"predicted n(r) and bond angles. The same mixture of their spectra, with E₀ and S₀² {check['e0_and_s02']}, "

@@ -240,8 +240,8 @@ def _check_note(check: Mapping) -> str:
     low, high = check["r_range_angstrom"]
     best = check["best"]
     text = (
-        f"A mixture of {check['structures']} simulated structures that has the predicted n(r), to "
-        f"{100 * check['n_misfit']:.1f} %, and bond angles. Its spectrum is shown at the E₀ "
+        f"The mixture of {check['structures']} simulated structures that comes nearest to the predicted n(r) (to "
+        f"{100 * check['n_misfit']:.1f} %) and bond angles. Its spectrum is shown at the E₀ "
         f"({check['e0_shift_ev']:.1f} eV below FEFF's) and S₀² ({check['s02']:.2f}) {check['e0_and_s02']}. "
         f"The R-factor is that of χ(R), real and imaginary part, for R {low:.1f} to {high:.1f} Å (shaded); that of "
         f"k²χ(k), filtered to this range, is {check['r_factor_k']:.2g}."
