@@ -311,6 +311,8 @@ def test_words_on_the_page_follow_the_numbers():
     weak = check_of().as_json() | {"r_factor_r": 0.1, "r_factor_noise": 0.03, "r_factor_floor": 0.02}
     assert "R-factor 0.1 less 0.03 the noise of the data and 0.02 what" in check_words(weak)["text"]
     assert check_words(None) is None
+    outside = check_words(check_of().as_json(), outside=True)
+    assert outside["status"] == "poor" and "The verdict counts more" in outside["text"]
 
 
 def test_methods_tell_it_and_cite_the_least_squares(tmp_path):

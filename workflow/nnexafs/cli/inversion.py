@@ -303,20 +303,21 @@ def _predict_one(
         e0, s02 = (with_error(result[key], result[f"{key}_std"], sign="+-") for key in ("e0_shift_ev", "s02"))
         click.echo(f"E0 {e0} eV below FEFF's, S0^2 {s02}")
     _tell_verdict(result)
-    _tell_check(result["forward_check"])
+    _tell_check(result["forward_check"], outside=result["verdict"] == "outside")
     for warning in result["warnings"]:
         click.echo(f"warning: {warning}")
     click.echo(f"wrote {out} (open {out / 'prediction.html'})")
 
 
-def _tell_check(check: dict | None) -> None:
+def _tell_check(check: dict | None, *, outside: bool) -> None:
     """One line: whether the structure explains the spectrum."""
     if check is None:
         return
-    from nnexafs.inversion.forward_check import ANSWERS, noise_words
+    from nnexafs.inversion.forward_check import ANSWERS, CAUTION, noise_words
 
     r_factor = f"R-factor {check['r_factor_r']:.2g}{noise_words(check)}"
-    click.echo(f"check {check['verdict']}: {ANSWERS[check['verdict']]}; {r_factor}")
+    caution = f"; {CAUTION}" if outside else ""
+    click.echo(f"check {check['verdict']}: {ANSWERS[check['verdict']]}; {r_factor}{caution}")
 
 
 def _tell_verdict(result: dict) -> None:

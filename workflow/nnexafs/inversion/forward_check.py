@@ -235,6 +235,12 @@ def _times(one: Uncertain, factor: float) -> Uncertain:
     return Uncertain(factor * one.value, factor * one.half_68, factor * one.half_95)
 
 
+CAUTION = (
+    "the verdict counts more: outside what the networks know a wrong structure can explain a spectrum too"
+)
+"""What a good check of an answer that is withheld must be read with: copper's foil fits a wrong nickel lattice."""
+
+
 def noise_words(check: Mapping) -> str:
     """What noise and floor are of the R-factor in `shells.json`, where they are a tenth of it or more."""
     parts = (

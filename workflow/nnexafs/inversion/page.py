@@ -11,7 +11,7 @@ import xarray as xr
 
 from nnexafs import __version__
 from nnexafs.inversion import page_figures
-from nnexafs.inversion.forward_check import ANSWERS, ForwardCheck, noise_words
+from nnexafs.inversion.forward_check import ANSWERS, CAUTION, ForwardCheck, noise_words
 from nnexafs.inversion.methods import citations_of, methods_text
 from nnexafs.inversion.rounding import with_error
 from nnexafs.inversion.verdict import largest_distance
@@ -74,7 +74,7 @@ def page(
         shell_rows=shell_rows(shells),
         shell_note=shell_note(shells),
         amplitudes=amplitudes(shells),
-        check=check_words(shells.get("forward_check")),
+        check=check_words(shells.get("forward_check"), outside=shells["verdict"] == "outside"),
         check_figure="" if check is None else page_figures.check_figure(check),
         quality=shells["quality"]["findings"],
         quality_status=shells["quality"]["status"],
@@ -217,8 +217,11 @@ def _distance(shells: Mapping, manifest: Mapping) -> str:
 CHECK_STATUS = {"good": "ok", "doubtful": "poor", "bad": "bad", "not conclusive": "poor"}
 
 
-def check_words(check: Mapping | None) -> dict[str, str] | None:
-    """Status, headline, judgement and explanation of the forward check; None where there is none."""
+def check_words(check: Mapping | None, *, outside: bool = False) -> dict[str, str] | None:
+    """Status, headline, judgement and explanation of the forward check; None where there is none.
+
+    `outside`: whether the verdict is; a good check is then no reason to trust the answer.
+    """
     if check is None:
         return None
     good, bad = check["limits"]
@@ -228,8 +231,10 @@ def check_words(check: Mapping | None) -> dict[str, str] | None:
     if check["verdict"] == "not conclusive":
         off = f"The nearest is {check['misfit_in_errors']:.1f} times the stated errors away"
         text = f"{off}: its spectrum is not that of the answer. {text}"
+    if outside:
+        text += f" {CAUTION[0].upper()}{CAUTION[1:]}."
     return {
-        "status": CHECK_STATUS[check["verdict"]],
+        "status": "poor" if outside and check["verdict"] == "good" else CHECK_STATUS[check["verdict"]],
         "headline": ANSWERS[check["verdict"]].capitalize(),
         "text": text,
         "note": _check_note(check),
