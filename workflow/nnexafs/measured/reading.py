@@ -21,7 +21,14 @@ from nnexafs.errors import UserError
 from nnexafs.measured import athena
 from nnexafs.measured.checks import Kind, check_numbers, check_sigma, ordered_points
 from nnexafs.measured.columns import Table, column_arrays, sigma_of
-from nnexafs.measured.content import LARGEST_CELLS, check_table, content_of, is_number, text_of
+from nnexafs.measured.content import (
+    LARGEST_CELLS,
+    LARGEST_COLUMNS,
+    check_table,
+    content_of,
+    is_number,
+    text_of,
+)
 from nnexafs.measured.larch_modules import larch_module
 from nnexafs.text import one_line
 
@@ -198,7 +205,9 @@ def _split(text: str) -> tuple[str, np.ndarray | None]:
         numbers = np.loadtxt(rows.splitlines(), ndmin=2, comments=None).T
     except ValueError:
         return text, None
-    return (text[:end], numbers) if len(numbers) > 1 and numbers.size <= LARGEST_CELLS else (text, None)
+    columns, cells = len(numbers), numbers.size
+    fits = 1 < columns <= LARGEST_COLUMNS and cells <= LARGEST_CELLS
+    return (text[:end], numbers) if fits else (text, None)
 
 
 def _labelled(text: str, head: str, numbers: np.ndarray) -> tuple[np.ndarray, list[str], list[str]]:
