@@ -198,7 +198,7 @@ def test_where_a_prediction_comes_from(results: Path):
     ("command", "message"),
     [
         (["predict", "missing.dat", "--ensemble", "{ensemble}"], "missing.dat"),
-        (["predict", "{foil}", "--ensemble", "nowhere"], "nowhere: no such file or folder"),
+        (["predict", "{foil}", "--ensemble", "nowhere"], "nowhere: not an ensemble folder"),
         (["predict", "{foil}", "--ensemble", "{ensemble}", "--k-range", "3", "8"], "measure further"),
         (["predict", "{foil}", "--ensemble", "{ensemble}", "--s02", "7"], "s02"),
         (["predict", "{empty}", "--ensemble", "{ensemble}"], "empty"),
