@@ -43,7 +43,7 @@ GROUPS = {
         "report": ("report", "Write the report of a campaign as one HTML page."),
         "verify": ("verification", "Check campaigns: completeness, checksums, physics."),
         "provenance": ("campaign", "Tell which config, code, versions and seeds made a FILE."),
-        "ship": ("campaign", "Put the ensemble of a finished CAMPAIGN among those that come along."),
+        "ship": ("campaign", "Put a finished CAMPAIGN's ensemble among those that ship."),
         "paper": ("report", "Write the page of a paper's rerun, with its figures."),
     },
 }

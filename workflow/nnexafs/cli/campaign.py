@@ -85,7 +85,7 @@ def init(element: str, out: Path | None, force: bool, edge: str | None, potentia
     help="Folder of such ensembles.  [default: resources/ensembles of this nnexafs]",
 )
 def ship(campaign: Path, folder: Path | None) -> None:
-    """Put the ensemble of a finished CAMPAIGN among those that come along.
+    """Put a finished CAMPAIGN's ensemble among those that ship.
 
     CAMPAIGN is its folder, such as results/nickel. The networks, the config and a page of what they know and how wrong
     they are go to resources/ensembles/<element>; from then on `nnexafs predict` takes them for files of that element.
