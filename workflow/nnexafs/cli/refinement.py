@@ -76,6 +76,7 @@ def refine(
     from nnexafs.inversion.sources import one_measurement
     from nnexafs.refinement.output import write
     from nnexafs.refinement.refine import refine as refined_from
+    from nnexafs.refinement.sources import of_simulations
 
     config = load(campaign / "config.yaml")
     known = {
@@ -88,9 +89,7 @@ def refine(
     with job("refine", out, inputs=inputs, settings={"kelvin": kelvin, "stop": stop}):
         found = refined_from(
             measured,
-            campaign,
-            kelvin=kelvin,
-            phases=phases,
+            of_simulations(campaign, kelvin=kelvin, phases=phases),
             replicas=replicas,
             stop_r=stop,
             calls=calls,

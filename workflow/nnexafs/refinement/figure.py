@@ -39,16 +39,16 @@ def _spectrum(axes: Axes, found: Refinement) -> None:
 
 
 def _structure(axes: Axes, found: Refinement) -> None:
-    one, r = found.refined[0], r_grid(found.config.distributions)
+    one, r = found.refined[0], r_grid(found.material.distributions)
     for place, colour, label in ((0, QUIET, "scaled simulation"), (one.stop, BLUE, "refined")):
-        axes.plot(r, curves_of(one.cells(place), found.config)[0], color=colour, label=label)
+        axes.plot(r, curves_of(one.cells(place), found.material)[0], color=colour, label=label)
     _label(axes, "r (Å)", "n(r) (neighbours / Å)", "Structure")
 
 
 def _along(axes: Axes, found: Refinement, name: str, label: str) -> None:
     """A number along each path against R, with the stop."""
     for one, colour in zip(found.refined, (BLUE, SECOND, INK), strict=False):
-        values = [shell_of(one.cells(place), found.config)[name] for place in range(len(one.path))]
+        values = [shell_of(one.cells(place), found.material)[name] for place in range(len(one.path))]
         r_factors = np.array([step.misfit.r_factor for step in one.path])
         axes.plot(
             r_factors, values, "o-", color=colour, markersize=3, label=f"from {one.candidate.prior.name}"

@@ -62,8 +62,8 @@ def write(out: Path, found: Refinement, *, title: str) -> dict[str, Any]:
     from nnexafs.refinement.figure import draw  # and matplotlib: after the work
 
     numbers = summary(found)
-    first, grids = found.refined[0], found.config.distributions
-    n_r, angles = curves_of(first.cells(), found.config)
+    first, grids = found.refined[0], found.material.distributions
+    n_r, angles = curves_of(first.cells(), found.material)
     tables = {
         "rdf.csv": pd.DataFrame({"r_angstrom": r_grid(grids), "n": n_r}),
         "angles.csv": pd.DataFrame({"angle_degree": angle_grid(grids), "density": angles}),
@@ -95,7 +95,7 @@ def _misfit(step: Step) -> dict[str, float]:
 def _answer(one: Refined, place: int, found: Refinement) -> dict[str, float]:
     step = one.path[place]
     moved = {"rms_moved_angstrom": step.rms_moved_angstrom, "strain": step.strain}
-    return {**shell_of(one.cells(place), found.config), **_misfit(step), **moved}
+    return {**shell_of(one.cells(place), found.material), **_misfit(step), **moved}
 
 
 def _path(one: Refined, found: Refinement) -> pd.DataFrame:
