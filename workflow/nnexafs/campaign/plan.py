@@ -97,6 +97,7 @@ def jobs_of(config: CampaignConfig) -> dict[str, int]:
         "series": len(config.series),
         "spectrum": measurements,
         "fit": measurements,
+        "refine": len(config.refined),
         "predict": measurements,
         "report": 1,
         "verify": 1,

@@ -3,6 +3,7 @@
 from collections.abc import Collection
 from dataclasses import dataclass
 from difflib import get_close_matches
+from math import log
 
 from nnexafs.config import CampaignConfig, Grid, PhaseName, Phases
 from nnexafs.errors import UserError
@@ -57,6 +58,37 @@ def of_all(config: CampaignConfig) -> dict[str, StatePoint]:
         points |= of_series(config, name)
     _check_comparisons(config, points)
     return points
+
+
+def nearest_runs(
+    config: CampaignConfig, *, kelvin: float, phases: Collection[str] = ()
+) -> dict[str, list[StatePoint]]:
+    """Runs by phase (default: of all): one a temperature, at the lattice scale nearest to 1, nearest to `kelvin` first.
+
+    UserError for a phase that the campaign does not have.
+    """
+    present = config.phases.present()
+    if unknown := [phase for phase in phases if phase not in present]:
+        raise UserError(f"phase '{unknown[0]}': the campaign has {', '.join(present)}")
+    found: dict[str, dict[float, StatePoint]] = {}
+    for point in sorted(of_campaign(config).values(), key=lambda one: abs(one.lattice_scale - 1)):
+        if not phases or point.phase in phases:
+            found.setdefault(point.phase, {}).setdefault(point.temperature_kelvin, point)
+    return {
+        phase: sorted(runs.values(), key=lambda one: abs(log(one.temperature_kelvin / kelvin)))
+        for phase, runs in found.items()
+    }
+
+
+PRIORS = 2
+"""Simulations that a refinement of one phase starts from."""
+
+
+def priors_of(config: CampaignConfig, measurement: str) -> list[StatePoint]:
+    """The simulations that the refinement of a measurement may start from: `PRIORS` of each phase that it tries."""
+    kelvin = config.measurements[measurement].kelvin
+    runs = nearest_runs(config, kelvin=kelvin, phases=config.refinement.phases)
+    return [point for of_phase in runs.values() for point in of_phase[:PRIORS]]
 
 
 def batches_of(points: dict[str, StatePoint], size: int) -> dict[str, list[str]]:

@@ -7,6 +7,7 @@ import numpy as np
 import xarray as xr
 from ase import Atoms
 
+from nnexafs.config.state_points import PRIORS
 from nnexafs.errors import UserError
 from nnexafs.measured.quality import quality_of
 from nnexafs.progress import Steps
@@ -19,8 +20,6 @@ from nnexafs.structures.distributions import angle_distribution, pair_distributi
 from nnexafs.structures.first_shell import KEYS, shells_of
 from nnexafs.structures.neighbours import neighbours_within
 
-PRIORS = 2
-"""Simulations that the best phase is refined from; their answers' difference is a part of the error."""
 BEYOND = 4.0
 """The path goes on until R is this much smaller than at the stop, to show what later stops would say."""
 

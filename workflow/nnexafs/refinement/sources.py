@@ -4,10 +4,8 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-import numpy as np
-
 from nnexafs.config import CampaignConfig, Distributions, Representation, load
-from nnexafs.config.state_points import StatePoint, of_campaign
+from nnexafs.config.state_points import StatePoint, nearest_runs
 from nnexafs.errors import UserError
 from nnexafs.exafs.engines import TABLES_FILE
 from nnexafs.exafs.feff.reference import FrozenPotentials
@@ -50,7 +48,7 @@ def of_simulations(campaign: Path, *, kelvin: float = 300.0, phases: Sequence[st
     an unknown phase.
     """
     config = load(campaign / "config.yaml")
-    runs = _runs(config, phases, kelvin)
+    runs = nearest_runs(config, kelvin=kelvin, phases=phases)
     return Material(
         config.element,
         config.edge,
@@ -76,24 +74,6 @@ def _tables(campaign: Path, config: CampaignConfig) -> Tables:
         raise UserError(f"{campaign}: its spectra are FEFF's own; refining needs the engine nbody")
     phases = FrozenPotentials.load(campaign / "scattering")
     return read_tables(campaign / "scattering" / TABLES_FILE, phases=phases, exafs=config.exafs)
-
-
-def _runs(config: CampaignConfig, phases: Sequence[str], kelvin: float) -> dict[str, list[StatePoint]]:
-    """Runs at the lattice scale nearest to 1, one a temperature, nearest to `kelvin` first, by phase."""
-    present = config.phases.present()
-    if unknown := [phase for phase in phases if phase not in present]:
-        raise UserError(f"phase '{unknown[0]}': the campaign has {', '.join(present)}")
-    found: dict[str, list[StatePoint]] = {}
-    for point in sorted(of_campaign(config).values(), key=lambda one: abs(one.lattice_scale - 1)):
-        if phases and point.phase not in phases:
-            continue
-        runs = found.setdefault(point.phase, [])
-        if point.temperature_kelvin not in [run.temperature_kelvin for run in runs]:
-            runs.append(point)
-    return {
-        phase: sorted(runs, key=lambda one: abs(np.log(one.temperature_kelvin / kelvin)))
-        for phase, runs in found.items()
-    }
 
 
 def _start(campaign: Path, point: StatePoint) -> Callable[[int], Start]:

@@ -1,0 +1,49 @@
+# in:  spectra/<name>/chi.nc, scattering/, md/<batch>.json and exafs/<batch>.json of the simulations to start from
+# out: refinement/<name>/
+
+
+def priors_of(wildcards):
+    """The batches that hold the simulations which a refinement may start from."""
+    wanted = {
+        point.id for point in points_of.priors_of(campaign, wildcards.measurement)
+    }
+    return [name for name, members in batches.items() if wanted & set(members)]
+
+
+rule refine:
+    """A structure whose spectrum is the measured one: simulated cells, moved down the exact gradient of the misfit.
+
+    It needs no network, so that it runs while they are trained.
+    """
+    input:
+        chi=rules.spectrum.output,
+        phases=FROZEN,
+        tables=TABLES,
+        trajectories=lambda wildcards: expand(
+            rules.md.output, batch=priors_of(wildcards)
+        ),
+        spectra=lambda wildcards: expand(
+            rules.snapshots.output, batch=priors_of(wildcards)
+        ),
+    output:
+        numbers=f"{RESULTS}/refinement/{{measurement}}/refinement.json",
+        rdf=f"{RESULTS}/refinement/{{measurement}}/rdf.csv",
+        angles=f"{RESULTS}/refinement/{{measurement}}/angles.csv",
+        path=f"{RESULTS}/refinement/{{measurement}}/path.csv",
+        structure=f"{RESULTS}/refinement/{{measurement}}/structure.extxyz",
+        figure=f"{RESULTS}/refinement/{{measurement}}/refinement.png",
+    log:
+        f"{LOGS}/refine/{{measurement}}.log",
+    benchmark:
+        f"{BENCHMARKS}/refine/{{measurement}}.tsv"
+    conda:
+        "../../envs/spectra.yaml"
+    threads: campaign.refinement.threads
+    params:
+        settings=lambda wildcards: settings_of("refine", **wildcards),
+        code=stages.code_of("refine"),
+        campaign=RESULTS,
+        folder=lambda wildcards, output: Path(output.numbers).parent,
+    shell:
+        "python -m nnexafs refine {input.chi} --campaign {params.campaign}"
+        " --measurement {wildcards.measurement} --threads {threads} --out {params.folder} > {log} 2>&1"
