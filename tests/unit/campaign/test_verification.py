@@ -21,8 +21,8 @@ from nnexafs.jobs.stages import STAGES
 from nnexafs.structures.dynamics.simulation import simulate
 
 POINT = "fcc_T0300_x1.0000_r0"
-# They leave no result of a campaign: verify's own file, and the commands `exafs` and `refine`.
-WITHOUT_RESULT = {"verify", "trajectory-exafs", "refine"}
+# They leave no result of a campaign: verify's own file, and the command `exafs`.
+WITHOUT_RESULT = {"verify", "trajectory-exafs"}
 
 
 def test_a_result_of_every_stage_is_expected(tmp_path: Path):

@@ -12,9 +12,11 @@ from nnexafs.config.state_points import (
     batches_of,
     control_absorbers,
     find,
+    nearest_runs,
     of_all,
     of_campaign,
     of_series,
+    priors_of,
 )
 from nnexafs.errors import UserError
 
@@ -33,6 +35,26 @@ def test_two_state_points_never_share_an_id():
     config = validate({"phases": {"fcc": {"temperatures_kelvin": [300.001, 300.002]}}, "measurements": {}})
     with pytest.raises(UserError, match="share an id"):
         of_campaign(config)
+
+
+def test_a_refinement_starts_from_runs_near_the_samples_temperature_and_lattice():
+    grid = {"temperatures_kelvin": [100.0, 300.0, 900.0], "lattice_scales": [0.98, 1.01]}
+    config = validate(
+        {
+            "phases": {"fcc": grid, "hcp": None, "bcc": None},
+            "measurements": {"ni_foil": None, "cold": {"files": ["a.dat"], "kelvin": 80.0}},
+        }
+    )
+    assert [run.id for run in nearest_runs(config, kelvin=250.0)["fcc"]] == [
+        "fcc_T0300_x1.0100_r0",
+        "fcc_T0100_x1.0100_r0",
+        "fcc_T0900_x1.0100_r0",
+    ]
+    chosen = [run.id for run in priors_of(config, "cold")]
+    assert chosen[:2] == ["fcc_T0100_x1.0100_r0", "fcc_T0300_x1.0100_r0"]
+    assert len(chosen) == 4 and chosen[2].startswith("liquid")
+    with pytest.raises(UserError, match="phase 'ice': the campaign has fcc, liquid"):
+        nearest_runs(config, kelvin=300.0, phases=["ice"])
 
 
 def test_a_comparison_must_be_a_state_point_of_the_campaign():

@@ -1,10 +1,13 @@
 """Commands of the package refinement: refine."""
 
 from pathlib import Path
+from typing import Any
 
 import click
 
-from nnexafs.cli.common import Folder, InFile, out_option
+from nnexafs.cli.common import Folder, InFile, entry_of, frozen_files, out_option
+from nnexafs.config import CampaignConfig
+from nnexafs.config.state_points import priors_of
 from nnexafs.jobs.record import checked, job
 
 
@@ -15,6 +18,11 @@ from nnexafs.jobs.record import checked, job
     type=Folder,
     required=True,
     help="Results folder of the element's campaign: where simulations are.",
+)
+@click.option(
+    "--measurement",
+    metavar="NAME",
+    help="Measurement in the campaign's config: its settings are used, instead of the options below.",
 )
 @click.option(
     "--group", "groups", multiple=True, metavar="NAME", help="Group to read from an Athena project."
@@ -55,6 +63,7 @@ from nnexafs.jobs.record import checked, job
 def refine(
     spectra: tuple[Path, ...],
     campaign: Path,
+    measurement: str | None,
     groups: tuple[str, ...],
     e0: float | None,
     kelvin: float,
@@ -84,9 +93,18 @@ def refine(
         "edge": config.edge,
         "grids": {"chi_k_per_angstrom": k_grid(config.exafs.feff).tolist()},
     }
-    inputs = checked(*spectra, campaign / "config.yaml", campaign / "scattering" / "tables.nc")
     measured = one_measurement(spectra, known, {"background": {"e0_ev": e0}}, groups)
-    with job("refine", out, inputs=inputs, settings={"kelvin": kelvin, "stop": stop}):
+    tables = campaign / "scattering" / "tables.nc"
+    settings: dict[str, Any] = {"settings": {"kelvin": kelvin, "stop": stop}}
+    inputs = [*spectra, campaign / "config.yaml", tables]
+    if measurement is not None:
+        chosen = config.refinement
+        kelvin = entry_of(config.measurements, measurement, "measurement").kelvin
+        phases, stop, calls = tuple(chosen.phases), chosen.stop_r, chosen.calls
+        replicas = min(chosen.replicas, config.dynamics.snapshots)
+        settings = {"config": config, "measurement": measurement}
+        inputs = [*spectra, tables, *_simulations(campaign, config, measurement)]
+    with job("refine", out, inputs=checked(*inputs), **settings):
         found = refined_from(
             measured,
             of_simulations(campaign, kelvin=kelvin, phases=phases),
@@ -118,3 +136,15 @@ def refine(
             "explains the spectrum"
         )
     click.echo(f"wrote {out}")
+
+
+def _simulations(campaign: Path, config: CampaignConfig, measurement: str) -> list[Path]:
+    """The files of a campaign, apart from its amplitude tables, that the refinement of a measurement starts from."""
+    return [
+        *frozen_files(campaign / "scattering"),
+        *(
+            campaign / place
+            for point in priors_of(config, measurement)
+            for place in (f"md/{point.id}/trajectory.nc", f"exafs/{point.id}/spectra.nc")
+        ),
+    ]

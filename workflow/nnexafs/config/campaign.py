@@ -17,7 +17,7 @@ from nnexafs.config.learning import (
     Tracking,
     Training,
 )
-from nnexafs.config.measured import Measurement, Report
+from nnexafs.config.measured import KnownShell, Measurement, Report
 from nnexafs.config.objective import Objective
 from nnexafs.config.refinement import Refinement
 from nnexafs.config.structures import (
@@ -89,6 +89,7 @@ class CampaignConfig(Model):
         {
             "ni_foil": Measurement(
                 files=[f"resources/foils/Ni_foil_EXAFS_61348_r{i}.dat" for i in (1, 2, 3)],
+                known=KnownShell(source="fcc, a = 3.524 angstrom"),
                 compare_with="fcc_T0300_x1.0000_r0",
             )
         },
@@ -230,7 +231,9 @@ def _check_refinement(config: CampaignConfig) -> None:
     present = config.phases.present()
     for phase in config.refinement.phases:
         if phase not in present:
-            raise ValueError(f"refinement.phases: '{phase}' is not one of the campaign's: {', '.join(present)}")
+            raise ValueError(
+                f"refinement.phases: '{phase}' is not one of the campaign's: {', '.join(present)}"
+            )
 
 
 def _check_ranges(config: CampaignConfig) -> None:

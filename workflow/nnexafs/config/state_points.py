@@ -70,10 +70,12 @@ def nearest_runs(
     present = config.phases.present()
     if unknown := [phase for phase in phases if phase not in present]:
         raise UserError(f"phase '{unknown[0]}': the campaign has {', '.join(present)}")
-    found: dict[str, dict[float, StatePoint]] = {}
+    found: dict[str, dict[float, StatePoint]] = {
+        phase: {} for phase in present if phase in (phases or present)
+    }
     for point in sorted(of_campaign(config).values(), key=lambda one: abs(one.lattice_scale - 1)):
-        if not phases or point.phase in phases:
-            found.setdefault(point.phase, {}).setdefault(point.temperature_kelvin, point)
+        if point.phase in found:
+            found[point.phase].setdefault(point.temperature_kelvin, point)
     return {
         phase: sorted(runs.values(), key=lambda one: abs(log(one.temperature_kelvin / kelvin)))
         for phase, runs in found.items()

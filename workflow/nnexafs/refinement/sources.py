@@ -4,6 +4,8 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
+import numpy as np
+
 from nnexafs.config import CampaignConfig, Distributions, Representation, load
 from nnexafs.config.state_points import StatePoint, nearest_runs
 from nnexafs.errors import UserError
