@@ -25,11 +25,28 @@ rule fit:
         " --measurement {wildcards.measurement} --out {output} > {log} 2>&1"
 
 
+def simulation_of(wildcards, folder):
+    """The batch with the state point that a measurement is compared with; nothing where it is with none."""
+    point = campaign.measurements[wildcards.measurement].compare_with
+    return [
+        f"{RESULTS}/{folder}/{name}.json"
+        for name, members in batches.items()
+        if point in members
+    ]
+
+
 rule predict:
-    """Structure behind a measured spectrum: mean of the networks, their spread as error."""
+    """Structure behind a measured spectrum: the networks' answer, and on its page that of other methods."""
     input:
         chi=rules.spectrum.output,
         ensemble=rules.ensemble.output.manifest,
+        fit=rules.fit.output,
+        # functions: the rule is further below
+        refinement=lambda wildcards: (
+            rules.refine.output if wildcards.measurement in campaign.refined else []
+        ),
+        simulation=lambda wildcards: simulation_of(wildcards, "md"),
+        spectra=lambda wildcards: simulation_of(wildcards, "exafs"),
     output:
         rdf=f"{RESULTS}/inversion/{{measurement}}/rdf.csv",
         angles=f"{RESULTS}/inversion/{{measurement}}/angles.csv",
@@ -55,9 +72,11 @@ rule predict:
         anyway=lambda wildcards: (
             "--anyway" if campaign.measurements[wildcards.measurement].element else ""
         ),
+        campaign=RESULTS,
         folder=lambda wildcards, output: Path(output.rdf).parent,
     shell:
         "python -m nnexafs predict {input.chi} --ensemble {params.ensemble} --out {params.folder}"
+        " --campaign {params.campaign} --measurement {wildcards.measurement}"
         " --distance-scale {params.scale} {params.anyway} > {log} 2>&1"
 
 

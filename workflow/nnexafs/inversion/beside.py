@@ -55,6 +55,16 @@ def beside_networks(
     return Beside(found, refined)
 
 
+def files_beside(folder: Path, config: CampaignConfig, measurement: str) -> list[Path]:
+    """The files and folders that `beside_networks` reads, but config and records."""
+    point = config.measurements[measurement].compare_with
+    return [
+        folder / "spectra" / measurement / "fit.json",
+        *([folder / "refinement" / measurement] if measurement in config.refined else []),
+        *(files_of_simulation(folder, point) if point is not None else []),
+    ]
+
+
 def files_of_simulation(folder: Path, state_point: str) -> list[Path]:
     """Trajectory and spectra of a state point."""
     return [

@@ -6,7 +6,7 @@ One table, one figure and the words about them, for the report and for a predict
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from itertools import combinations
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import matplotlib as mpl
 import numpy as np
@@ -14,9 +14,12 @@ import pandas as pd
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
-from nnexafs.inversion.drawing import BLUE, INK, LINE, QUIET, SECOND, SETTINGS
+from nnexafs.inversion.drawing import BLUE, INK, LINE, QUIET, SECOND, SETTINGS, svg_of_page
 from nnexafs.inversion.rounding import value_and_error
 from nnexafs.structures.first_shell import FIELDS
+
+if TYPE_CHECKING:
+    from nnexafs.inversion.beside import Beside
 
 Rows = list[tuple[str, ...]]
 COLUMNS = {
@@ -185,10 +188,11 @@ def _cell(one: Reading, name: str) -> str:
 
 
 NOTE = (
-    "E₀ is how far that of the data lies below FEFF's. Dashes: neither a simulation nor crystallography is fitted to the spectrum, and the latter knows no disorder. "
-    "R-factors of networks (forward check) and refinement are of k²χ(k) filtered in R; that of larch's fit is of χ(R) "
-    "of the first shell alone and cannot be compared with them. Seconds are those of the job of this spectrum (of the "
-    "simulation: its dynamics and spectra), without the training of the networks."
+    "E₀ is how far that of the data lies below FEFF's. Dashes: neither a simulation nor crystallography is fitted to "
+    "the spectrum, and the latter knows no disorder. R-factors of networks (forward check) and refinement are of "
+    "k²χ(k) filtered in R; that of larch's fit is of χ(R) of the first shell alone and cannot be compared with them. "
+    "Seconds are those of the job of this spectrum (of the simulation: its dynamics and spectra), without the training "
+    "of the networks."
 )
 
 
@@ -292,6 +296,24 @@ def _curves(axes: Axes, rdf: pd.DataFrame, refined: pd.DataFrame | None) -> None
         axes.plot(refined["r_angstrom"], refined["n"], color=SECOND, linewidth=1.2, label="refinement")
     axes.set(xlabel="r (Å)", ylabel="n(r) (neighbours / Å)", xlim=(r[0], r[-1]))
     axes.legend(loc="upper left")
+
+
+def section(
+    shells: Mapping, rdf: pd.DataFrame, beside: "Beside", *, seconds: float | None = None
+) -> dict[str, Any]:
+    """Table, words and figure for a prediction's page; `seconds` are those of the networks."""
+    together = [of_networks(shells, seconds=seconds), *beside.readings]
+    drawn = figure(together, rdf, beside.refined)
+    text = (
+        "First shell by each method with its errors, and n(r) of the networks and of the refined structure."
+    )
+    return {
+        "rows": table(together),
+        "words": agreement(together),
+        "figure": svg_of_page(drawn, description=text, prefix="readings"),
+        "caption": caption(together),
+        "note": NOTE,
+    }
 
 
 def caption(readings: Sequence[Reading]) -> str:

@@ -195,7 +195,15 @@ def _fit(config: CampaignConfig, measurement: str | None) -> dict:
 
 
 def _predict(config: CampaignConfig, measurement: str) -> dict:
-    return {"distance_scale": config.measurements[measurement].distance_scale}
+    """What is read, and what the page shows beside it."""
+    chosen = config.measurements[measurement]
+    return {
+        "distance_scale": chosen.distance_scale,
+        "known": chosen.known,
+        "compare_with": chosen.compare_with,
+        "distributions": config.distributions,
+        "unrefined": config.unrefined.get(measurement),
+    }
 
 
 def _refine(config: CampaignConfig, measurement: str) -> dict:
