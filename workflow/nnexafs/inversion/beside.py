@@ -22,6 +22,10 @@ class Beside:
     refined: pd.DataFrame | None
     """columns r_angstrom, n; None where there is no refinement"""
 
+    def by_name(self, name: str) -> Reading | None:
+        """The first reading whose name begins so; None without one."""
+        return next((one for one in self.readings if one.name.startswith(name)), None)
+
 
 def beside_networks(
     folder: Path, config: CampaignConfig, measurement: str, *, reference: xr.Dataset | None = None

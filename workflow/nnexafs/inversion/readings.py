@@ -172,11 +172,12 @@ def _row(one: Reading) -> tuple[str, ...]:
     seconds = (
         "–" if one.seconds is None else f"{one.seconds:.0f}" if one.seconds >= 10 else f"{one.seconds:.1f}"
     )
-    return (one.name, *(_cell(one, name) for name in COLUMNS), r_factor, seconds, one.about)
+    return (one.name, *(cell(one, name) for name in COLUMNS), r_factor, seconds, one.about)
 
 
-def _cell(one: Reading, name: str) -> str:
-    if name not in one.values:
+def cell(one: Reading | None, name: str) -> str:
+    """A value with its error, for a table; a dash for what a method does not say."""
+    if one is None or name not in one.values:
         return "–"
     value, digits = one.values[name], COLUMNS[name][2]
     if name in one.fixed:

@@ -1,17 +1,16 @@
 """Measured spectra in the report: the summary of all, and words and tables of each."""
 
-from nnexafs.inversion.readings import combined
+from nnexafs.inversion import readings
+from nnexafs.inversion.readings import cell
 from nnexafs.report import measured_figures
 from nnexafs.report.gather import Campaign, Measured
 from nnexafs.report.style import number, svg
-from nnexafs.structures.first_shell import FIELDS
 
-DIGITS = {field.key: field.digits for field in FIELDS}
 SUMMARY_GROUPS = (
     ("", ("spectrum", "element", "distances ×")),
-    ("R₁ (Å)", ("network", "larch fit", "known")),
+    ("R₁ (Å)", ("network", "refinement", "larch fit", "known")),
     ("N₁", ("network", "known")),
-    ("σ²₁ (Å²)", ("network", "larch fit")),
+    ("σ²₁ (Å²)", ("network", "refinement", "larch fit")),
     ("", ("distance", "warnings")),
 )
 
@@ -48,21 +47,19 @@ def section(campaign: Campaign, one: Measured) -> dict[str, object]:
 
 def summary_row(campaign: Campaign, one: Measured) -> tuple[str, ...]:
     """One spectrum in the table of all: network, fit and known structure."""
-    found, known = one.shells, one.settings.known
-    fitted = None if one.fit is None else combined(one.fit)
+    network, known = readings.of_networks(one.shells), one.settings.known
+    refined, fitted = one.beside.by_name("refinement"), one.beside.by_name("larch's fit")
     return (
         one.name,
         one.element(campaign.config.element),
         f"{one.settings.distance_scale:g}",
-        with_error(found, "R1_angstrom"),
-        with_error(fitted, "R1_angstrom"),
+        *(cell(method, "R1_angstrom") for method in (network, refined, fitted)),
         number(known and known.R1_angstrom, 3),
-        with_error(found, "N1"),
+        cell(network, "N1"),
         f"{known.N1:g}" if known else "–",
-        with_error(found, "sigma2_1_angstrom2"),
-        with_error(fitted, "sigma2_1_angstrom2"),
+        *(cell(method, "sigma2_1_angstrom2") for method in (network, refined, fitted)),
         relative_distance(campaign, one),
-        str(len(found["warnings"])),
+        str(len(one.shells["warnings"])),
     )
 
 
@@ -90,15 +87,6 @@ def summary_note(campaign: Campaign) -> str:
 
 
 # --- one spectrum --------------------------------------------------------------------------------
-
-
-def with_error(values: dict | None, name: str) -> str:
-    """`value ± error` of a first-shell parameter; a dash where there is none."""
-    if values is None or values.get(name) is None:
-        return "–"
-    digits = DIGITS[name]
-    error = values.get(f"{name}_std")
-    return f"{values[name]:.{digits}f}" + (f" ± {error:.{digits}f}" if error is not None else "")
 
 
 def first_shell_note(one: Measured) -> str:
