@@ -37,7 +37,7 @@ rule refine:
     benchmark:
         f"{BENCHMARKS}/refine/{{measurement}}.tsv"
     conda:
-        "../../envs/spectra.yaml"
+        "../../envs/refinement.yaml"
     threads: campaign.refinement.threads
     params:
         settings=lambda wildcards: settings_of("refine", **wildcards),
