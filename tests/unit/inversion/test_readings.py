@@ -56,6 +56,12 @@ def test_calibrated_errors_of_a_refinement_are_used_where_it_has_them():
     assert found.errors == {"R1_angstrom": 0.004}
 
 
+def test_a_refinement_that_does_not_explain_the_spectrum_says_so():
+    assert "explain" not in readings.of_refinement(REFINED | {"reached_stop": True, "stop_r": 0.0075}).about
+    failed = readings.of_refinement(REFINED | {"reached_stop": False, "stop_r": 0.0075})
+    assert failed.about.endswith("does not explain the spectrum: R stays above 0.0075")
+
+
 def test_what_is_not_known_has_a_reason():
     withheld = dict.fromkeys(SHELLS) | {"withheld": "outside", "errors": "calibrated"}
     assert readings.of_networks(withheld).about.startswith("withheld")

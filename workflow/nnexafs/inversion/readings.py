@@ -77,6 +77,8 @@ def of_refinement(numbers: Mapping, *, seconds: float | None = None) -> Reading:
     ending = "_error68" if calibrated else "_spread"
     values, errors = _known(numbers, {name: name + ending for name in COLUMNS})
     about = "68 %, calibrated" if calibrated else "spread over stops and simulations, not calibrated"
+    if not numbers.get("reached_stop", True):
+        about += f"; does not explain the spectrum: R stays above {numbers['stop_r']:.2g}"
     return Reading(f"refinement ({numbers['phase']})", values, errors, about, numbers["r_factor"], seconds)
 
 
