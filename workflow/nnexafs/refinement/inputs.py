@@ -184,7 +184,7 @@ class Origin:
         simulations = (
             Simulations(self.potentials, kelvin, options.atoms, options.seed) if self.potentials else None
         )
-        name, scale = str(options.structure), self._scale(material.element)
+        name, scale = options.structure.name, self._scale(material.element)
         return with_structure(material, engine, self.frames, name=name, simulations=simulations, scale=scale)
 
     def _scale(self, element: str) -> float:

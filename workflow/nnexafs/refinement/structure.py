@@ -16,7 +16,7 @@ from nnexafs.exafs.correction import correction_of
 from nnexafs.exafs.engines import Engine, Frame
 from nnexafs.exafs.feff.input import Edge, check_edge
 from nnexafs.exafs.nbody.classes import Domain
-from nnexafs.exafs.nbody.tables import domain_for
+from nnexafs.exafs.nbody.tables import check_room, domain_for
 from nnexafs.refinement.prior import Prior
 from nnexafs.refinement.sources import Material, Start
 from nnexafs.structures import file
@@ -66,6 +66,7 @@ def of_reference(
     check_edge(element, edge)
     absorbers_of(frames[0], element, place="structure", remedy=OTHER_ABSORBER)
     domain = _domain(frames, settings.path_length_angstrom)
+    check_room(domain)  # before a minute of work
     own = cache.folder_of(frames[0], element, edge, settings, folder)
     phases = cache.phases_in(own, frames[0], element, edge, settings)
     tables = cache.tables_in(own, phases, domain, processes=processes)
