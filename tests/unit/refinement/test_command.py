@@ -12,6 +12,7 @@ from fakes.refinable import frames, write_campaign, write_prediction, write_spec
 from processes import forked
 
 from nnexafs.cli import main
+from nnexafs.config import Tracking
 
 
 @pytest.fixture(scope="module")
@@ -130,6 +131,34 @@ def test_too_short_a_spectrum_is_one_line(place: Path, tmp_path: Path):
         done = CliRunner().invoke(main, ["refine", str(place / spectrum[0]), *spectrum[1:], *options])
         assert done.exit_code == 2 and "need at least" in done.output
     assert not (tmp_path / "out").exists()
+
+
+@pytest.mark.filterwarnings("ignore:.*type hint.*:UserWarning")
+def test_a_tracked_refinement_is_a_run_of_mlflow(place: Path, tmp_path: Path):
+    from mlflow import MlflowClient
+
+    from nnexafs.learning.tracking.runs import start_campaign_run
+
+    ids = start_campaign_run(Tracking(), campaign="tiny", results=tmp_path, config={}, dataset_hash="abc")
+    (tmp_path / "run.json").write_text(json.dumps(ids))
+    options = ("--phase", "fcc", "--replicas", "1", "--calls", "2", "--run", str(tmp_path / "run.json"))
+    refined(place, tmp_path / "out", "--campaign", "campaign", *options)
+    run_id = json.loads((tmp_path / "out.record.json").read_text())["details"]["run_id"]
+    client = MlflowClient(tracking_uri=ids["tracking_uri"])
+    run, found = client.get_run(run_id), numbers(tmp_path / "out")
+    assert run.data.tags["mlflow.parentRunId"] == ids["run_id"]
+    assert run.data.params["calls"] == "2" and run.data.params["start.phases"] == "['fcc']"
+    for name in ("R1_angstrom", "N1", "sigma2_1_angstrom2", "e0_shift_ev", "s02", "r_factor"):
+        assert run.data.metrics[name] == pytest.approx(found[name])
+    assert "structure.extxyz" in {item.path for item in client.list_artifacts(run_id)}
+    lost = ids | {"tracking_uri": f"sqlite:///{tmp_path / 'gone.db'}"}
+    (tmp_path / "run.json").write_text(json.dumps(lost))
+    arguments = ["--campaign", str(place / "campaign"), "--run", str(tmp_path / "run.json")]
+    done = CliRunner().invoke(
+        main, ["refine", str(place / "ni.chi"), *arguments, "--out", str(tmp_path / "no")]
+    )
+    assert done.exit_code == 2 and "gone.db of this campaign's run is gone" in done.output
+    assert not list(tmp_path.glob("no*"))
 
 
 def run(folder: str, out: str) -> None:
