@@ -17,6 +17,8 @@ rule refine:
     """
     input:
         chi=rules.spectrum.output,
+        # of the run below which it is logged; a new one is no reason to refine again
+        run=ancient(rules.track.output),
         phases=FROZEN,
         tables=TABLES,
         trajectories=lambda wildcards: expand(
@@ -46,4 +48,4 @@ rule refine:
         folder=lambda wildcards, output: Path(output.numbers).parent,
     shell:
         "python -m nnexafs refine {input.chi} --campaign {params.campaign}"
-        " --measurement {wildcards.measurement} --threads {threads} --out {params.folder} > {log} 2>&1"
+        " --measurement {wildcards.measurement} --run {input.run} --threads {threads} --out {params.folder} > {log} 2>&1"

@@ -76,7 +76,7 @@ def test_a_new_temperature_leaves_the_other_runs_alone():
         ),
         (
             {"measurements": {"foil": {"files": ["a.dat"], "refine": False}}},
-            {"report", "verify"},
+            {"predict", "report", "verify"},
         ),
         ({"refinement": {"calls": 5}}, {"refine", "report", "verify"}),
         ({"refinement": {"threads": 1}}, {"report", "verify"}),

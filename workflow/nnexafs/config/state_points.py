@@ -1,6 +1,6 @@
 """State points: phase, temperature, lattice scale and replica, each with one string id and a seed."""
 
-from collections.abc import Collection
+from collections.abc import Collection, Mapping
 from dataclasses import dataclass
 from difflib import get_close_matches
 from math import log
@@ -70,15 +70,22 @@ def nearest_runs(
     present = config.phases.present()
     if unknown := [phase for phase in phases if phase not in present]:
         raise UserError(f"phase '{unknown[0]}': the campaign has {', '.join(present)}")
-    found: dict[str, dict[float, StatePoint]] = {
-        phase: {} for phase in present if phase in (phases or present)
-    }
-    for point in sorted(of_campaign(config).values(), key=lambda one: abs(one.lattice_scale - 1)):
-        if point.phase in found:
-            found[point.phase].setdefault(point.temperature_kelvin, point)
+    points = [point for point in of_campaign(config).values() if not phases or point.phase in phases]
+    return runs_by_phase({point: abs(point.lattice_scale - 1) for point in points}, kelvin=kelvin)
+
+
+def runs_by_phase(unlike: Mapping[StatePoint, float], *, kelvin: float | None) -> dict[str, list[StatePoint]]:
+    """By phase, the least unlike run a temperature; those nearest to `kelvin` first, without it the least unlike."""
+    best: dict[tuple[str, float], StatePoint] = {}
+    for point in sorted(unlike, key=lambda one: unlike[one]):
+        best.setdefault((point.phase, point.temperature_kelvin), point)
+
+    def order(point: StatePoint) -> float:
+        return unlike[point] if kelvin is None else abs(log(point.temperature_kelvin / kelvin))
+
+    phases = dict.fromkeys(point.phase for point in unlike)
     return {
-        phase: sorted(runs.values(), key=lambda one: abs(log(one.temperature_kelvin / kelvin)))
-        for phase, runs in found.items()
+        phase: sorted((one for one in best.values() if one.phase == phase), key=order) for phase in phases
     }
 
 

@@ -253,7 +253,7 @@ STAGES = {
     "spectrum": Stage(("measured.chi",), _spectrum),
     "fit": Stage(("inversion.shell_fit",), _fit),
     "predict": Stage(("inversion.invert", "learning.ensemble"), _predict),
-    "refine": Stage(("refinement.refine", "refinement.output"), _refine),
+    "refine": Stage(("refinement.refine", "refinement.output", "refinement.inputs"), _refine),
     "report": Stage(("report.build",), _report),
     "verify": Stage(("campaign.verification.campaign",), _report),
     "trajectory-exafs": Stage(("exafs.trajectory",)),

@@ -14,7 +14,7 @@ from nnexafs.progress import Steps
 from nnexafs.refinement.descent import Step, refined, scaled
 from nnexafs.refinement.prior import Prior
 from nnexafs.refinement.replicas import Replicas
-from nnexafs.refinement.sources import Material, Start
+from nnexafs.refinement.sources import Material, Start, expected_theory_r
 from nnexafs.refinement.target import Target
 from nnexafs.structures.distributions import angle_distribution, pair_distribution, r_grid
 from nnexafs.structures.first_shell import KEYS, shells_of
@@ -76,20 +76,22 @@ def refine(
     s02: tuple[float, float] | None = None,
     calls: int = 30,
     threads: int = 1,
+    spectra_of: Callable[..., Replicas] = Replicas,
 ) -> Refinement:
     """Find structures whose spectrum is the measured one, from simulations.
 
     `spectrum`: what `measured.chi.process` returns. Each phase of the material is scaled to the data from its first
     simulation; the best phase is refined from that and from its second one. `stop_r`: R-factor to stop at, by default
-    the noise of the data plus the expected error of the theory; `s02`: range of S0^2. UserError for another element or
-    too short a spectrum.
+    the noise of the data plus the expected error of the theory; `s02`: range of S0^2; `spectra_of`: what computes the
+    spectra of cells (`Replicas`, or one that keeps them). UserError for another element or too short a spectrum.
     """
     target = _target(spectrum, material, s02 or SHARES_OF_ONE)
     noise_r = noise_of(spectrum, target)
-    goal = noise_r + material.theory_r if stop_r is None else stop_r
+    theory_r = expected_theory_r(material.augmentation)
+    goal = noise_r + theory_r if stop_r is None else stop_r
 
     def candidate(start: Callable[[int], Start]) -> Candidate:
-        return _candidate(start(replicas), material, target, threads)
+        return _candidate(start(replicas), material, target, threads, spectra_of)
 
     with Steps("phases scaled to the data", len(material.starts)) as steps:
         candidates = []
@@ -99,7 +101,7 @@ def refine(
     candidates.sort(key=lambda one: one.best.misfit.r_factor)
     others = material.starts[candidates[0].prior.phase][1:PRIORS]
     found = [_refined(one, target, goal, calls) for one in (candidates[0], *map(candidate, others))]
-    return Refinement(target, candidates, found, goal, noise_r, material.theory_r, material)
+    return Refinement(target, candidates, found, goal, noise_r, theory_r, material)
 
 
 def noise_of(spectrum: xr.Dataset, target: Target) -> float:
@@ -146,14 +148,16 @@ def _target(spectrum: xr.Dataset, material: Material, s02: tuple[float, float]) 
         chi[good],
         material.tables.k,
         material.representation,
-        e0_shift_ev=material.e0_shift_ev,
+        e0_shift_ev=material.augmentation.e0_shift_ev,
         s02=s02,
     )
 
 
-def _candidate(start: Start, material: Material, target: Target, threads: int) -> Candidate:
+def _candidate(
+    start: Start, material: Material, target: Target, threads: int, spectra_of: Callable[..., Replicas]
+) -> Candidate:
     prior = start.prior
-    replicas = Replicas(
+    replicas = spectra_of(
         prior.cells(factor=1.0, strain=0.0),
         material.tables,
         element=material.element,
