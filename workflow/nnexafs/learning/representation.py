@@ -116,7 +116,7 @@ def lagrange_weights(place: Any) -> tuple[Any, Any, Any, Any]:
 
 
 def shifted_spectra(k: np.ndarray, chi: np.ndarray, grid: np.ndarray, shifts_ev: np.ndarray) -> np.ndarray:
-    """chi (K,) on the uniform grid `k` as seen, on `grid` (W,), with E0 placed each of `shifts_ev` (E,) too low: (E, W).
+    """chi (K,) on the uniform `k` as seen with E0 placed each of `shifts_ev` (E,) too low, on `grid` (W,): (E, W).
 
     The same as `augmentation.Augmenter.shifted`, which says what a shift does; this one needs no PyTorch.
     """
