@@ -90,7 +90,7 @@ def _label(axes: Axes, x: str, y: str, title: str) -> None:
 
 def _shell_text(shells: dict) -> str:
     if shells["N1"] is None:
-        return "no first shell found"
+        return "first shell withheld" if shells["withheld"] else "no first shell found"
     lines = []
     for field in FIELDS:
         value, error = (f"{shells[key]:.{field.digits}f}" for key in (field.key, f"{field.key}_std"))
