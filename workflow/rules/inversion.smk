@@ -25,16 +25,6 @@ rule fit:
         " --measurement {wildcards.measurement} --out {output} > {log} 2>&1"
 
 
-def simulation_of(wildcards, folder):
-    """The batch with the state point that a measurement is compared with; nothing where it is with none."""
-    point = campaign.measurements[wildcards.measurement].compare_with
-    return [
-        f"{RESULTS}/{folder}/{name}.json"
-        for name, members in batches.items()
-        if point in members
-    ]
-
-
 rule predict:
     """Structure behind a measured spectrum: the networks' answer, and on its page that of other methods."""
     input:
@@ -45,8 +35,14 @@ rule predict:
         refinement=lambda wildcards: (
             rules.refine.output if wildcards.measurement in campaign.refined else []
         ),
-        simulation=lambda wildcards: simulation_of(wildcards, "md"),
-        spectra=lambda wildcards: simulation_of(wildcards, "exafs"),
+        simulation=lambda wildcards: expand(
+            rules.md.output,
+            batch=points_of.batches_compared_with(campaign, wildcards.measurement),
+        ),
+        spectra=lambda wildcards: expand(
+            rules.snapshots.output,
+            batch=points_of.batches_compared_with(campaign, wildcards.measurement),
+        ),
     output:
         rdf=f"{RESULTS}/inversion/{{measurement}}/rdf.csv",
         angles=f"{RESULTS}/inversion/{{measurement}}/angles.csv",
@@ -72,7 +68,7 @@ rule predict:
         anyway=lambda wildcards: (
             "--anyway" if campaign.measurements[wildcards.measurement].element else ""
         ),
-        campaign=RESULTS,
+        campaign=lambda wildcards, input: Path(input.ensemble).parents[1],
         folder=lambda wildcards, output: Path(output.rdf).parent,
     shell:
         "python -m nnexafs predict {input.chi} --ensemble {params.ensemble} --out {params.folder}"

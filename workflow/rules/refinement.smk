@@ -2,14 +2,6 @@
 # out: refinement/<name>/
 
 
-def priors_of(wildcards):
-    """The batches that hold the simulations which a refinement may start from."""
-    wanted = {
-        point.id for point in points_of.priors_of(campaign, wildcards.measurement)
-    }
-    return [name for name, members in batches.items() if wanted & set(members)]
-
-
 rule refine:
     """A structure whose spectrum is the measured one: simulated cells, moved down the exact gradient of the misfit.
 
@@ -22,10 +14,12 @@ rule refine:
         phases=FROZEN,
         tables=TABLES,
         trajectories=lambda wildcards: expand(
-            rules.md.output, batch=priors_of(wildcards)
+            rules.md.output,
+            batch=points_of.batches_of_priors(campaign, wildcards.measurement),
         ),
         spectra=lambda wildcards: expand(
-            rules.snapshots.output, batch=priors_of(wildcards)
+            rules.snapshots.output,
+            batch=points_of.batches_of_priors(campaign, wildcards.measurement),
         ),
     output:
         numbers=f"{RESULTS}/refinement/{{measurement}}/refinement.json",
@@ -44,7 +38,7 @@ rule refine:
     params:
         settings=lambda wildcards: settings_of("refine", **wildcards),
         code=stages.code_of("refine"),
-        campaign=RESULTS,
+        campaign=lambda wildcards, input: Path(input.phases).parents[1],
         folder=lambda wildcards, output: Path(output.numbers).parent,
     shell:
         "python -m nnexafs refine {input.chi} --campaign {params.campaign}"

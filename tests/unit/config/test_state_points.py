@@ -9,7 +9,9 @@ from nnexafs.config import seeds as config_seeds
 from nnexafs.config.seeds import seed_of
 from nnexafs.config.state_points import (
     batch,
+    batches_compared_with,
     batches_of,
+    batches_of_priors,
     control_absorbers,
     find,
     nearest_runs,
@@ -53,6 +55,9 @@ def test_a_refinement_starts_from_runs_near_the_samples_temperature_and_lattice(
     chosen = [run.id for run in priors_of(config, "cold")]
     assert chosen[:2] == ["fcc_T0100_x1.0100_r0", "fcc_T0300_x1.0100_r0"]
     assert len(chosen) == 4 and chosen[2].startswith("liquid")
+    assert batches_of_priors(config, "cold") == ["fcc_T0100", "fcc_T0300", "liquid_T1600", "liquid_T1800"]
+    assert batches_compared_with(config, "cold") == []
+    assert batches_compared_with(CampaignConfig(), "ni_foil") == ["fcc_T0300"]
     with pytest.raises(UserError, match="phase 'ice': the campaign has fcc, liquid"):
         nearest_runs(config, kelvin=300.0, phases=["ice"])
 

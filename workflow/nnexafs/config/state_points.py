@@ -121,6 +121,21 @@ def batches_of(points: dict[str, StatePoint], size: int) -> dict[str, list[str]]
     }
 
 
+def batches_of_priors(config: CampaignConfig, measurement: str) -> list[str]:
+    """The batches that hold the simulations of `priors_of`."""
+    return _batches_with(config, {point.id for point in priors_of(config, measurement)})
+
+
+def batches_compared_with(config: CampaignConfig, measurement: str) -> list[str]:
+    """The batch with the state point that a measurement is compared with; none where it is with none."""
+    return _batches_with(config, {config.measurements[measurement].compare_with})
+
+
+def _batches_with(config: CampaignConfig, wanted: Collection[str | None]) -> list[str]:
+    batches = batches_of(of_all(config), config.state_points_per_job)
+    return [name for name, members in batches.items() if not set(wanted).isdisjoint(members)]
+
+
 def _by_id(phases: Phases, *, place: str, series: str | None = None) -> dict[str, StatePoint]:
     points = [
         point for phase, grid in phases.present().items() for point in of_phase(phase, grid, series=series)
