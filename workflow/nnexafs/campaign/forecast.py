@@ -52,8 +52,8 @@ STAGES = {
 UNCOUNTED = {"freeze", "tables", "freeze_theory", "tables_theory", "track", "ensemble", "all"}
 """Rules that prepare or gather what the other jobs of their stage do, and are not counted with them."""
 
-STEPS = {"dataset": 1, "theory": 2, "track": 2, "train": 3, "study": 3, "refine": 3, "ensemble": 4, "evaluate": 5, "series": 5,
-         "predict": 5, "report": 6, "verify": 7, "all": 8}  # fmt: skip
+STEPS = {"dataset": 1, "theory": 2, "track": 2, "train": 3, "study": 3, "refine": 3, "ensemble": 4, "evaluate": 5,
+         "series": 5, "predict": 5, "report": 6, "verify": 7, "all": 8}  # fmt: skip
 """Rules of one number run side by side, those of the next after them; the rules that are not here come first."""
 
 

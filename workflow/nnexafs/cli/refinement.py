@@ -170,7 +170,8 @@ def refine(
         "replicas": origin.replicas(replicas, usual=REPLICAS, of_dynamics=REPLICAS_OF_DYNAMICS),
         "calls": calls,
     }
-    files, about = origin.files(), {"settings": settings}
+    files = origin.files()
+    about: dict[str, Any] = {"settings": settings}
     if measurement is not None:
         files = _campaign_files(start["campaign"], config, measurement)
         about = {"config": config, "measurement": measurement}
