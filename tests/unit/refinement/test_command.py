@@ -68,6 +68,9 @@ def test_a_crystal_runs_with_each_potential(place: Path, tmp_path: Path):
     found = numbers(tmp_path / "out")
     assert {one["prior"] for one in found["answers"]} == {"ni.cif, Ni_u3.eam", "ni.cif, sutton-chen"}
     assert found["N1"] == pytest.approx(12, abs=0.5)
+    # the dynamics ran at the lattice that the spectrum asks for, 1 % wider than the crystal's
+    assert abs(found["candidates"][0]["strain"]) < 0.004
+    assert found["R1_angstrom"] == pytest.approx(2.514, abs=0.01)
     assert len(ase.io.read(tmp_path / "out" / "structure.extxyz", ":")) == 2
 
 

@@ -189,7 +189,7 @@ def _refined(
     s02 = settings["s02"]
     found = refined_from(
         measured,
-        origin.material(measured, processes=threads),
+        origin.material(measured, threads=threads),
         replicas=settings["replicas"],
         stop_r=settings["stop"],
         s02=s02 and (s02, s02),

@@ -3,6 +3,7 @@
 import logging
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
+from functools import partial
 from pathlib import Path
 
 import numpy as np
@@ -13,12 +14,18 @@ from pydantic import ValidationError
 from nnexafs.config import CampaignConfig, Feff, Potential, load
 from nnexafs.config.potential_files import files_of
 from nnexafs.errors import UserError
-from nnexafs.exafs.engines import TABLES_FILE
+from nnexafs.exafs.engines import TABLES_FILE, Engine
 from nnexafs.exafs.feff.reference import k_grid
 from nnexafs.inversion.sources import Unplaced, read_measurement
 from nnexafs.refinement.prediction import CURVE, SHELLS, Prediction
 from nnexafs.refinement.sources import Material, of_campaign_tables, of_simulations
-from nnexafs.refinement.structure import Simulations, first_shell_of, of_reference, with_structure
+from nnexafs.refinement.structure import (
+    Simulations,
+    first_shell_of,
+    lattice_scale,
+    of_reference,
+    with_structure,
+)
 from nnexafs.structures.potentials.named import potential_of
 from nnexafs.structures.reading import frames_of
 
@@ -163,7 +170,7 @@ class Origin:
         inside = (spectrum["k"].values >= low - 1e-9) & (spectrum["k"].values <= high + 1e-9)
         return spectrum.isel(k=np.flatnonzero(inside))
 
-    def material(self, spectrum: xr.Dataset, *, processes: int) -> Material:
+    def material(self, spectrum: xr.Dataset, *, threads: int) -> Material:
         """Tables and simulations to refine the spectrum with; makes the tables where there are none."""
         options = self.options
         if not options.structure and options.campaign:
@@ -178,20 +185,30 @@ class Origin:
                 edge=spectrum.attrs["edge"],
                 settings=self._feff(),
                 folder=options.cache,
-                processes=processes,
+                processes=threads,
             )
-        kelvin = options.kelvin or KELVIN
-        simulations = (
-            Simulations(self.potentials, kelvin, options.atoms, options.seed) if self.potentials else None
-        )
-        name, scale = options.structure.name, self._scale(material.element)
-        return with_structure(material, engine, self.frames, name=name, simulations=simulations, scale=scale)
+        return self._with_structure(material, engine, spectrum, threads=threads)
 
-    def _scale(self, element: str) -> float:
-        """The predicted R1 over that of the structure; 1 where either is not known."""
+    def _with_structure(
+        self, material: Material, engine: Engine, spectrum: xr.Dataset, *, threads: int
+    ) -> Material:
+        """The frames, or dynamics at the lattice that the prediction says or the spectrum asks for."""
+        options = self.options
+        name = options.structure.name  # type: ignore[union-attr]
+        if not self.potentials:
+            return with_structure(material, engine, self.frames, name=name)
+        simulations = Simulations(self.potentials, options.kelvin or KELVIN, options.atoms, options.seed)
+        dynamics = partial(with_structure, material, engine, self.frames, name=name, simulations=simulations)
+        scale = self._predicted_scale(material.element)
+        if scale is None:
+            scale = lattice_scale(spectrum, dynamics(), threads=threads)
+        return dynamics(scale=scale)
+
+    def _predicted_scale(self, element: str) -> float | None:
+        """The predicted R1 over that of the structure; None where either is not known."""
         predicted = self.prediction and self.prediction.R1_angstrom
         own = first_shell_of(self.frames, element).R1_angstrom
-        return predicted / own if predicted and np.isfinite(own) else 1.0
+        return predicted / own if predicted and np.isfinite(own) else None
 
     def _absorber(self, read: Unplaced) -> tuple[str, str]:
         """Element and edge as the files say or show; of files that do not, the structure's only species."""

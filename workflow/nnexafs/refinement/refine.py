@@ -86,7 +86,7 @@ def refine(
     the noise of the data plus the expected error of the theory; `s02`: range of S0^2; `spectra_of`: what computes the
     spectra of cells (`Replicas`, or one that keeps them). UserError for another element or too short a spectrum.
     """
-    target = _target(spectrum, material, s02 or SHARES_OF_ONE)
+    target = target_of(spectrum, material, s02 or SHARES_OF_ONE)
     noise_r = noise_of(spectrum, target)
     theory_r = expected_theory_r(material.augmentation)
     goal = noise_r + theory_r if stop_r is None else stop_r
@@ -134,7 +134,8 @@ SHARES_OF_ONE = (0.5, 1.1)
 """Range of S0^2; a little above one, so that a structure that is too disordered shows."""
 
 
-def _target(spectrum: xr.Dataset, material: Material, s02: tuple[float, float]) -> Target:
+def target_of(spectrum: xr.Dataset, material: Material, s02: tuple[float, float] = SHARES_OF_ONE) -> Target:
+    """What a spectrum of `measured.chi.process` asks of the material's structures; errors as of `refine`."""
     wanted = {"element": material.element, "edge": material.edge}
     own = {name: spectrum.attrs.get(name, value) for name, value in wanted.items()}
     if own != wanted:

@@ -1,5 +1,6 @@
 """A refinement of a structure that a user gives: a crystal with dynamics of it, or frames of a trajectory."""
 
+import logging
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -17,7 +18,10 @@ from nnexafs.exafs.engines import Engine, Frame
 from nnexafs.exafs.feff.input import Edge, check_edge
 from nnexafs.exafs.nbody.classes import Domain
 from nnexafs.exafs.nbody.tables import check_room, domain_for
+from nnexafs.refinement.descent import scaled
 from nnexafs.refinement.prior import Prior
+from nnexafs.refinement.refine import target_of
+from nnexafs.refinement.replicas import Replicas
 from nnexafs.refinement.sources import Material, Start
 from nnexafs.structures import file
 from nnexafs.structures.distributions import pair_distribution, r_grid
@@ -27,6 +31,7 @@ from nnexafs.structures.frames import absorbers_of
 from nnexafs.structures.neighbours import neighbours_within
 from nnexafs.structures.supercell import orthogonal_supercell
 
+LOGGER = logging.getLogger(__name__)
 FOUR_BODY_ABSORBERS = 32
 """Absorbers whose four-body paths are summed, as in a campaign."""
 FILTER_END_ANGSTROM = 0.7
@@ -117,6 +122,24 @@ def with_structure(
         for label, potential in simulations.potentials.items()
     ]
     return replace(material, starts={"given": starts})
+
+
+def lattice_scale(spectrum: xr.Dataset, material: Material, *, threads: int = 1) -> float:
+    """By how much all lengths are multiplied so that one frame of the first simulation is nearest to the data.
+
+    From lattices within 6 %. UserError as of `refine`.
+    """
+    start = next(iter(material.starts.values()))[0](1)
+    replicas = Replicas(
+        start.prior.cells(factor=1.0, strain=0.0),
+        material.tables,
+        element=material.element,
+        correction=start.correction,
+        threads=threads,
+    )
+    scale = 1 + scaled(start.prior, replicas, target_of(spectrum, material))[-1].strain
+    LOGGER.info("lattice: %.4f times that of the structure", scale)
+    return scale
 
 
 def nearest_angstrom(atoms: Atoms) -> float:
