@@ -1,6 +1,7 @@
 """The command refine on a small campaign and on a user's structures: what it starts from, and what it refuses."""
 
 import json
+import re
 from pathlib import Path
 
 import ase.io
@@ -64,13 +65,11 @@ def test_a_prediction_chooses_the_run_to_begin_with(place: Path, tmp_path: Path)
 def test_a_crystal_runs_with_each_potential(place: Path, tmp_path: Path):
     options = ("--structure", "ni.cif", "--potential", "Ni_u3.eam", "--potential", "sutton-chen")
     small = ("--atoms", "32", "--replicas", "2", "--calls", "4")
-    refined(place, tmp_path / "out", "--campaign", "campaign", *options, *small)
+    printed = refined(place, tmp_path / "out", "--campaign", "campaign", *options, *small)
+    assert re.search(r"lattice: 1\.0\d+ times that of the structure", printed)
     found = numbers(tmp_path / "out")
     assert {one["prior"] for one in found["answers"]} == {"ni.cif, Ni_u3.eam", "ni.cif, sutton-chen"}
     assert found["N1"] == pytest.approx(12, abs=0.5)
-    # the dynamics ran at the lattice that the spectrum asks for, 1 % wider than the crystal's
-    assert abs(found["candidates"][0]["strain"]) < 0.004
-    assert found["R1_angstrom"] == pytest.approx(2.514, abs=0.01)
     assert len(ase.io.read(tmp_path / "out" / "structure.extxyz", ":")) == 2
 
 
