@@ -76,7 +76,7 @@ def test_a_crystal_runs_with_each_potential(place: Path, tmp_path: Path):
 def test_frames_are_simulations_already(place: Path, tmp_path: Path):
     refined(place, tmp_path / "out", "--campaign", "campaign", "--structure", "frames.extxyz", "--calls", "4")
     found = numbers(tmp_path / "out")
-    assert found["prior"] == "frames.extxyz" and found["candidates"][0]["r_factor"] < 0.05
+    assert found["candidates"][0]["prior"] == "frames.extxyz" and found["candidates"][0]["r_factor"] < 0.05
 
 
 MISTAKES = {
