@@ -86,7 +86,7 @@ def test_without_a_campaign_tables_are_made_or_taken_from_the_cache(
     shutil.copytree(nickel_tables, cache)
     options = ("--structure", str(crystal), "--potential", "Ni_u3.eam", "--atoms", "32", "--replicas", "1")
     theory = ("--path-length", "4", "--no-scf", "--cache", str(tmp_path / "cache"), "--calls", "2")
-    refined(place, tmp_path / "out", *options, *theory)
+    assert "warning: one cell" in refined(place, tmp_path / "out", *options, *theory)
     assert numbers(tmp_path / "out")["N1"] == pytest.approx(12, abs=0.5)
     assert [path.name for path in (tmp_path / "cache").iterdir()] == [cache.name]
 

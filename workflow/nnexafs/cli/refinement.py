@@ -168,6 +168,8 @@ def refine(
             record.describe(run_id=_track(ids, settings, numbers, out))
         restart.remove()
     _tell(numbers)
+    if settings["replicas"] == 1 and len({one["prior"] for one in numbers["answers"]}) == 1:
+        click.echo("warning: one cell: the errors leave out how well its few atoms stand for the sample")
     click.echo(f"wrote {out}")
 
 
