@@ -1,6 +1,8 @@
 """The command refine on a small campaign and on a user's structures: what it starts from, and what it refuses."""
 
 import json
+import re
+import shutil
 from pathlib import Path
 
 import ase.io
@@ -8,11 +10,14 @@ import pandas as pd
 import pytest
 from ase.build import bulk
 from click.testing import CliRunner
+from fakes.nickel import SETTINGS
 from fakes.refinable import frames, write_campaign, write_prediction, write_spectrum
 from processes import forked
 
 from nnexafs.cli import main
 from nnexafs.config import Tracking
+from nnexafs.exafs.cache import folder_of
+from nnexafs.structures.reading import frames_of
 
 
 @pytest.fixture(scope="module")
@@ -24,7 +29,7 @@ def place(tmp_path_factory: pytest.TempPathFactory, nickel_tables: Path) -> Path
     write_spectrum(folder / "short.chi", frames(), nickel_tables, k_max=8.0)
     ase.io.write(folder / "ni.cif", bulk("Ni", a=3.52))
     ase.io.write(folder / "frames.extxyz", frames(scale=1.01, sigma=0.07, seed=3))
-    ase.io.write(folder / "nial.cif", bulk("NiAl", "cesiumchloride", a=2.88))
+    ase.io.write(folder / "nial.cif", bulk("NiAl", "cesiumchloride", a=2.88).repeat(2))
     write_prediction(folder / "prediction", frames(scale=1.01, sigma=0.09, seed=5), R1_angstrom=2.52)
     return folder
 
@@ -64,17 +69,32 @@ def test_a_prediction_chooses_the_run_to_begin_with(place: Path, tmp_path: Path)
 def test_a_crystal_runs_with_each_potential(place: Path, tmp_path: Path):
     options = ("--structure", "ni.cif", "--potential", "Ni_u3.eam", "--potential", "sutton-chen")
     small = ("--atoms", "32", "--replicas", "2", "--calls", "4")
-    refined(place, tmp_path / "out", "--campaign", "campaign", *options, *small)
+    printed = refined(place, tmp_path / "out", "--campaign", "campaign", *options, *small)
+    assert re.search(r"lattice: 1\.0\d+ times that of the structure", printed)
     found = numbers(tmp_path / "out")
     assert {one["prior"] for one in found["answers"]} == {"ni.cif, Ni_u3.eam", "ni.cif, sutton-chen"}
     assert found["N1"] == pytest.approx(12, abs=0.5)
     assert len(ase.io.read(tmp_path / "out" / "structure.extxyz", ":")) == 2
 
 
+def test_without_a_campaign_tables_are_made_or_taken_from_the_cache(
+    place: Path, tmp_path: Path, nickel_tables: Path
+):
+    crystal = tmp_path / "cubic.extxyz"
+    ase.io.write(crystal, bulk("Ni", a=3.52, cubic=True))
+    cache = folder_of(frames_of(crystal)[0], "Ni", "K", SETTINGS, tmp_path / "cache")
+    shutil.copytree(nickel_tables, cache)
+    options = ("--structure", str(crystal), "--potential", "Ni_u3.eam", "--atoms", "32", "--replicas", "1")
+    theory = ("--path-length", "4", "--no-scf", "--cache", str(tmp_path / "cache"), "--calls", "2")
+    assert "warning: one cell" in refined(place, tmp_path / "out", *options, *theory)
+    assert numbers(tmp_path / "out")["N1"] == pytest.approx(12, abs=0.5)
+    assert [path.name for path in (tmp_path / "cache").iterdir()] == [cache.name]
+
+
 def test_frames_are_simulations_already(place: Path, tmp_path: Path):
     refined(place, tmp_path / "out", "--campaign", "campaign", "--structure", "frames.extxyz", "--calls", "4")
     found = numbers(tmp_path / "out")
-    assert found["prior"] == "frames.extxyz" and found["candidates"][0]["r_factor"] < 0.05
+    assert found["candidates"][0]["prior"] == "frames.extxyz" and found["candidates"][0]["r_factor"] < 0.05
 
 
 MISTAKES = {
@@ -101,6 +121,10 @@ MISTAKES = {
         "the amplitude tables are for Ni-Ni",
     ),
     "other absorber": (("--structure", "nial.cif", "--element", "Cu", "--replicas", "1"), "no atom of Cu"),
+    "several elements": (
+        ("--structure", "nial.cif", "--element", "Ni", "--potential", "Ni_u3.eam"),
+        "dynamics here are of one element, the structure has Al, Ni",
+    ),
     "short paths": (("--structure", "frames.extxyz", "--path-length", "3"), "too short for atoms"),
     "hot": (
         *(("--campaign", "campaign", "--structure", "ni.cif", "--potential", "Ni_u3.eam", "--kelvin", "5000"),),

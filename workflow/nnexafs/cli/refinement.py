@@ -1,5 +1,6 @@
 """Commands of the package refinement: refine."""
 
+from dataclasses import replace
 from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -96,11 +97,13 @@ REPLICAS, REPLICAS_OF_DYNAMICS = 8, 4
 @click.option(
     "--stop",
     type=click.FloatRange(min=0, min_open=True),
-    metavar="R",
-    help="R-factor to stop at.  [default: noise of the data plus the theory's expected error]",
+    default=1.0,
+    show_default=True,
+    metavar="TIMES",
+    help="Misfit to stop at, in units of what noise and the theory's error leave.",
 )
 @click.option(
-    "--calls", type=click.IntRange(min=1), default=30, show_default=True, help="Most evaluations a descent."
+    "--calls", type=click.IntRange(min=1), default=20, show_default=True, help="Most evaluations a descent."
 )
 @click.option(
     "--path-length",
@@ -136,7 +139,7 @@ def refine(
     chosen: dict[str, Any],
     k_range: tuple[float, float] | None,
     s02: float | None,
-    stop: float | None,
+    stop: float,
     calls: int,
     replicas: int | None,
     threads: int,
@@ -157,7 +160,7 @@ def refine(
     if measurement is not None:
         config = _config_with(start["campaign"], measurement)
         start |= {"kelvin": config.measurements[measurement].kelvin, "phases": config.refinement.phases}
-        stop, calls = config.refinement.stop_r, config.refinement.calls
+        stop, calls = config.refinement.stop, config.refinement.calls
         replicas = min(config.refinement.replicas, config.dynamics.snapshots)
     origin = Origin.of(Options(**start))
     ids = _open_tracking(run)
@@ -184,6 +187,8 @@ def refine(
             record.describe(run_id=_track(ids, settings, numbers, out))
         restart.remove()
     _tell(numbers)
+    if settings["replicas"] == 1 and len({one["prior"] for one in numbers["answers"]}) == 1:
+        click.echo("warning: one cell: the errors leave out how well its few atoms stand for the sample")
     click.echo(f"wrote {out}")
 
 
@@ -223,20 +228,23 @@ def _refined(
     from nnexafs.refinement.journal import Journal, KeptReplicas
     from nnexafs.refinement.output import write
     from nnexafs.refinement.refine import refine as refined_from
+    from nnexafs.refinement.target import S02_RANGE
 
     journal = Journal(restart)
     if journal.kept:
         LOGGER.warning("%s: resumed, %d spectra computed before are used", title, journal.kept)
+    material = replace(
+        origin.material(measured, threads=threads), evaluator=partial(KeptReplicas, journal=journal)
+    )
     s02 = settings["s02"]
     found = refined_from(
         measured,
-        origin.material(measured, processes=threads),
+        material,
         replicas=settings["replicas"],
-        stop_r=settings["stop"],
-        s02=s02 and (s02, s02),
+        stop=settings["stop"],
+        s02=(s02, s02) if s02 else S02_RANGE,
         calls=settings["calls"],
         threads=threads,
-        spectra_of=partial(KeptReplicas, journal=journal),
     )
     return write(out, found, title=title)
 
@@ -262,23 +270,17 @@ def _track(ids: dict, settings: dict[str, Any], numbers: dict[str, Any], out: Pa
 
 def _tell(numbers: dict[str, Any]) -> None:
     for one in numbers["candidates"]:
-        click.echo(f"{one['phase']}: R {one['r_factor']:.4f} from {one['prior']}, scaled")
-    shell = {
-        name: (numbers[name], numbers[f"{name}_spread"])
-        for name in ("R1_angstrom", "N1", "sigma2_1_angstrom2")
-    }
-    click.echo(
-        "R1 {:.4f} +- {:.4f} angstrom, ".format(*shell["R1_angstrom"])
-        + "N1 {:.2f} +- {:.2f}, ".format(*shell["N1"])
-        + "sigma2_1 {:.5f} +- {:.5f} angstrom^2 (spread over stops and simulations, not calibrated)".format(
-            *shell["sigma2_1_angstrom2"]
+        click.echo(
+            f"{one['phase']}: misfit {one['chi_square']:.2f}, R {one['r_factor']:.4f} from {one['prior']}, scaled"
         )
-    )
+    digits = {"R1_angstrom": 4, "N1": 2, "sigma2_1_angstrom2": 5, "e0_shift_ev": 1, "s02": 2}
+    for name, places in digits.items():
+        click.echo(f"{name} {numbers[name]:.{places}f} +- {numbers[name + '_error68']:.{places}f}")
     click.echo(
-        f"E0 {numbers['e0_shift_ev']:.1f} eV below FEFF's, S0^2 {numbers['s02']:.2f}, R {numbers['r_factor']:.4f}"
+        f"misfit {numbers['chi_square']:.2f}, R {numbers['r_factor']:.4f} ({numbers['expected_r']:.4f} expected)"
     )
     if not numbers["reached_stop"]:
         click.echo(
-            f"warning: R stays above {numbers['stop_r']:.4f}, what noise and theory leave: none of these structures "
-            "explains the spectrum"
+            f"warning: the misfit stays above {numbers['stop_chi_square']:g} times what noise and theory leave: none "
+            "of these structures explains the spectrum"
         )

@@ -3,22 +3,32 @@
 import logging
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
+from functools import partial
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import xarray as xr
 from ase import Atoms
 from pydantic import ValidationError
 
-from nnexafs.config import CampaignConfig, Feff, Potential, load
+from nnexafs.config import CampaignConfig, Feff, Potential, Representation, load
 from nnexafs.config.potential_files import files_of
 from nnexafs.errors import UserError
-from nnexafs.exafs.engines import TABLES_FILE
+from nnexafs.exafs.engines import TABLES_FILE, Engine
 from nnexafs.exafs.feff.reference import k_grid
 from nnexafs.inversion.sources import Unplaced, read_measurement
+from nnexafs.learning.representation import window_for
 from nnexafs.refinement.prediction import CURVE, SHELLS, Prediction
 from nnexafs.refinement.sources import Material, of_campaign_tables, of_simulations
-from nnexafs.refinement.structure import Simulations, first_shell_of, of_reference, with_structure
+from nnexafs.refinement.structure import (
+    Simulations,
+    cells_of,
+    first_shell_of,
+    lattice_scale,
+    of_reference,
+    with_structure,
+)
 from nnexafs.structures.potentials.named import potential_of
 from nnexafs.structures.reading import frames_of
 
@@ -150,7 +160,8 @@ class Origin:
     ) -> xr.Dataset:
         """chi(k) of files that are repeats of one measurement, on the tables' grid, within `k_range` (per angstrom).
 
-        Files that do not say their element are taken for the campaign's, or the structure's only species.
+        Files that do not say their element are taken for the campaign's, or the structure's only species. UserError for
+        data that are too short.
         """
         read = read_measurement(spectra, chosen, groups)
         config = self.config
@@ -161,37 +172,53 @@ class Origin:
         spectrum.attrs = {"element": element, "edge": edge} | spectrum.attrs
         low, high = k_range or (0.0, np.inf)
         inside = (spectrum["k"].values >= low - 1e-9) & (spectrum["k"].values <= high + 1e-9)
+        known = spectrum["k"].values[inside & np.isfinite(spectrum["chi"].values)]
+        window_for(known, config.representation if config else Representation())
         return spectrum.isel(k=np.flatnonzero(inside))
 
-    def material(self, spectrum: xr.Dataset, *, processes: int) -> Material:
+    def material(self, spectrum: xr.Dataset, *, threads: int) -> Material:
         """Tables and simulations to refine the spectrum with; makes the tables where there are none."""
         options = self.options
         if not options.structure and options.campaign:
             kelvin, phases = options.kelvin, options.phases
             return of_simulations(options.campaign, kelvin=kelvin, phases=phases, prediction=self.prediction)
-        if options.campaign:
-            material, engine = of_campaign_tables(options.campaign)
-        else:
-            material, engine = of_reference(
-                self.frames,
-                element=spectrum.attrs["element"],
-                edge=spectrum.attrs["edge"],
-                settings=self._feff(),
-                folder=options.cache,
-                processes=processes,
-            )
-        kelvin = options.kelvin or KELVIN
-        simulations = (
-            Simulations(self.potentials, kelvin, options.atoms, options.seed) if self.potentials else None
-        )
-        name, scale = options.structure.name, self._scale(material.element)
-        return with_structure(material, engine, self.frames, name=name, simulations=simulations, scale=scale)
+        material, engine = self._tables(spectrum, processes=threads)
+        given = partial(with_structure, material, engine, self.frames, **self._structure)
+        scale = self._predicted_scale(material.element)
+        if scale is None and self.potentials:
+            scale = lattice_scale(spectrum, given(), threads=threads)
+        return given(scale=scale or 1.0)
 
-    def _scale(self, element: str) -> float:
-        """The predicted R1 over that of the structure; 1 where either is not known."""
+    def _tables(self, spectrum: xr.Dataset, *, processes: int) -> tuple[Material, Engine]:
+        """The campaign's tables, or those of the structure."""
+        if self.options.campaign:
+            return of_campaign_tables(self.options.campaign)
+        element, settings = spectrum.attrs["element"], self._feff()
+        reach = settings.path_length_angstrom
+        # before a minute of work for the tables
+        cells_of(self.frames, element=element, path_length_angstrom=reach, **self._structure)
+        return of_reference(
+            self.frames,
+            element=element,
+            edge=spectrum.attrs["edge"],
+            settings=settings,
+            folder=self.options.cache,
+            processes=processes,
+        )
+
+    @property
+    def _structure(self) -> dict[str, Any]:
+        """The structure's name for messages, and the dynamics that it gets."""
+        options, potentials = self.options, self.potentials
+        kelvin = options.kelvin or KELVIN
+        simulations = Simulations(potentials, kelvin, options.atoms, options.seed) if potentials else None
+        return {"name": options.structure and options.structure.name, "simulations": simulations}
+
+    def _predicted_scale(self, element: str) -> float | None:
+        """The predicted R1 over that of the structure; None where either is not known."""
         predicted = self.prediction and self.prediction.R1_angstrom
         own = first_shell_of(self.frames, element).R1_angstrom
-        return predicted / own if predicted and np.isfinite(own) else 1.0
+        return predicted / own if predicted and np.isfinite(own) else None
 
     def _absorber(self, read: Unplaced) -> tuple[str, str]:
         """Element and edge as the files say or show; of files that do not, the structure's only species."""

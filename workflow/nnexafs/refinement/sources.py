@@ -16,6 +16,7 @@ from nnexafs.exafs.snapshots import read_tables
 from nnexafs.files import read_dataset
 from nnexafs.refinement.prediction import Prediction
 from nnexafs.refinement.prior import Prior
+from nnexafs.refinement.replicas import Replicas
 
 NEAREST_PHASES = 2
 """Phases that are tried where a prediction says which are near."""
@@ -43,6 +44,8 @@ class Material:
     """range of E0 that is tried, and size of the theory's error"""
     starts: Mapping[str, Sequence[Callable[[int], Start]]]
     """simulations of each phase, the one to begin with first; each gives so many of its frames"""
+    evaluator: Callable[..., Replicas] = Replicas
+    """what computes spectra and gradients of cells; `journal.KeptReplicas` also keeps them"""
 
 
 def of_campaign_tables(campaign: Path) -> tuple[Material, Engine]:
@@ -90,14 +93,6 @@ def of_simulations(
         runs = {phase: runs[phase] for phase in nearest[: NEAREST_PHASES if few else None]}
     starts = {phase: [_start(campaign, point) for point in points] for phase, points in runs.items()}
     return replace(material, starts=starts)
-
-
-def expected_theory_r(augmentation: Augmentation) -> float:
-    """R-factor that FEFF's error is expected to leave: the mean square of the distortions in training.
-
-    Their rms is drawn evenly between zero and `augmentation.distortion` (docs/explanations/learning.md).
-    """
-    return augmentation.distortion**2 / 3
 
 
 def _points(config: CampaignConfig, phases: Sequence[str]) -> list[StatePoint]:

@@ -1,7 +1,9 @@
 """A refinement of a structure that a user gives: a crystal with dynamics of it, or frames of a trajectory."""
 
+import logging
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
+from functools import cache
 from pathlib import Path
 
 import numpy as np
@@ -10,23 +12,27 @@ from ase import Atoms
 
 from nnexafs.config import Augmentation, Dynamics, Feff, Potential, Representation
 from nnexafs.errors import UserError
-from nnexafs.exafs import cache
+from nnexafs.exafs import cache as scattering_cache
 from nnexafs.exafs.averages import grids
 from nnexafs.exafs.correction import correction_of
 from nnexafs.exafs.engines import Engine, Frame
 from nnexafs.exafs.feff.input import Edge, check_edge
 from nnexafs.exafs.nbody.classes import Domain
 from nnexafs.exafs.nbody.tables import check_room, domain_for
+from nnexafs.refinement.descent import scaled
 from nnexafs.refinement.prior import Prior
+from nnexafs.refinement.refine import target_of
+from nnexafs.refinement.replicas import Replicas
 from nnexafs.refinement.sources import Material, Start
 from nnexafs.structures import file
 from nnexafs.structures.distributions import pair_distribution, r_grid
-from nnexafs.structures.dynamics.given_cell import simulate_cell
+from nnexafs.structures.dynamics.given_cell import only_element, simulate_cell
 from nnexafs.structures.first_shell import FirstShell, first_shell
 from nnexafs.structures.frames import absorbers_of
 from nnexafs.structures.neighbours import neighbours_within
 from nnexafs.structures.supercell import orthogonal_supercell
 
+LOGGER = logging.getLogger(__name__)
 FOUR_BODY_ABSORBERS = 32
 """Absorbers whose four-body paths are summed, as in a campaign."""
 FILTER_END_ANGSTROM = 0.7
@@ -67,23 +73,51 @@ def of_reference(
     absorbers_of(frames[0], element, place="structure", remedy=OTHER_ABSORBER)
     domain = _domain(frames, settings.path_length_angstrom)
     check_room(domain)  # before a minute of work
-    own = cache.folder_of(frames[0], element, edge, settings, folder)
-    phases = cache.phases_in(own, frames[0], element, edge, settings)
-    tables = cache.tables_in(own, phases, domain, processes=processes)
-    r_end, end = (
-        settings.path_length_angstrom - FILTER_END_ANGSTROM,
-        first_shell_of(frames, element).r_cut_angstrom,
-    )
+    own = scattering_cache.folder_of(frames[0], element, edge, settings, folder)
+    phases = scattering_cache.phases_in(own, frames[0], element, edge, settings)
+    tables = scattering_cache.tables_in(own, phases, domain, processes=processes)
+    filter_end = round(settings.path_length_angstrom - FILTER_END_ANGSTROM, 2)
+    shell_end = first_shell_of(frames, element).r_cut_angstrom
     material = Material(
         element,
         edge,
         tables,
-        Representation(r_range_angstrom=(1.0, round(r_end, 2))),
-        grids(settings.path_length_angstrom, round(end, 2) if np.isfinite(end) else None),
+        Representation(r_range_angstrom=(1.0, filter_end)),
+        grids(settings.path_length_angstrom, round(shell_end, 2) if np.isfinite(shell_end) else None),
         Augmentation(),
         {},
     )
     return material, Engine(phases, settings, tables, processes)
+
+
+def cells_of(
+    frames: Sequence[Atoms],
+    *,
+    name: str,
+    element: str,
+    path_length_angstrom: float,
+    simulations: Simulations | None = None,
+    scale: float = 1.0,
+) -> Sequence[Atoms]:
+    """The cells that are refined: the frames, or with `simulations` a supercell of the one frame, times `scale`.
+
+    UserError, opened by `name`, for several frames or elements to simulate, no absorber, and cells in which an atom's
+    paths reach its own image.
+    """
+    if simulations:
+        if len(frames) > 1:
+            raise UserError(
+                f"{name}: {len(frames)} frames; --potential runs dynamics of one structure: leave it out, or name one "
+                "frame"
+            )
+        only_element(frames[0], place=name)
+        crystal = orthogonal_supercell(frames[0], simulations.atoms, place=name)
+        crystal.set_cell(scale * crystal.cell[:], scale_atoms=True)
+        frames = [crystal]
+    for atoms in frames:
+        absorbers_of(atoms, element, place=name, remedy=OTHER_ABSORBER)
+        _check_size(atoms, path_length_angstrom, place=f"{name}, {len(atoms)} atoms")
+    return frames
 
 
 def with_structure(
@@ -95,28 +129,45 @@ def with_structure(
     simulations: Simulations | None = None,
     scale: float = 1.0,
 ) -> Material:
-    """The material with a user's frames, or dynamics of a user's crystal, as the simulations to start from.
+    """The material with a user's frames, or dynamics of a user's crystal with each potential, to start from.
 
-    With `simulations` the one frame is a crystal: a supercell of it, all lengths times `scale`, runs with each of the
-    potentials. Without, the frames are simulations already. `name` is what messages call the structure. UserError for
-    species without tables, no absorber, and cells in which an atom's paths reach its own image.
+    `name` is what messages call the structure. UserError for species without tables, and what `cells_of` refuses.
     """
+    cells = cells_of(
+        frames,
+        name=name,
+        element=material.element,
+        path_length_angstrom=material.tables.domain.half_path_max_angstrom,
+        simulations=simulations,
+        scale=scale,
+    )
+    _check_species(cells, material, place=name)
     if simulations is None:
-        check_cells(material, frames, place=name)
-        starts = [_of_frames(frames_of_one_state(frames, place=name), name, material, engine)]
-        return replace(material, starts={"given": starts})
-    if len(frames) > 1:
-        raise UserError(
-            f"{name}: {len(frames)} frames; --potential runs dynamics of one structure: leave it out, or name one frame"
-        )
-    crystal = orthogonal_supercell(frames[0], simulations.atoms, place=name)
-    crystal.set_cell(scale * crystal.cell[:], scale_atoms=True)
-    check_cells(material, [crystal], place=f"{name}, {len(crystal)} atoms")
-    starts = [
-        _of_dynamics(crystal, potential, simulations, f"{name}, {label}", material, engine)
-        for label, potential in simulations.potentials.items()
-    ]
+        starts = [_of_frames(frames_of_one_state(cells, place=name), name, material, engine)]
+    else:
+        starts = [
+            _of_dynamics(cells[0], potential, simulations, f"{name}, {label}", material, engine)
+            for label, potential in simulations.potentials.items()
+        ]
     return replace(material, starts={"given": starts})
+
+
+def lattice_scale(spectrum: xr.Dataset, material: Material, *, threads: int = 1) -> float:
+    """By how much all lengths are multiplied so that one frame of the first simulation is nearest to the data.
+
+    From lattices within 6 %. UserError as of `refine`.
+    """
+    start = next(iter(material.starts.values()))[0](1)
+    replicas = Replicas(
+        start.prior.cells(factor=1.0, strain=0.0),
+        material.tables,
+        element=material.element,
+        correction=start.correction,
+        threads=threads,
+    )
+    scale = 1 + scaled(start.prior, replicas, target_of(spectrum, material))[-1].strain
+    LOGGER.info("lattice: %.4f times that of the structure", scale)
+    return scale
 
 
 def nearest_angstrom(atoms: Atoms) -> float:
@@ -127,24 +178,23 @@ def nearest_angstrom(atoms: Atoms) -> float:
     return float(np.linalg.norm(vectors, axis=1).min())
 
 
-def check_cells(material: Material, frames: Sequence[Atoms], *, place: str) -> None:
-    """Raise UserError for species without tables, frames without absorber, and cells shorter than half a path."""
-    reach = material.tables.domain.half_path_max_angstrom
-    for atoms in frames:
-        absorbers_of(atoms, material.element, place=place, remedy=OTHER_ABSORBER)
-        if unknown := sorted(set(atoms.symbols) - set(material.tables.species)):
-            raise UserError(
-                f"{place}: holds {unknown[0]}, the amplitude tables are for {'-'.join(material.tables.species)}; leave "
-                "out --campaign, and tables are made for the structure"
-            )
-        heights = atoms.cell.volume / np.linalg.norm(
-            np.cross(atoms.cell[[1, 2, 0]], atoms.cell[[2, 0, 1]]), axis=1
+def _check_species(cells: Sequence[Atoms], material: Material, *, place: str) -> None:
+    known = material.tables.species
+    if unknown := sorted({symbol for atoms in cells for symbol in atoms.symbols} - set(known)):
+        raise UserError(
+            f"{place}: holds {unknown[0]}, the amplitude tables are for {'-'.join(known)}; leave out --campaign, and "
+            "tables are made for the structure"
         )
-        if heights.min() < reach:
-            raise UserError(
-                f"{place}: a cell of {heights.min():.2f} angstrom cannot hold paths of {reach:g}: an atom would see "
-                "its own image; use more atoms, or a shorter path length"
-            )
+
+
+def _check_size(atoms: Atoms, reach_angstrom: float, *, place: str) -> None:
+    faces = np.cross(atoms.cell[[1, 2, 0]], atoms.cell[[2, 0, 1]])
+    lowest = float((atoms.cell.volume / np.linalg.norm(faces, axis=1)).min())
+    if lowest < reach_angstrom:
+        raise UserError(
+            f"{place}: a cell of {lowest:.2f} angstrom cannot hold paths of {reach_angstrom:g}: an atom would see its "
+            "own image; use more atoms, or a shorter path length"
+        )
 
 
 def frames_of_one_state(frames: Sequence[Atoms], *, place: str) -> xr.Dataset:
@@ -173,10 +223,7 @@ def frames_of_one_state(frames: Sequence[Atoms], *, place: str) -> xr.Dataset:
 def _of_frames(
     trajectory: xr.Dataset, name: str, material: Material, engine: Engine
 ) -> Callable[[int], Start]:
-    def start(count: int) -> Start:
-        return _start(trajectory, name, count, material, engine)
-
-    return start
+    return lambda count: _start(trajectory, name, count, material, engine)
 
 
 def _of_dynamics(
@@ -187,8 +234,9 @@ def _of_dynamics(
     material: Material,
     engine: Engine,
 ) -> Callable[[int], Start]:
-    def start(count: int) -> Start:
-        trajectory = simulate_cell(
+    @cache  # frames are asked for several times
+    def trajectory() -> xr.Dataset:
+        return simulate_cell(
             crystal,
             potential,
             temperature_kelvin=simulations.kelvin,
@@ -196,9 +244,8 @@ def _of_dynamics(
             seed=simulations.seed + 1,  # LAMMPS takes none below 1
             name=f"{name}, {simulations.kelvin:g} K",
         )
-        return _start(trajectory, name, count, material, engine)
 
-    return start
+    return lambda count: _start(trajectory(), name, count, material, engine)
 
 
 def _start(trajectory: xr.Dataset, name: str, count: int, material: Material, engine: Engine) -> Start:

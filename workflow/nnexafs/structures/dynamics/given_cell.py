@@ -39,16 +39,11 @@ def simulate_cell(
     `name` opens every message. UserError for several elements, a potential that LAMMPS refuses, and one with which the
     crystal loses its structure; PhysicsError where LAMMPS fails. The same arguments give the same trajectory.
     """
-    species = sorted(set(atoms.symbols))
-    if len(species) > 1:
-        raise UserError(
-            f"{name}: dynamics here are of one element, the structure has {', '.join(species)}; give frames of "
-            "dynamics that another program ran"
-        )
+    element = only_element(atoms, place=name)
     schedule = Schedule.of(dynamics)
     with tempfile.TemporaryDirectory(prefix="nnexafs-potential-") as folder:
-        pair = pair_commands.pair_commands(potential, element=species[0], folder=Path(folder))
-        source = pair_commands.provenance(potential, element=species[0], folder=Path(folder))
+        pair = pair_commands.pair_commands(potential, element=element, folder=Path(folder))
+        source = pair_commands.provenance(potential, element=element, folder=Path(folder))
         with engine(atoms, name=name) as lammps:
             run = stages.Run(
                 lammps, pair_commands=pair, grid=Crystal(), schedule=schedule, restarts=Restarts(None)
@@ -62,6 +57,17 @@ def simulate_cell(
     found = xr.Dataset(file.variables(atoms, production.positions_angstrom, production.steps))
     found.attrs = {"potential": json.dumps(source, sort_keys=True), "seed": seed, "phase_end": end}
     return found
+
+
+def only_element(atoms: Atoms, *, place: str) -> str:
+    """The symbol of all atoms; UserError where there are several."""
+    species = sorted(set(atoms.symbols))
+    if len(species) > 1:
+        raise UserError(
+            f"{place}: dynamics here are of one element, the structure has {', '.join(species)}; give frames of "
+            "dynamics that another program ran"
+        )
+    return species[0]
 
 
 def _refuse_lost(atoms: Atoms, mean_positions: np.ndarray, *, begin: str, end: str, name: str) -> None:
