@@ -56,7 +56,7 @@ def of_simulations(campaign: Path, *, kelvin: float = 300.0, phases: Sequence[st
         config.representation,
         config.distributions,
         config.augmentation,
-        {phase: [_start(campaign, point) for point in points] for phase, points in runs.items()},
+        {phase: [start_of(campaign, point) for point in points] for phase, points in runs.items()},
     )
 
 
@@ -85,7 +85,9 @@ def _runs(config: CampaignConfig, phases: Sequence[str], kelvin: float) -> dict[
     }
 
 
-def _start(campaign: Path, point: StatePoint) -> Callable[[int], Start]:
+def start_of(campaign: Path, point: StatePoint) -> Callable[[int], Start]:
+    """Frames of one of a campaign's simulations (results folder `campaign`)."""
+
     def frames(count: int) -> Start:
         trajectory = read_dataset(campaign / "md" / point.id / "trajectory.nc", what="trajectory")
         spectra = read_dataset(campaign / "exafs" / point.id / "spectra.nc", what="spectra")
