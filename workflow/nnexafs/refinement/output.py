@@ -67,7 +67,7 @@ def summary(found: Refinement) -> dict[str, Any]:
 
 
 def write(out: Path, found: Refinement, *, title: str) -> dict[str, Any]:
-    """Write refinement.json, the tables of curves and paths, structure.extxyz and refinement.png; return the numbers."""
+    """Write refinement.json, the tables of curves and paths, structure.extxyz and refinement.png; return numbers."""
     from nnexafs.refinement.figure import draw  # and matplotlib: after the work
 
     numbers = summary(found)
