@@ -3,12 +3,13 @@
 from collections.abc import Callable
 from dataclasses import asdict
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import click
 import numpy as np
 
 from nnexafs.cli.common import Folder, InFile, config_option, entry_of, frozen_files, out_option
+from nnexafs.cli.reading import reading_options
 from nnexafs.config import CampaignConfig, Measurement, load
 from nnexafs.errors import UserError
 from nnexafs.files import json_value, read_dataset, write_dataset, write_json
@@ -22,14 +23,6 @@ if TYPE_CHECKING:
     from nnexafs.exafs.feff.reference import FrozenPotentials
     from nnexafs.inversion.options import Options
     from nnexafs.learning.ensemble import Ensemble
-
-
-def numbers(context: click.Context, parameter: click.Parameter, texts: tuple[str, ...]) -> list[int]:
-    """Column numbers given as 3,4 or by repeating the option."""
-    words = [word.strip() for text in texts for word in text.split(",")]
-    if not all(word.isdecimal() for word in words):
-        raise click.BadParameter(f"expected column numbers such as 3,4, got {', '.join(texts)}")
-    return [int(word) for word in words]
 
 
 @click.command()
@@ -110,49 +103,9 @@ def _fit_phases(folder: Path, chosen: Measurement | None, config: CampaignConfig
     help="Folder of an ensemble (nnexafs ensemble), or an element whose ensemble comes with nnexafs.  "
     "[default: that of the file's element and edge]",
 )
-@click.option(
-    "--group",
-    "groups",
-    multiple=True,
-    metavar="NAME",
-    help="Group to read from an Athena project; repeat it for several.  [default: the only one; with --each all]",
+@reading_options(
+    "Group to read from an Athena project; repeat it for several.  [default: the only one; with --each all]"
 )
-@click.option(
-    "--kind",
-    type=click.Choice(["auto", "mu", "chi"]),
-    default="auto",
-    show_default=True,
-    help="Whether the file holds mu(E) or chi(k).",
-)
-@click.option(
-    "--energy-column", type=click.IntRange(min=0), help="Column of the energy or of k, counted from 0."
-)
-@click.option("--signal-column", type=click.IntRange(min=0), help="Column of mu or chi, counted from 0.")
-@click.option(
-    "--sigma-column",
-    type=click.IntRange(min=0),
-    help="Column of the standard deviation of chi.  [default: one labelled sigma, if there is one]",
-)
-@click.option(
-    "--incident-columns",
-    multiple=True,
-    callback=numbers,
-    metavar="COLUMNS",
-    help="Columns, such as 3,4, whose sum is the intensity before the sample; mu = ln(I0 / I).",
-)
-@click.option(
-    "--transmitted-columns",
-    multiple=True,
-    callback=numbers,
-    metavar="COLUMNS",
-    help="Columns whose sum is the intensity behind the sample.",
-)
-@click.option(
-    "--element",
-    metavar="SYMBOL",
-    help="Absorbing element.  [default: what the file says, or its edge energy]",
-)
-@click.option("--e0", type=float, metavar="EV", help="Edge energy.  [default: maximum of the derivative]")
 @click.option(
     "--e0-shift",
     type=float,
@@ -160,14 +113,6 @@ def _fit_phases(folder: Path, chosen: Measurement | None, config: CampaignConfig
     default=0.0,
     show_default=True,
     help="Raise E0 by this much after the background was removed.",
-)
-@click.option(
-    "--rbkg",
-    type=float,
-    metavar="ANGSTROM",
-    default=1.0,
-    show_default=True,
-    help="The background takes what lies below this distance (larch's autobk).",
 )
 @click.option(
     "--s02",
@@ -200,16 +145,8 @@ def predict(
     each: bool,
     place: str | None,
     groups: tuple[str, ...],
-    kind: str,
-    energy_column: int | None,
-    signal_column: int | None,
-    sigma_column: int | None,
-    incident_columns: list[int],
-    transmitted_columns: list[int],
-    element: str | None,
-    e0: float | None,
+    chosen: dict[str, Any],
     e0_shift: float,
-    rbkg: float,
     s02: float,
     k_range: tuple[float, float] | None,
     distance_scale: float,
@@ -225,16 +162,6 @@ def predict(
     """
     from nnexafs.inversion.options import Options
 
-    chosen = {
-        "kind": kind,
-        "energy_column": energy_column,
-        "signal_column": signal_column,
-        "sigma_column": sigma_column,
-        "incident_columns": incident_columns,
-        "transmitted_columns": transmitted_columns,
-        "element": element,
-        "background": {"e0_ev": e0, "rbkg_angstrom": rbkg},
-    }
     options = Options(e0_shift, s02, k_range or None, distance_scale, anyway)
     if each and fitted:
         raise UserError("--fit: larch fits one spectrum; leave out --each, or --fit")

@@ -230,7 +230,9 @@ STAGES = {
     "spectrum": Stage(("measured.chi",), _spectrum),
     "fit": Stage(("inversion.shell_fit",), _fit),
     "predict": Stage(("inversion.invert", "learning.ensemble"), _predict),
-    "refine": Stage(("refinement.refine", "refinement.output")),  # not a part of campaigns
+    "refine": Stage(
+        ("refinement.refine", "refinement.output", "refinement.inputs")
+    ),  # not a part of campaigns
     "report": Stage(("report.build",), _report),
     "verify": Stage(("campaign.verification.campaign",), _report),
     "trajectory-exafs": Stage(("exafs.trajectory",)),

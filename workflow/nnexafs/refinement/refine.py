@@ -15,7 +15,6 @@ from nnexafs.refinement.answers import Answer, answer_of
 from nnexafs.refinement.descent import Candidate, Step, refined, scaled
 from nnexafs.refinement.errors import half_range, of_sampling, of_spectrum, together
 from nnexafs.refinement.held_out import HeldOut, held_out
-from nnexafs.refinement.replicas import Replicas
 from nnexafs.refinement.sources import Material, Start
 from nnexafs.refinement.target import S02_RANGE, Target
 
@@ -93,7 +92,7 @@ def refine(
     noise and the theory's error are expected to leave; `s02`: range of S0^2. UserError for another element or too short
     a spectrum.
     """
-    target = _target(spectrum, material, s02)
+    target = target_of(spectrum, material, s02)
 
     def candidate(start: Callable[[int], Start]) -> Candidate:
         return _candidate(start(replicas), material, target, threads)
@@ -155,7 +154,8 @@ def noise_of(spectrum: xr.Dataset, material: Material) -> float:
     return 0.0 if value is None else (value / 100) ** 2
 
 
-def _target(spectrum: xr.Dataset, material: Material, s02: tuple[float, float]) -> Target:
+def target_of(spectrum: xr.Dataset, material: Material, s02: tuple[float, float] = S02_RANGE) -> Target:
+    """What a spectrum of `measured.chi.process` asks of the material's structures; errors as of `refine`."""
     wanted = {"element": material.element, "edge": material.edge}
     own = {name: spectrum.attrs.get(name, value) for name, value in wanted.items()}
     if own != wanted:
@@ -178,7 +178,7 @@ def _target(spectrum: xr.Dataset, material: Material, s02: tuple[float, float]) 
 
 def _candidate(start: Start, material: Material, target: Target, threads: int) -> Candidate:
     prior = start.prior
-    replicas = Replicas(
+    replicas = material.evaluator(
         prior.cells(factor=1.0, strain=0.0),
         material.tables,
         element=material.element,
