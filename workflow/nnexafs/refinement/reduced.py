@@ -10,8 +10,8 @@ from nnexafs.exafs.nbody.adjoint import by_bins
 from nnexafs.exafs.nbody.histograms import PathHistograms
 from nnexafs.refinement.target import Target
 
-KEPT = 1e-12
-"""Smallest eigenvalue that is kept, of the mean square of all features, as a fraction of the largest."""
+KEPT = 1e-8
+"""Smallest eigenvalue that is kept, of the features' mean square, as a fraction of the largest: R to 1e-3 of itself."""
 
 
 class Reduced:
