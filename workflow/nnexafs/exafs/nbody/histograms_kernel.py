@@ -62,7 +62,7 @@ def accumulate(
                 outside[groups[index]] += 1
                 continue
             add_two_body(
-                near, scatterers_around[order[a]], 1.0, species, domain, bins, tables, grids, target, work
+                near, scatterers_around[order[a]], species, domain, bins, tables, grids, target, work
             )
             outside[groups[index]] += add_three_body(
                 a,
@@ -83,10 +83,10 @@ def accumulate(
 
 
 @numba.njit(cache=True, nogil=True, fastmath=FAST)
-def add_two_body(near, scatterer, times, species, domain, bins, tables, grids, target, work):
-    """The paths 0-i-0 and 0-i-0-i-0 of a neighbour, so many times."""
+def add_two_body(near, scatterer, species, domain, bins, tables, grids, target, work):
+    """The paths 0-i-0 and 0-i-0-i-0 of a neighbour."""
     add_line(
-        tables[SINGLE][scatterer], grids[SINGLE], near, near, times / near**2, target[scatterer], bins, work
+        tables[SINGLE][scatterer], grids[SINGLE], near, near, 1.0 / near**2, target[scatterer], bins, work
     )
     if 2.0 * near <= domain[1]:
         add_line(
@@ -94,7 +94,7 @@ def add_two_body(near, scatterer, times, species, domain, bins, tables, grids, t
             grids[RATTLE],
             near,
             2.0 * near,
-            times / near**4,
+            1.0 / near**4,
             target[species + scatterer],
             bins,
             work,
@@ -125,6 +125,8 @@ def add_three_body(
     r_min, half_path_max = domain
     i = order[a]
     near, too_close = distance[i], 0
+    triangle = 2 * species
+    dogleg, through = triangle + species * species, triangle + 2 * species * species
     for b in range(a + 1, order.shape[0]):
         j = order[b]
         far = distance[j]
@@ -141,54 +143,30 @@ def add_three_body(
             too_close += 1
             continue
         at_i, at_j = scatterers_around[i], scatterers_around[j]
-        half = 0.5 * (near + across + far)
+        pair, riap = at_i * species + at_j, at_j * species + at_i
+        half, at_near = 0.5 * (near + across + far), angle_between(near, across, far)
         if half <= half_path_max and not together:
-            pair, angle = at_i * species + at_j, angle_between(near, across, far)
-            table, out = tables[TRIANGLE][pair], target[2 * species + pair]
             scale = 2.0 / (near * across * far)
-            add_volume(table, grids[TRIANGLE], near, across, angle, half, scale, out, bins, work)
+            table, out = tables[TRIANGLE][pair], target[triangle + pair]
+            add_volume(table, grids[TRIANGLE], near, across, at_near, half, scale, out, bins, work)
         if half <= half_path_max and together and across > far - TIE_ANGSTROM:
             seen = 1 + int(far > across - TIE_ANGSTROM) + int(near > across - TIE_ANGSTROM)
             scale, angle = 2.0 / (near * across * far * seen), angle_between(near, far, across)
-            table, out = tables[RING][0], target[2 * species + 2 * species * species + 1]
+            table, out = tables[RING][0], target[through + 1]
             add_volume(table, grids[RING], near, far, angle, half, scale, out, bins, work)
-        add_without_loop(
-            near,
-            across,
-            far,
-            at_i,
-            at_j,
-            1.0,
-            species,
-            half_path_max,
-            bins,
-            tables,
-            grids,
-            target,
-            work,
-        )
+        if near + across <= half_path_max:
+            scale = 1.0 / (near * across) ** 2
+            table, out = tables[DOGLEG][pair], target[dogleg + pair]
+            add_volume(table, grids[DOGLEG], near, across, at_near, near + across, scale, out, bins, work)
+        if far + across <= half_path_max:
+            scale, angle = 1.0 / (far * across) ** 2, angle_between(far, across, near)
+            table, out = tables[DOGLEG][riap], target[dogleg + riap]
+            add_volume(table, grids[DOGLEG], far, across, angle, far + across, scale, out, bins, work)
+        if near + far <= half_path_max:
+            scale, angle = 2.0 / (near * far) ** 2, angle_between(near, far, across)
+            table, out = tables[THROUGH][pair], target[through + pair]
+            add_volume(table, grids[THROUGH], near, far, angle, near + far, scale, out, bins, work)
     return too_close
-
-
-@numba.njit(cache=True, nogil=True, fastmath=FAST)
-def add_without_loop(
-    near, across, far, at_i, at_j, times, species, half_path_max, bins, tables, grids, target, work
-):
-    """The paths 0-i-j-i-0, 0-j-i-j-0 and 0-i-0-j-0 of a pair of neighbours, i the nearer one, so many times."""
-    dogleg = 2 * species + species * species
-    through, pair, riap = dogleg + species * species, at_i * species + at_j, at_j * species + at_i
-    if near + across <= half_path_max:
-        scale, angle = times / (near * across) ** 2, angle_between(near, across, far)
-        table, out = tables[DOGLEG][pair], target[dogleg + pair]
-        add_volume(table, grids[DOGLEG], near, across, angle, near + across, scale, out, bins, work)
-    if far + across <= half_path_max:
-        scale, angle = times / (far * across) ** 2, angle_between(far, across, near)
-        table, out = tables[DOGLEG][riap], target[dogleg + riap]
-        add_volume(table, grids[DOGLEG], far, across, angle, far + across, scale, out, bins, work)
-    if near + far <= half_path_max:
-        scale, angle = 2.0 * times / (near * far) ** 2, angle_between(near, far, across)
-        table, out = tables[THROUGH][pair], target[through + pair]
-        add_volume(table, grids[THROUGH], near, far, angle, near + far, scale, out, bins, work)
 
 
 @numba.njit(cache=True, nogil=True)

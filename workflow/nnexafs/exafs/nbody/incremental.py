@@ -40,16 +40,17 @@ class MovableCell:
         histogram = np.zeros((self._histograms.values.shape[1], self._histograms.values[0, 0].size))
         before, too_close = self.positions[list(atoms)], 0
         for atom in atoms:
-            self._add_paths(atom, -1.0, histogram)
+            self._add_paths(atom, histogram)
             self._present[atom] = False
+        np.negative(histogram, out=histogram)
         self.positions[list(atoms)] = places
         for atom in atoms:
-            too_close += self._add_paths(atom, 1.0, histogram)
+            too_close += self._add_paths(atom, histogram)
             self._present[atom] = True
         self.positions[list(atoms)] = before
         return histogram, too_close
 
-    def _add_paths(self, atom: int, sign: float, histogram: np.ndarray) -> int:
+    def _add_paths(self, atom: int, histogram: np.ndarray) -> int:
         """Add the paths through an atom and those that are there; returns the pairs that are too close."""
         own = self._histograms
         domain = own.tables.domain
@@ -66,7 +67,6 @@ class MovableCell:
             (own.start, BIN_ANGSTROM),
             own.flat,
             own.grids,
-            sign,
             histogram,
         )
 

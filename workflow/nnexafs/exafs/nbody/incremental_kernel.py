@@ -9,14 +9,19 @@ import numba
 import numpy as np
 
 from nnexafs.exafs.nbody.histograms_kernel import (
+    DOGLEG,
     RING,
+    THROUGH,
     TRIANGLE,
     add_two_body,
     add_volume,
-    add_without_loop,
     angle_between,
 )
 from nnexafs.exafs.nbody.splines import COMPONENTS, FAST, WIDTH
+
+ABSORBERS = ((0, 1, 2), (1, 0, 2), (2, 0, 1))  # of a triangle, each with the other two atoms
+SIDES = ((0, 1, 2), (0, 2, 1), (1, 2, 0))  # 0-1, 0-2 and 1-2 in the order: to both of these, between them
+SAME_ATOM_ANGSTROM = 1e-3
 
 
 @numba.njit(cache=True, nogil=True, fastmath=FAST)
@@ -33,10 +38,9 @@ def add_paths_through(
     bins,
     tables,
     grids,
-    sign,
     histogram,
 ):
-    """Add every path through `atom`, times `sign`, to `histogram`; returns how many pairs are too close for the tables.
+    """Add every path through `atom` to `histogram`; returns how many neighbours are too close for the tables.
 
     `positions` (atom, xyz); `box`: cell (3, 3), its inverse and the lattice vectors (image, xyz) between which
     neighbours are looked for; `present` (atom): whether an atom is there, `absorbing` (atom): whether its paths count;
@@ -50,53 +54,70 @@ def add_paths_through(
     )
     vectors, others, distance = neighbours_around(atom, positions, box, present, domain[1])
     r_min, half_path_max = domain
-    at, too_close = scatterers[atom], 0
+    triangle = 2 * species
+    dogleg, through = triangle + species * species, triangle + 2 * species * species
+    sides, corners, too_close = np.empty(3), np.empty(3, dtype=np.int64), 0
+    corners[0] = atom
     for a in range(len(others)):
-        near, i = distance[a], others[a]
-        if near < r_min:
+        i = others[a]
+        if distance[a] < r_min:
             too_close += 1
             continue
-        own = 1 + int(i == atom)  # an image of the atom sees it, too: it is met once more from there
         if absorbing[atom]:
-            add_two_body(
-                near, scatterers[i], sign / own, species, domain, bins, tables, grids, histogram, work
-            )
-        if absorbing[i]:
-            add_two_body(near, at, sign / own, species, domain, bins, tables, grids, histogram, work)
+            add_two_body(distance[a], scatterers[i], species, domain, bins, tables, grids, histogram, work)
+        if absorbing[i] and i != atom:  # what an image of the atom sees is what the atom sees in another one
+            add_two_body(distance[a], scatterers[atom], species, domain, bins, tables, grids, histogram, work)
         for b in range(a):
-            far, j = distance[b], others[b]
-            if far < r_min or near + far + max(r_min, abs(far - near)) > 2.0 * half_path_max:
+            j = others[b]
+            longest = 2.0 * half_path_max - distance[a] - distance[b]
+            if distance[b] < r_min or max(r_min, abs(distance[a] - distance[b])) > longest:
                 continue
             square = 0.0
             for x in range(3):
                 square += (vectors[b, x] - vectors[a, x]) ** 2
-            limit = 2.0 * half_path_max - near - far
-            if square > limit * limit:
+            if square > longest * longest:
                 continue
-            across = np.sqrt(square)
-            if across < r_min:
+            sides[0], sides[1], sides[2] = distance[a], distance[b], np.sqrt(square)
+            if sides[2] < r_min:
                 continue
-            times = sign / (own + int(j == atom))
+            corners[1], corners[2] = i, j
+            times = 1.0 / (1 + int(i == atom) + int(j == atom))  # each image of the atom meets this triangle
+            # Written out: functions that are handed all tables cost a fifth of the time.
             if together:
-                add_ring(near, across, far, times, bins, tables, grids, histogram[2 * species + 3], work)
-            kinds = (at, scatterers[i], scatterers[j])
-            absorbs = (absorbing[atom], absorbing[i], absorbing[j])
-            add_triangle(
-                near,
-                far,
-                across,
-                kinds,
-                absorbs,
-                times,
-                species,
-                together,
-                half_path_max,
-                bins,
-                tables,
-                grids,
-                histogram,
-                work,
-            )
+                near, far, across = sorted_sides(sides)
+                scale, angle = 2.0 * times / (near * far * across), angle_between(near, far, across)
+                half, out = 0.5 * (near + far + across), histogram[through + 1]
+                add_volume(tables[RING][0], grids[RING], near, far, angle, half, scale, out, bins, work)
+            for absorber in range(3):
+                if not absorbing[corners[absorber]]:
+                    continue
+                near, far = sides[SIDES[absorber][0]], sides[SIDES[absorber][1]]
+                across = sides[SIDES[absorber][2]]
+                at_i = scatterers[corners[ABSORBERS[absorber][1]]]
+                at_j = scatterers[corners[ABSORBERS[absorber][2]]]
+                if near > far:
+                    near, far, at_i, at_j = far, near, at_j, at_i
+                pair, riap = at_i * species + at_j, at_j * species + at_i
+                if not together:
+                    scale, angle = 2.0 * times / (near * across * far), angle_between(near, across, far)
+                    table, out, half = (
+                        tables[TRIANGLE][pair],
+                        histogram[triangle + pair],
+                        0.5 * (near + across + far),
+                    )
+                    add_volume(table, grids[TRIANGLE], near, across, angle, half, scale, out, bins, work)
+                if near + across <= half_path_max:
+                    scale, angle = times / (near * across) ** 2, angle_between(near, across, far)
+                    table, out, half = tables[DOGLEG][pair], histogram[dogleg + pair], near + across
+                    add_volume(table, grids[DOGLEG], near, across, angle, half, scale, out, bins, work)
+                if far + across <= half_path_max:
+                    scale, angle = times / (far * across) ** 2, angle_between(far, across, near)
+                    table, out, half = tables[DOGLEG][riap], histogram[dogleg + riap], far + across
+                    add_volume(table, grids[DOGLEG], far, across, angle, half, scale, out, bins, work)
+                if near + far <= half_path_max:
+                    scale, angle = 2.0 * times / (near * far) ** 2, angle_between(near, far, across)
+                    table, out, half = tables[THROUGH][pair], histogram[through + pair], near + far
+                    add_volume(table, grids[THROUGH], near, far, angle, half, scale, out, bins, work)
     return too_close
 
 
@@ -125,71 +146,15 @@ def neighbours_around(atom, positions, box, present, reach):
             for x in range(3):
                 vectors[count, x] = between[x] + images[image, x]
                 square += vectors[count, x] ** 2
-            itself = other == atom and square < 1e-6
+            itself = other == atom and square < SAME_ATOM_ANGSTROM**2
             if square <= reach * reach and not itself:
                 others[count], distance[count] = other, np.sqrt(square)
                 count += 1
     return vectors[:count], others[:count], distance[:count]
 
 
-@numba.njit(cache=True, nogil=True, fastmath=FAST)
-def add_triangle(
-    first,
-    second,
-    third,
-    kinds,
-    absorbs,
-    times,
-    species,
-    together,
-    half_path_max,
-    bins,
-    tables,
-    grids,
-    histogram,
-    work,
-):
-    """The paths of all absorbers of a triangle of atoms 0, 1, 2 with sides 0-1, 0-2 and 1-2.
-
-    `kinds` and `absorbs` (atom): index of its species, whether its paths count.
-    """
-    sides = ((first, second, third), (first, third, second), (second, third, first))
-    neighbours = ((1, 2), (0, 2), (0, 1))
-    for absorber in range(3):
-        if not absorbs[absorber]:
-            continue
-        near, far, across = sides[absorber]
-        at_i, at_j = kinds[neighbours[absorber][0]], kinds[neighbours[absorber][1]]
-        if near > far:
-            near, far, at_i, at_j = far, near, at_j, at_i
-        if not together:
-            pair, half = at_i * species + at_j, 0.5 * (near + across + far)
-            scale, angle = 2.0 * times / (near * across * far), angle_between(near, across, far)
-            table, out = tables[TRIANGLE][pair], histogram[2 * species + pair]
-            add_volume(table, grids[TRIANGLE], near, across, angle, half, scale, out, bins, work)
-        add_without_loop(
-            near,
-            across,
-            far,
-            at_i,
-            at_j,
-            times,
-            species,
-            half_path_max,
-            bins,
-            tables,
-            grids,
-            histogram,
-            work,
-        )
-
-
-@numba.njit(cache=True, nogil=True, fastmath=FAST)
-def add_ring(near, across, far, times, bins, tables, grids, out, work):
-    """The paths around a triangle of one species, of its three absorbers together."""
-    low, high = min(near, far), max(near, far)
-    short, long = min(low, across), max(high, across)
-    middle = max(low, min(high, across))
-    scale, angle = 2.0 * times / (short * middle * long), angle_between(short, middle, long)
-    half = 0.5 * (short + middle + long)
-    add_volume(tables[RING][0], grids[RING], short, middle, angle, half, scale, out, bins, work)
+@numba.njit(cache=True, nogil=True, inline="always")
+def sorted_sides(sides):
+    """The three sides of a triangle, shortest first."""
+    low, high = min(sides[0], sides[1]), max(sides[0], sides[1])
+    return min(low, sides[2]), max(low, min(high, sides[2])), max(high, sides[2])
