@@ -43,8 +43,9 @@ def metropolis(
     *,
     expected_r: float,
     lowest_r: float,
-    sweeps: float = 20.0,
-    steps: int = 30,
+    sweeps: float = 10.0,
+    steps: int = 40,
+    move_angstrom: float | None = None,
     limit_angstrom: float = 0.4,
     swaps: float = 0.0,
     seed: int = 0,
@@ -54,20 +55,22 @@ def metropolis(
 
     Returns `start` and `steps` more structures at even intervals of the walk. R is that of the replicas' mean, with E0
     and S0^2 at their best values; the lattice stays that of the start. No atom goes farther than `limit_angstrom` from
-    where it started. `swaps`: share of the moves that exchange two atoms of different species. The same seed gives the
-    same walk.
+    where it started. `move_angstrom`: standard deviation of a move along each axis; None: as long as lets 40 % of the
+    moves be kept, found in the first quarter of the walk. `swaps`: share of the moves that exchange two atoms of
+    different species. The same seed gives the same walk.
 
     A move that changes R by D > 0 is kept with probability exp(-D / T). At T = 2 R / n each of the n coordinates adds
     at most R / n to the misfit, as in equipartition; T falls from this value for R of the start to that for
     `expected_r` in the first half of the walk.
     """
     walk = _Walk(prior, replicas, target, start, limit_angstrom, swaps, np.random.default_rng(seed))
+    walk.move_angstrom = move_angstrom or FIRST_MOVE_ANGSTROM
     began, path = time.perf_counter(), [start]
     moves = max(1, round(sweeps * walk.atoms / steps))
     for place in range(steps):
         cooled = min(1.0, 2 * place / steps)
         warmth = start.misfit.r_factor * (expected_r / start.misfit.r_factor) ** cooled
-        walk.run(moves, 2 * warmth / (3 * walk.atoms), adapting=place < BURN_IN * steps)
+        walk.run(moves, 2 * warmth / (3 * walk.atoms), adapting=move_angstrom is None and place < BURN_IN * steps)
         path.append(walk.step(start.seconds + time.perf_counter() - began))
         tell(path[-1])
         if path[-1].misfit.r_factor < lowest_r:
@@ -91,6 +94,7 @@ class _Walk:
         self.prior, self.replicas, self.target, self.start = prior, replicas, target, start
         self.limit_angstrom, self.swaps, self.generator = limit_angstrom, swaps, generator
         self.move_angstrom = FIRST_MOVE_ANGSTROM
+        """standard deviation of a move along each axis"""
         cells = prior.cells(factor=start.factor, strain=start.strain, moved=start.moved)
         histograms = PathHistograms(replicas.tables, taper_angstrom=TAPER_ANGSTROM)
         histograms.absorbers[:] = sum(map(len, replicas.absorbers))
@@ -164,7 +168,7 @@ class _Walk:
         change, too_close = cell.change(atoms, there)
         if too_close:
             return False
-        numbers = self.numbers + self.by_bins @ change.ravel()
+        numbers = self.numbers + self.by_bins @ change.ravel().astype(np.float32)  # single like the matrix
         r_factor = self.reduced.r_factor(numbers)
         if self.generator.random() >= np.exp(min(0.0, (self.r_factor - r_factor) / temperature)):
             return False
