@@ -29,8 +29,8 @@ LONGEST_FACTOR = 10.0
 def wavelet_settings(settings: Representation) -> Representation:
     """The representation in which the misfit is that of the Morlet transforms, over k and R.
 
-    The R-factor of such a target is the square of the residual that EvAX minimises, the norm of the transforms'
-    difference over that of the data's (Timoshenko, Kuzmin, Purans, J. Phys.: Condens. Matter 26, 055401 (2014)).
+    The R-factor of such a target is the square of the norm of the transforms' difference over that of the data's, as
+    in EvAX (Timoshenko, Kuzmin, Purans, Comput. Phys. Commun. 183, 1237 (2012)).
     """
     return settings.model_copy(update={"space": "wavelet"})
 
@@ -59,9 +59,9 @@ def metropolis(
     moves be kept, found in the first quarter of the walk. `swaps`: share of the moves that exchange two atoms of
     different species. The same seed gives the same walk.
 
-    A move that changes R by D > 0 is kept with probability exp(-D / T). At T = 2 R / n each of the n coordinates adds
-    at most R / n to the misfit, as in equipartition; T falls from this value for R of the start to that for
-    `expected_r` in the first half of the walk.
+    A move that changes R by D > 0 is kept with probability exp(-D / T). Equipartition: each of n coordinates adds T / 2
+    to a quadratic misfit on average, so that T = 2 R / n adds R. T falls from this value for R of the start to that
+    for `expected_r` in the first half of the walk.
     """
     walk = _Walk(prior, replicas, target, start, limit_angstrom, swaps, np.random.default_rng(seed))
     walk.move_angstrom = move_angstrom or FIRST_MOVE_ANGSTROM
@@ -70,7 +70,8 @@ def metropolis(
     for place in range(steps):
         cooled = min(1.0, 2 * place / steps)
         warmth = start.misfit.r_factor * (expected_r / start.misfit.r_factor) ** cooled
-        walk.run(moves, 2 * warmth / (3 * walk.atoms), adapting=move_angstrom is None and place < BURN_IN * steps)
+        adapting = move_angstrom is None and place < BURN_IN * steps
+        walk.run(moves, 2 * warmth / (3 * walk.atoms), adapting=adapting)
         path.append(walk.step(start.seconds + time.perf_counter() - began))
         tell(path[-1])
         if path[-1].misfit.r_factor < lowest_r:
