@@ -142,7 +142,7 @@ class _Walk:
 
     def _shift(self, temperature: float) -> bool:
         """Try to move an atom; returns whether it was kept."""
-        place = self.generator.integers(len(self.cells))
+        place = int(self.generator.integers(len(self.cells)))
         atom = int(self.generator.integers(len(self.cells[place].positions)))
         moved = self.generator.normal(0, self.move_angstrom, 3)
         there = self.cells[place].positions[atom] + moved
@@ -152,7 +152,7 @@ class _Walk:
 
     def _swap(self, temperature: float) -> bool:
         """Try to exchange two atoms of different species; returns whether they were."""
-        place, numbers = self.generator.integers(len(self.cells)), self.prior.numbers
+        place, numbers = int(self.generator.integers(len(self.cells))), self.prior.numbers
         one = int(self.generator.integers(len(numbers)))
         others = np.flatnonzero(numbers != numbers[one])
         if not len(others):
