@@ -115,6 +115,18 @@ def test_no_atom_goes_farther_than_told(made):
     assert 0.04 < farthest <= 0.05 + 1e-9
 
 
+def test_a_move_is_as_long_as_told_or_grows_until_fewer_are_kept(made):
+    goal, of = target(made, nickel(1)), nickel(5)
+    start = step(of, made, goal)
+
+    def moved(steps: int, **options: float) -> float:
+        hot = {"expected_r": 1e3, "lowest_r": 0.0, "sweeps": 8, "steps": steps}
+        return metropolis(of, replicas(of, made), goal, start, **hot | options)[-1].rms_moved_angstrom
+
+    assert moved(1, move_angstrom=0.001) == pytest.approx(0.001 * np.sqrt(3 * 8), rel=0.2)
+    assert moved(8) > 1.2 * moved(8, move_angstrom=0.03)
+
+
 def test_a_walk_goes_on_from_where_another_one_stopped(made):
     goal, of = target(made, nickel(1)), nickel(5)
     cells, start = replicas(of, made), step(nickel(5), made, goal)

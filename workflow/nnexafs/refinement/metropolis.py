@@ -96,6 +96,8 @@ class _Walk:
         self.limit_angstrom, self.swaps, self.generator = limit_angstrom, swaps, generator
         self.move_angstrom = FIRST_MOVE_ANGSTROM
         """standard deviation of a move along each axis"""
+        self._lately: list[bool] = []
+        """whether moves since the last change of their length were kept"""
         cells = prior.cells(factor=start.factor, strain=start.strain, moved=start.moved)
         histograms = PathHistograms(replicas.tables, taper_angstrom=TAPER_ANGSTROM)
         histograms.absorbers[:] = sum(map(len, replicas.absorbers))
@@ -118,17 +120,16 @@ class _Walk:
 
     def run(self, moves: int, temperature: float, *, adapting: bool) -> None:
         """Try so many moves; `adapting`: change their length towards the wanted acceptance."""
-        kept = tried = 0
         for _ in range(moves):
             if self.generator.random() < self.swaps:
                 self._swap(temperature)
                 continue
-            kept, tried = kept + self._shift(temperature), tried + 1
-            if adapting and tried == ADAPTED_EVERY:
-                longer = self.move_angstrom * np.exp(kept / tried - ACCEPTANCE)
+            self._lately.append(self._shift(temperature))
+            if adapting and len(self._lately) >= ADAPTED_EVERY:
+                longer = self.move_angstrom * np.exp(np.mean(self._lately) - ACCEPTANCE)
                 limits = FIRST_MOVE_ANGSTROM / LONGEST_FACTOR, FIRST_MOVE_ANGSTROM * LONGEST_FACTOR
                 self.move_angstrom = float(np.clip(longer, *limits))
-                kept = tried = 0
+                self._lately.clear()
 
     def step(self, seconds: float) -> Step:
         """The structure as it is, its spectrum summed over all paths again."""
