@@ -8,16 +8,20 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+import torch
 import xarray as xr
 from ase.build import bulk
 
-from nnexafs.config import Representation
+from nnexafs.config import Augmentation, Representation
 from nnexafs.errors import UserError
 from nnexafs.exafs.feff.reference import FrozenPotentials
 from nnexafs.exafs.nbody import tables, tables_file
 from nnexafs.exafs.nbody.histograms import PathHistograms, neighbours_of
 from nnexafs.k_axis import shifted_k
-from nnexafs.refinement.descent import refined, scaled
+from nnexafs.learning.distortion import Distortion
+from nnexafs.refinement.descent import Candidate, refined, scaled
+from nnexafs.refinement.discrepancy import distortion_rms, theory_covariance
+from nnexafs.refinement.errors import allowed
 from nnexafs.refinement.prior import Prior
 from nnexafs.refinement.refine import nearest_step
 from nnexafs.refinement.replicas import Replicas
@@ -59,7 +63,7 @@ def target(
     chi = replicas(of, made).chi(of.cells(factor=factor, strain=strain))
     k = np.arange(2.0, 17.0, 0.05)
     seen = s02 * np.interp(shifted_k(k, e0_ev), made.k, chi)
-    return Target(k, seen, made.k, SETTINGS, e0_shift_ev=(-5.0, 10.0), s02=(0.5, 1.1))
+    return Target(k, seen, made.k, SETTINGS, Augmentation())
 
 
 def test_lattice_disorder_e0_and_s02_are_found(made):
@@ -88,15 +92,15 @@ def test_atoms_move_down_the_misfit_and_stop_where_told(made):
     start = prior(seed=5)
     cells = replicas(start, made)
     first = scaled(start, cells, goal)[-1]
-    path = refined(start, cells, goal, first, lowest_r=first.misfit.r_factor / 20, calls=60)
-    values = [step.misfit.r_factor for step in path]
+    path = refined(start, cells, goal, first, lowest=first.misfit.chi_square / 20, calls=60)
+    values = [step.misfit.chi_square for step in path]
     assert path[0] is first
     assert values[-1] < values[0] / 20 <= values[-2]
     assert path[-1].rms_moved_angstrom > 0
     assert nearest_step(path, values[-1]) == len(path) - 1
     assert nearest_step(path, 2 * values[0]) == 0
-    again = refined(start, cells, goal, first, lowest_r=first.misfit.r_factor / 20, calls=60)
-    assert again[-1].misfit.r_factor == pytest.approx(values[-1], rel=1e-6)
+    again = refined(start, cells, goal, first, lowest=first.misfit.chi_square / 20, calls=60)
+    assert again[-1].misfit.chi_square == pytest.approx(values[-1], rel=1e-6)
 
 
 def test_a_melt_has_only_its_lattice(made):
@@ -126,13 +130,50 @@ def test_the_taper_is_made_good_for_cells_like_those_it_was_taken_from(made):
     assert np.abs(faded - plain.chi()[0]).max() > 1e-4
 
 
+def test_a_covariance_of_the_simulation_expects_what_distortions_make(made):
+    """To first order the whitened differences that distorted spectra show are independent, of variance 1."""
+    settings = Augmentation(distortion=0.02, distortion_r_angstrom=0.6)
+    goal = target(made, prior(seed=1), factor=1.0, strain=0.0)
+    chi = replicas(prior(seed=1), made).chi(prior(seed=1).cells(factor=1.0, strain=0.0))
+    grid, to_features = goal._grid, goal._to_features
+    own = np.interp(grid, made.k, chi)
+    covariance = theory_covariance(grid, own, to_features, settings)
+    distortion = Distortion(grid, settings)
+    spectra = torch.as_tensor(np.repeat(own[None], 4000, axis=0), dtype=torch.float32)
+    drawn = distortion.applied(
+        spectra,
+        generator=torch.Generator().manual_seed(1),
+        rms=torch.full((4000,), distortion_rms(settings)),
+    ).numpy()
+    differences = (drawn - own) @ to_features.T
+    seen = np.cov(differences.T)
+    assert np.trace(seen) == pytest.approx(np.trace(covariance), rel=0.03)
+    assert np.abs(seen - covariance).max() < 0.1 * np.abs(covariance).max()
+
+
+def test_a_target_informed_by_the_theory_finds_the_same_structure(made):
+    goal = target(made, prior(seed=1), factor=1.2, strain=0.01, e0_ev=2.0, s02=0.9)
+    start = prior(seed=1)
+    cells = replicas(start, made)
+    first = Candidate(start, cells, scaled(start, cells, goal))
+    informed = goal.informed(first.chi(), first.best.misfit)
+    second = first.rescaled(informed)
+    assert second.best.factor == pytest.approx(1.2, abs=0.02)
+    assert second.best.misfit.s02 == pytest.approx(0.9, abs=0.01)
+    assert informed.expected_r == pytest.approx(goal.expected_r, rel=0.5)
+    own = allowed(second, informed)
+    # E0 and the lattice slide along together; S0^2 and the displacements too
+    assert own.covariance[0, 2] > 0.5 * np.sqrt(own.covariance[0, 0] * own.covariance[2, 2])
+    assert own.covariance[1, 3] > 0.5 * np.sqrt(own.covariance[1, 1] * own.covariance[3, 3])
+
+
 def test_too_short_a_spectrum_and_none_are_refused(made):
     k = np.arange(3.0, 9.0, 0.05)
     with pytest.raises(UserError, match="need at least"):
-        Target(k, np.sin(k), made.k, SETTINGS, e0_shift_ev=(-5, 10), s02=(0.5, 1.1))
+        Target(k, np.sin(k), made.k, SETTINGS, Augmentation())
     k = np.arange(2.0, 17.0, 0.05)
     with pytest.raises(UserError, match="zero in the window"):
-        Target(k, 0 * k, made.k, SETTINGS, e0_shift_ev=(-5, 10), s02=(0.5, 1.1))
+        Target(k, 0 * k, made.k, SETTINGS, Augmentation())
 
 
 def test_a_prior_needs_its_frames():

@@ -44,11 +44,13 @@ from nnexafs.jobs.record import checked, job
 @click.option(
     "--stop",
     type=click.FloatRange(min=0, min_open=True),
-    metavar="R",
-    help="R-factor to stop at.  [default: noise of the data plus the theory's expected error]",
+    default=1.0,
+    show_default=True,
+    metavar="TIMES",
+    help="Misfit to stop at, in units of what noise and the theory's error leave.",
 )
 @click.option(
-    "--calls", type=click.IntRange(min=1), default=30, show_default=True, help="Most evaluations a descent."
+    "--calls", type=click.IntRange(min=1), default=20, show_default=True, help="Most evaluations a descent."
 )
 @click.option("--threads", type=click.IntRange(min=1), default=2, show_default=True, help="Cores to use.")
 @out_option("Folder to write refinement.json, structure.extxyz, tables and a figure to.")
@@ -60,7 +62,7 @@ def refine(
     kelvin: float,
     phases: tuple[str, ...],
     replicas: int,
-    stop: float | None,
+    stop: float,
     calls: int,
     threads: int,
     out: Path,
@@ -91,30 +93,24 @@ def refine(
             measured,
             of_simulations(campaign, kelvin=kelvin, phases=phases),
             replicas=replicas,
-            stop_r=stop,
+            stop=stop,
             calls=calls,
             threads=threads,
         )
         numbers = write(out, found, title=spectra[0].name)
     for one in numbers["candidates"]:
-        click.echo(f"{one['phase']}: R {one['r_factor']:.4f} from {one['prior']}, scaled")
-    shell = {
-        name: (numbers[name], numbers[f"{name}_spread"])
-        for name in ("R1_angstrom", "N1", "sigma2_1_angstrom2")
-    }
-    click.echo(
-        "R1 {:.4f} +- {:.4f} angstrom, ".format(*shell["R1_angstrom"])
-        + "N1 {:.2f} +- {:.2f}, ".format(*shell["N1"])
-        + "sigma2_1 {:.5f} +- {:.5f} angstrom^2 (spread over stops and simulations, not calibrated)".format(
-            *shell["sigma2_1_angstrom2"]
+        click.echo(
+            f"{one['phase']}: misfit {one['chi_square']:.2f}, R {one['r_factor']:.4f} from {one['prior']}, scaled"
         )
-    )
+    digits = {"R1_angstrom": 4, "N1": 2, "sigma2_1_angstrom2": 5, "e0_shift_ev": 1, "s02": 2}
+    for name, places in digits.items():
+        click.echo(f"{name} {numbers[name]:.{places}f} +- {numbers[name + '_error68']:.{places}f}")
     click.echo(
-        f"E0 {numbers['e0_shift_ev']:.1f} eV below FEFF's, S0^2 {numbers['s02']:.2f}, R {numbers['r_factor']:.4f}"
+        f"misfit {numbers['chi_square']:.2f}, R {numbers['r_factor']:.4f} ({numbers['expected_r']:.4f} expected)"
     )
     if not numbers["reached_stop"]:
         click.echo(
-            f"warning: R stays above {numbers['stop_r']:.4f}, what noise and theory leave: none of these structures "
+            f"warning: the misfit stays above {stop:g} times what noise and theory leave: none of these structures "
             "explains the spectrum"
         )
     click.echo(f"wrote {out}")

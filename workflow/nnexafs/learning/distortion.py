@@ -12,10 +12,7 @@ import torch
 from torch import Tensor
 
 from nnexafs.config import Augmentation
-
-K_WEIGHT = 2  # of the signal that is split into R: even amplitudes over the window
-LONGEST_ANGSTROM = 8.0  # beyond, nothing is changed: the filter of the representation removes it
-PARTS = 4  # amplitude and phase, over R and over k, each with the same share of the size
+from nnexafs.learning.knots import PARTS, Knots
 
 
 class Distortion:
@@ -23,18 +20,14 @@ class Distortion:
 
     def __init__(self, k: np.ndarray, settings: Augmentation, *, device: torch.device | str = "cpu") -> None:
         self.largest = settings.distortion
-        step, self.count = float(k[1] - k[0]), len(k)
-        self.points = 2 ** math.ceil(math.log2(2 * self.count))
-        r = np.pi / (step * self.points) * np.arange(self.points // 2 + 1)
-        over_r = _knots(r, settings.distortion_r_angstrom, end=LONGEST_ANGSTROM)
-        over_k = _knots(k - k[0], settings.distortion_k_per_angstrom, end=k[-1] - k[0])
+        knots = Knots.of(k, settings)
+        self.points, self.count = knots.points, len(k)
 
         def tensor(values: np.ndarray) -> Tensor:
             return torch.as_tensor(values, dtype=torch.float32, device=device)
 
-        self.over_r, self.over_k = tensor(over_r), tensor(over_k)
-        # chi itself is smooth and large at low k, where a weight of k^2 keeps it from dominating
-        self.weight = tensor(np.maximum(k, 0.1) ** K_WEIGHT)
+        self.over_r, self.over_k = tensor(knots.over_r), tensor(knots.over_k)
+        self.weight = tensor(knots.weight)
 
     def applied(self, chi: Tensor, *, generator: torch.Generator, rms: Tensor | None = None) -> Tensor:
         """chi (B, W), each changed by its own random curves, of the sizes `rms` (B,), or random ones up to the largest.
@@ -60,10 +53,3 @@ class Distortion:
         shape = (2, len(size), len(to_grid))
         amplitude, phase = torch.randn(shape, generator=generator, device=size.device) @ to_grid * size
         return torch.polar(amplitude.exp(), phase)
-
-
-def _knots(x: np.ndarray, distance: float, *, end: float) -> np.ndarray:
-    """Matrix (knots, X): linear interpolation from knots 0, distance, 2 distance ... to x; zero beyond `end`."""
-    knots = distance * np.arange(int(np.ceil(end / distance)) + 1)
-    hats = np.clip(1 - np.abs(x - knots[:, None]) / distance, 0, None)
-    return np.where(x <= end, hats, 0.0)

@@ -5,18 +5,22 @@ from collections.abc import Callable
 from dataclasses import dataclass
 
 import numpy as np
-from scipy.optimize import minimize
+from scipy.optimize import least_squares, minimize
 
 from nnexafs.refinement.prior import Prior
 from nnexafs.refinement.replicas import Replicas
 from nnexafs.refinement.target import Misfit, Target
 
 # Units in which the optimiser's variables are about one.
-STRAIN, FACTOR, DISPLACEMENT_ANGSTROM, JOINT_STRAIN = 0.01, 1.0, 0.02, 0.002
-SCALE = 1e4
-"""What the R-factor is multiplied by, so that the optimiser's first steps are neither too short nor too long."""
+STRAIN, DISPLACEMENT_ANGSTROM, JOINT_STRAIN = 0.01, 0.02, 0.002
+SCALE = 100.0
+"""What the misfit is multiplied by, so that the optimiser's first steps are neither too short nor too long."""
 MEMORY = 20
 LOWEST_FACTOR, HIGHEST_FACTOR, LARGEST_STRAIN = 0.3, 3.0, 0.08
+SCANNED_STRAINS = np.linspace(-0.06, 0.06, 13)
+SCANNED_CELLS = 2
+CHANGE = 1e-3
+"""of the variables, for the differences that the lattice's and the displacements' slopes are"""
 
 
 @dataclass(frozen=True)
@@ -36,6 +40,29 @@ class Step:
         return 0.0 if self.moved is None else float(np.sqrt((self.moved**2).sum(axis=-1).mean()))
 
 
+@dataclass(frozen=True)
+class Candidate:
+    """A simulation with its lattice and displacements scaled to the data."""
+
+    prior: Prior
+    replicas: Replicas
+    steps: list[Step]
+
+    @property
+    def best(self) -> Step:
+        """The scaled simulation that is nearest to the data."""
+        return self.steps[-1]
+
+    def chi(self) -> np.ndarray:
+        """Mean chi (K,) of the scaled simulation."""
+        return self.replicas.chi(self.prior.cells(factor=self.best.factor, strain=self.best.strain))
+
+    def rescaled(self, target: Target) -> "Candidate":
+        """The same simulation scaled to a target, from where it is."""
+        steps = scaled(self.prior, self.replicas, target, start=self.best)
+        return Candidate(self.prior, self.replicas, steps)
+
+
 def scaled(
     prior: Prior,
     replicas: Replicas,
@@ -44,49 +71,43 @@ def scaled(
     start: Step | None = None,
     tell: Callable[[Step], None] = lambda step: None,
 ) -> list[Step]:
-    """Fit the lattice and one factor on all displacements (of a melt only the lattice).
+    """Fit the lattice and one factor on all displacements (of a melt only the lattice), by least squares.
 
     From `start`, or from the best strain of a scan. Every call in its order, and the best of them once more at the end.
     """
     began, steps = time.perf_counter(), []
 
-    def value(variables: np.ndarray) -> tuple[float, np.ndarray]:
-        strain = STRAIN * variables[0]
-        factor = FACTOR * variables[1] if prior.has_sites else 1.0
-        found, pulls = replicas.misfit_and_pulls(prior.cells(factor=factor, strain=strain), target.misfit)
+    def residual(variables: np.ndarray) -> np.ndarray:
+        strain, factor = STRAIN * variables[0], float(variables[1]) if prior.has_sites else 1.0
+        found = target.misfit(replicas.chi(prior.cells(factor=factor, strain=strain)))
         steps.append(Step(found, factor, strain, None, time.perf_counter() - began))
         tell(steps[-1])
-        by_factor = (1 + strain) * sum(
-            float((pull * own).sum())
-            for pull, own in zip(pulls.by_position, prior.displacements, strict=True)
-        )
-        slopes = np.array([STRAIN * pulls.by_strain / (1 + strain), FACTOR * by_factor])
-        return SCALE * found.r_factor, SCALE * slopes[: len(variables)]
+        return found.residual
 
     strain, factor = (
         (_best_strain(prior, replicas, target), 1.0) if start is None else (start.strain, start.factor)
     )
-    first = [strain / STRAIN, factor / FACTOR][: 1 + prior.has_sites]
-    limits = [(-LARGEST_STRAIN / STRAIN, LARGEST_STRAIN / STRAIN), (LOWEST_FACTOR, HIGHEST_FACTOR)]
-    minimize(
-        value,
-        first,
-        jac=True,
-        method="L-BFGS-B",
-        bounds=limits[: len(first)],
-        options={"ftol": 1e-6, "maxfun": 40},
+    variables = slice(0, 1 + prior.has_sites)
+    lowest = np.array([-LARGEST_STRAIN / STRAIN, LOWEST_FACTOR])
+    highest = np.array([LARGEST_STRAIN / STRAIN, HIGHEST_FACTOR])
+    least_squares(
+        residual,
+        np.clip([strain / STRAIN, factor], lowest + CHANGE, highest - CHANGE)[variables],
+        bounds=(lowest[variables], highest[variables]),
+        diff_step=CHANGE,
+        ftol=1e-4,
+        xtol=1e-4,
+        max_nfev=12,
     )
-    best = min(steps, key=lambda step: step.misfit.r_factor)
+    best = min(steps, key=lambda step: step.misfit.chi_square)
     return [*steps, best]
-
-
-SCANNED_STRAINS = np.linspace(-0.06, 0.06, 13)
 
 
 def _best_strain(prior: Prior, replicas: Replicas, target: Target) -> float:
     """The strain of a scan with the smallest misfit: the misfit has a minimum for every period of the spectrum."""
+    few = replicas.first(SCANNED_CELLS)
     found = [
-        target.misfit(replicas.chi(prior.cells(factor=1.0, strain=strain))).r_factor
+        target.misfit(few.chi(prior.cells(factor=1.0, strain=strain)[:SCANNED_CELLS])).chi_square
         for strain in SCANNED_STRAINS
     ]
     return float(SCANNED_STRAINS[int(np.argmin(found))])
@@ -98,11 +119,11 @@ def refined(
     target: Target,
     start: Step,
     *,
-    lowest_r: float,
+    lowest: float,
     calls: int,
     tell: Callable[[Step], None] = lambda step: None,
 ) -> list[Step]:
-    """Move every atom and the lattice down the gradient, until R is below `lowest_r` or after so many calls.
+    """Move every atom and the lattice down the gradient, until chi_square is below `lowest` or after so many calls.
 
     The accepted steps in their order, `start` first. About 27 independent numbers of a spectrum cannot fix hundreds of
     coordinates: where on this path to stop decides the result, not the optimiser.
@@ -119,14 +140,14 @@ def refined(
         seconds = start.seconds + time.perf_counter() - began
         latest = Step(found, start.factor, strain, moved, seconds)
         slopes = (1 + strain) * DISPLACEMENT_ANGSTROM * np.array(pulls.by_position).ravel()
-        return SCALE * found.r_factor, SCALE * np.append(
+        return SCALE * found.chi_square, SCALE * np.append(
             slopes, JOINT_STRAIN * pulls.by_strain / (1 + strain)
         )
 
     def accepted(variables: np.ndarray) -> None:
         path.append(latest)
         tell(latest)
-        if latest.misfit.r_factor < lowest_r:
+        if latest.misfit.chi_square < lowest:
             raise StopIteration
 
     minimize(

@@ -9,7 +9,8 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
 from nnexafs.inversion.drawing import BLUE, INK, QUIET, SECOND, SETTINGS
-from nnexafs.refinement.refine import Refinement, curves_of, shell_of
+from nnexafs.refinement.answers import curves_of
+from nnexafs.refinement.refine import Refinement
 from nnexafs.structures.distributions import r_grid
 
 
@@ -48,15 +49,14 @@ def _structure(axes: Axes, found: Refinement) -> None:
 def _along(axes: Axes, found: Refinement, name: str, label: str) -> None:
     """A number along each path against R, with the stop."""
     for one, colour in zip(found.refined, (BLUE, SECOND, INK), strict=False):
-        values = [shell_of(one.cells(place), found.material)[name] for place in range(len(one.path))]
-        r_factors = np.array([step.misfit.r_factor for step in one.path])
-        axes.plot(
-            r_factors, values, "o-", color=colour, markersize=3, label=f"from {one.candidate.prior.name}"
-        )
-    axes.axvline(found.stop_r, color=QUIET, linestyle="--", linewidth=1, label="stop")
+        answers = [one.answer(found.material, place) for place in range(len(one.path))]
+        values = [answer.named()[name] for answer in answers]
+        misfits = np.array([step.misfit.chi_square for step in one.path])
+        axes.plot(misfits, values, "o-", color=colour, markersize=3, label=f"from {one.candidate.prior.name}")
+    axes.axvline(found.stop, color=QUIET, linestyle="--", linewidth=1, label="stop")
     axes.set_xscale("log")
     axes.invert_xaxis()
-    _label(axes, "R-factor (the refinement goes to the right)", label, f"{label} on the way")
+    _label(axes, "misfit / expected misfit (the refinement goes to the right)", label, f"{label} on the way")
 
 
 def _label(axes: Axes, x: str, y: str, title: str) -> None:

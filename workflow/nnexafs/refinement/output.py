@@ -7,42 +7,31 @@ from pathlib import Path
 from typing import Any
 
 import ase.io
-import numpy as np
 import pandas as pd
 
 from nnexafs.files import json_value, write_json
 from nnexafs.refinement.descent import Step
-from nnexafs.refinement.refine import Refined, Refinement, curves_of, nearest_step, shell_of
+from nnexafs.refinement.refine import STOPS, Refined, Refinement, nearest_step
 from nnexafs.structures.distributions import angle_grid, r_grid
-
-STOPS = (2.0, 1.0, 0.5)
-"""Stops, as multiples of the expected R, over which the answers are spread."""
 
 
 def summary(found: Refinement) -> dict[str, Any]:
-    """The numbers: candidates, the answer with its spread, the answer of every prior at every stop."""
-    first = found.refined[0]
-    answers = [
-        {"prior": one.candidate.prior.name, "stop_r": times * found.stop_r, **_answer(one, place, found)}
-        for one in found.refined
-        for times in STOPS
-        for place in [nearest_step(one.path, times * found.stop_r)]
-    ]
-    answer = _answer(first, first.stop, found)
-    spread = {
-        f"{name}_spread": float(np.ptp([one[name] for one in answers]) / 2)
-        for name in ("R1_angstrom", "N1", "sigma2_1_angstrom2", "e0_shift_ev", "s02")
-    }
+    """The numbers: the answer with its errors and their sources, the candidates, every simulation at every stop."""
+    first, target = found.refined[0], found.target
+    errors = {f"{name}_error68": value for name, value in found.error.named().items()}
     return {
         "phase": first.candidate.prior.phase,
-        "prior": first.candidate.prior.name,
-        **answer,
-        **spread,
-        "reached_stop": bool(min(step.misfit.r_factor for step in first.path) <= found.stop_r),
-        "stop_r": found.stop_r,
-        "noise_r": found.noise_r,
-        "theory_r": found.theory_r,
-        "k_range_per_angstrom": list(found.target.window),
+        **found.answer.named(),
+        **errors,
+        "error_sources": {source: one.named() for source, one in found.errors.items()},
+        **_misfit(first.path[first.stop]),
+        "reached_stop": bool(min(step.misfit.chi_square for step in first.path) <= found.stop),
+        "stop_chi_square": found.stop,
+        "noise_r": target.noise_r,
+        "theory_r": target.theory_r,
+        "expected_r": target.expected_r,
+        "independent_points": target.independent,
+        "k_range_per_angstrom": list(target.window),
         "candidates": [
             {
                 "phase": one.prior.phase,
@@ -53,7 +42,16 @@ def summary(found: Refinement) -> dict[str, Any]:
             }
             for one in found.candidates
         ],
-        "answers": answers,
+        "answers": [
+            {
+                "prior": one.candidate.prior.name,
+                "stop_chi_square": times * found.stop,
+                **_answer(one, place, found),
+            }
+            for one in found.refined
+            for times in STOPS
+            for place in [nearest_step(one.path, times * found.stop)]
+        ],
     }
 
 
@@ -63,10 +61,12 @@ def write(out: Path, found: Refinement, *, title: str) -> dict[str, Any]:
 
     numbers = summary(found)
     first, grids = found.refined[0], found.material.distributions
-    n_r, angles = curves_of(first.cells(), found.material)
+    answer, error = found.answer, found.error
     tables = {
-        "rdf.csv": pd.DataFrame({"r_angstrom": r_grid(grids), "n": n_r}),
-        "angles.csv": pd.DataFrame({"angle_degree": angle_grid(grids), "density": angles}),
+        "rdf.csv": pd.DataFrame({"r_angstrom": r_grid(grids), "n": answer.n_r, "n_error68": error.n_r}),
+        "angles.csv": pd.DataFrame(
+            {"angle_degree": angle_grid(grids), "density": answer.angles, "density_error68": error.angles}
+        ),
         "path.csv": pd.concat([_path(one, found) for one in found.refined], ignore_index=True),
     }
     out.mkdir(parents=True, exist_ok=True)
@@ -85,17 +85,13 @@ def write(out: Path, found: Refinement, *, title: str) -> dict[str, Any]:
 
 
 def _misfit(step: Step) -> dict[str, float]:
-    return {
-        "r_factor": step.misfit.r_factor,
-        "e0_shift_ev": step.misfit.e0_shift_ev,
-        "s02": step.misfit.s02,
-    }
+    return {"chi_square": step.misfit.chi_square, "r_factor": step.misfit.r_factor}
 
 
 def _answer(one: Refined, place: int, found: Refinement) -> dict[str, float]:
     step = one.path[place]
     moved = {"rms_moved_angstrom": step.rms_moved_angstrom, "strain": step.strain}
-    return {**shell_of(one.cells(place), found.material), **_misfit(step), **moved}
+    return {**one.answer(found.material, place).named(), **_misfit(step), **moved}
 
 
 def _path(one: Refined, found: Refinement) -> pd.DataFrame:

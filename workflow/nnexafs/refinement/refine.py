@@ -1,6 +1,6 @@
 """A refinement from the data to its answer: candidates compared, the best one refined from two simulations."""
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -8,35 +8,26 @@ import xarray as xr
 from ase import Atoms
 
 from nnexafs.errors import UserError
+from nnexafs.learning.representation import window_for
 from nnexafs.measured.quality import quality_of
 from nnexafs.progress import Steps
-from nnexafs.refinement.descent import Step, refined, scaled
-from nnexafs.refinement.prior import Prior
+from nnexafs.refinement.answers import Answer, answer_of
+from nnexafs.refinement.descent import Candidate, Step, refined, scaled
+from nnexafs.refinement.errors import half_range, of_sampling, of_spectrum, together
 from nnexafs.refinement.replicas import Replicas
 from nnexafs.refinement.sources import Material, Start
-from nnexafs.refinement.target import Target
-from nnexafs.structures.distributions import angle_distribution, pair_distribution, r_grid
-from nnexafs.structures.first_shell import KEYS, shells_of
-from nnexafs.structures.neighbours import neighbours_within
+from nnexafs.refinement.target import S02_RANGE, Target
 
 PRIORS = 2
 """Simulations that the best phase is refined from; their answers' difference is a part of the error."""
-BEYOND = 4.0
-"""The path goes on until R is this much smaller than at the stop, to show what later stops would say."""
-
-
-@dataclass(frozen=True)
-class Candidate:
-    """A simulation with its lattice and displacements scaled to the data."""
-
-    prior: Prior
-    replicas: Replicas
-    steps: list[Step]
-
-    @property
-    def best(self) -> Step:
-        """The scaled simulation that is nearest to the data."""
-        return self.steps[-1]
+BEYOND = 2.0
+"""The path goes on until the misfit is this much smaller than at the stop, to show what later stops would say."""
+SCREENED = 2
+"""Frames with which phases are compared at first; those that stay near the data are compared with all."""
+HOPEFUL = 3.0
+"""A phase is near if its R-factor is at most so many times the smallest."""
+STOPS = (2.0, 1.0, 0.5)
+"""Stops, as multiples of the chosen one, over which the answers are spread."""
 
 
 @dataclass(frozen=True)
@@ -52,6 +43,11 @@ class Refined:
         step = self.path[self.stop if place is None else place]
         return self.candidate.prior.cells(factor=step.factor, strain=step.strain, moved=step.moved)
 
+    def answer(self, material: Material, place: int | None = None) -> Answer:
+        """What the structure at a place of the path says, by default at the stop."""
+        misfit = self.path[self.stop if place is None else place].misfit
+        return answer_of(self.cells(place), misfit.e0_shift_ev, misfit.s02, material)
+
 
 @dataclass(frozen=True)
 class Refinement:
@@ -62,10 +58,18 @@ class Refinement:
     """one of each phase, nearest to the data first"""
     refined: list[Refined]
     """the best phase from `PRIORS` simulations"""
-    stop_r: float
-    noise_r: float
-    theory_r: float
+    stop: float
+    """chi_square to stop at"""
+    answer: Answer
+    """mean over the simulations"""
+    errors: Mapping[str, Answer]
+    """standard deviations by source: spectrum, stop, simulation, sampling"""
     material: Material
+
+    @property
+    def error(self) -> Answer:
+        """All sources together, not calibrated."""
+        return together(self.errors)
 
 
 def refine(
@@ -73,63 +77,77 @@ def refine(
     material: Material,
     *,
     replicas: int = 8,
-    stop_r: float | None = None,
-    s02: tuple[float, float] | None = None,
-    calls: int = 30,
+    stop: float = 1.0,
+    s02: tuple[float, float] = S02_RANGE,
+    calls: int = 20,
     threads: int = 1,
 ) -> Refinement:
     """Find structures whose spectrum is the measured one, from simulations.
 
     `spectrum`: what `measured.chi.process` returns. Each phase of the material is scaled to the data from its first
-    simulation; the best phase is refined from that and from its second one. `stop_r`: R-factor to stop at, by default
-    the noise of the data plus the expected error of the theory; `s02`: range of S0^2. UserError for another element or
-    too short a spectrum.
+    simulation; the best phase is refined from that and from its second one. `stop`: misfit to stop at, in units of what
+    noise and the theory's error are expected to leave; `s02`: range of S0^2. UserError for another element or too short
+    a spectrum.
     """
-    target = _target(spectrum, material, s02 or SHARES_OF_ONE)
-    noise_r = noise_of(spectrum, target)
-    goal = noise_r + material.theory_r if stop_r is None else stop_r
+    target = _target(spectrum, material, s02)
 
     def candidate(start: Callable[[int], Start]) -> Candidate:
         return _candidate(start(replicas), material, target, threads)
 
-    with Steps("phases scaled to the data", len(material.starts)) as steps:
-        candidates = []
+    few = _compared(material, target, min(replicas, SCREENED), threads, "phases compared")
+    hopeful = [
+        one.prior.phase for one in few if one.best.misfit.r_factor < HOPEFUL * few[0].best.misfit.r_factor
+    ]
+    candidates = sorted(map(candidate, (material.starts[phase][0] for phase in hopeful)), key=_r_factor)
+    chosen = candidates[0]
+    target = target.informed(chosen.chi(), chosen.best.misfit)
+    others = map(candidate, material.starts[chosen.prior.phase][1:PRIORS])
+    found = [_refined(one.rescaled(target), target, stop, calls) for one in (chosen, *others)]
+    answers = [one.answer(material) for one in found]
+    return Refinement(
+        target,
+        [*candidates, *(one for one in few if one.prior.phase not in hopeful)],
+        found,
+        stop,
+        Answer.combined(answers, lambda values: values.mean(axis=0)),
+        _errors(found, answers, target, stop, material),
+        material,
+    )
+
+
+def _compared(material: Material, target: Target, replicas: int, threads: int, title: str) -> list[Candidate]:
+    """Each phase of the material, scaled to the data; nearest first."""
+    candidates = []
+    with Steps(title, len(material.starts)) as steps:
         for starts in material.starts.values():
-            candidates.append(candidate(starts[0]))
+            candidates.append(_candidate(starts[0](replicas), material, target, threads))
             steps.update()
-    candidates.sort(key=lambda one: one.best.misfit.r_factor)
-    others = material.starts[candidates[0].prior.phase][1:PRIORS]
-    found = [_refined(one, target, goal, calls) for one in (candidates[0], *map(candidate, others))]
-    return Refinement(target, candidates, found, goal, noise_r, material.theory_r, material)
+    return sorted(candidates, key=_r_factor)
 
 
-def noise_of(spectrum: xr.Dataset, target: Target) -> float:
+def _r_factor(candidate: Candidate) -> float:
+    return candidate.best.misfit.r_factor
+
+
+def _errors(
+    found: Sequence[Refined], answers: Sequence[Answer], target: Target, stop: float, material: Material
+) -> dict[str, Answer]:
+    first = found[0]
+    places = {nearest_step(first.path, times * stop) for times in STOPS}
+    return {
+        "spectrum": of_spectrum(first.candidate, target, material),
+        "stop": half_range([first.answer(material, place) for place in sorted(places)]),
+        "simulation": half_range(answers),
+        "sampling": of_sampling([cell for one in found for cell in one.cells()], material),
+    }
+
+
+def noise_of(spectrum: xr.Dataset, material: Material) -> float:
     """R-factor that the data's noise leaves, from its strength at large R (`measured.quality`); 0 where unknown."""
-    findings = {finding.name: finding for finding in quality_of(spectrum, window=target.window).findings}
+    window = window_for(spectrum["k"].values[np.isfinite(spectrum["chi"].values)], material.representation)
+    findings = {finding.name: finding for finding in quality_of(spectrum, window=window).findings}
     value = findings["noise"].value
     return 0.0 if value is None else (value / 100) ** 2
-
-
-def curves_of(cells: Sequence[Atoms], material: Material) -> tuple[np.ndarray, np.ndarray]:
-    """Mean n(r) (R,) and bond angles (A,) of cells, all atoms of the absorbing element, on the material's grids."""
-    grids = material.distributions
-    reach = max(grids.r_max_angstrom, grids.angle_cutoff_angstrom)
-    pairs, angles = [], []
-    for atoms in cells:
-        around, own = neighbours_within(atoms, reach), np.flatnonzero(atoms.symbols == material.element)
-        pairs.append(pair_distribution(around, own, grids))
-        angles.append(angle_distribution(around, own, grids))
-    return np.mean(pairs, axis=0), np.mean(angles, axis=0)
-
-
-def shell_of(cells: Sequence[Atoms], material: Material) -> dict[str, float]:
-    """First shell by name: R1_angstrom, N1, sigma2_1_angstrom2."""
-    values = shells_of(r_grid(material.distributions), curves_of(cells, material)[0])
-    return dict(zip(KEYS, map(float, values), strict=True))
-
-
-SHARES_OF_ONE = (0.5, 1.1)
-"""Range of S0^2; a little above one, so that a structure that is too disordered shows."""
 
 
 def _target(spectrum: xr.Dataset, material: Material, s02: tuple[float, float]) -> Target:
@@ -147,7 +165,8 @@ def _target(spectrum: xr.Dataset, material: Material, s02: tuple[float, float]) 
         chi[good],
         material.tables.k,
         material.representation,
-        e0_shift_ev=material.e0_shift_ev,
+        material.augmentation,
+        noise_r=noise_of(spectrum, material),
         s02=s02,
     )
 
@@ -161,12 +180,12 @@ def _candidate(start: Start, material: Material, target: Target, threads: int) -
         correction=start.correction,
         threads=threads,
     )
-    best = scaled(prior, replicas, target)[-1]
-    replicas.correct_taper(prior.cells(factor=best.factor, strain=best.strain))
-    return Candidate(prior, replicas, scaled(prior, replicas, target, start=best))
+    found = Candidate(prior, replicas, scaled(prior, replicas, target))
+    replicas.correct_taper(prior.cells(factor=found.best.factor, strain=found.best.strain))
+    return found.rescaled(target)
 
 
-def _refined(candidate: Candidate, target: Target, goal: float, calls: int) -> Refined:
+def _refined(candidate: Candidate, target: Target, stop: float, calls: int) -> Refined:
     with Steps("steps down the misfit", calls) as steps:
 
         def tell(step: Step) -> None:
@@ -178,13 +197,13 @@ def _refined(candidate: Candidate, target: Target, goal: float, calls: int) -> R
             candidate.replicas,
             target,
             candidate.best,
-            lowest_r=goal / BEYOND,
+            lowest=stop / BEYOND,
             calls=calls,
             tell=tell,
         )
-    return Refined(candidate, path, nearest_step(path, goal))
+    return Refined(candidate, path, nearest_step(path, stop))
 
 
-def nearest_step(path: Sequence[Step], r_factor: float) -> int:
-    """The step of a path whose R-factor is nearest to the given one (their ratio nearest to 1)."""
-    return int(np.argmin([abs(np.log(step.misfit.r_factor / r_factor)) for step in path]))
+def nearest_step(path: Sequence[Step], chi_square: float) -> int:
+    """The step of a path whose chi_square is nearest to the given one (their ratio nearest to 1)."""
+    return int(np.argmin([abs(np.log(step.misfit.chi_square / chi_square)) for step in path]))

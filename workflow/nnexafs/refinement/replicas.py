@@ -1,5 +1,6 @@
 """Simulated cells whose mean spectrum is compared with the data: their chi and its gradient."""
 
+import copy
 from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
@@ -52,6 +53,12 @@ class Replicas:
         faded.values, faded.absorbers = whole.values, whole.absorbers
         self.correction = self.correction + whole.chi()[0] - faded.chi()[0]
 
+    def first(self, count: int) -> "Replicas":
+        """The same for the first `count` cells alone."""
+        one = copy.copy(self)
+        one.absorbers = self.absorbers[:count]
+        return one
+
     def chi(self, cells: Sequence[Atoms]) -> np.ndarray:
         """Mean chi (K,) over the absorbers of all cells."""
         return self._summed(cells)[1]
@@ -59,7 +66,7 @@ class Replicas:
     def misfit_and_pulls(
         self, cells: Sequence[Atoms], misfit_of: Callable[[np.ndarray], Misfit]
     ) -> tuple[Misfit, Pulls]:
-        """The misfit of the cells' mean chi, and the derivatives of its R-factor."""
+        """The misfit of the cells' mean chi, and the derivatives of its chi_square."""
         (whole, around), chi = self._summed(cells)
         found = misfit_of(chi)
 

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import numpy as np
 
-from nnexafs.config import CampaignConfig, Distributions, Representation, load
+from nnexafs.config import Augmentation, CampaignConfig, Distributions, Representation, load
 from nnexafs.config.state_points import StatePoint, of_campaign
 from nnexafs.errors import UserError
 from nnexafs.exafs.engines import TABLES_FILE
@@ -35,10 +35,8 @@ class Material:
     tables: Tables
     representation: Representation
     distributions: Distributions
-    e0_shift_ev: tuple[float, float]
-    """range of E0 that is tried, as in `Augmentation.e0_shift_ev`"""
-    theory_r: float
-    """R-factor that FEFF's error is expected to leave"""
+    augmentation: Augmentation
+    """range of E0 that is tried, and size of the theory's error"""
     starts: Mapping[str, Sequence[Callable[[int], Start]]]
     """simulations of each phase, nearest to the sample's temperature first; each gives so many of its frames"""
 
@@ -57,18 +55,9 @@ def of_simulations(campaign: Path, *, kelvin: float = 300.0, phases: Sequence[st
         _tables(campaign, config),
         config.representation,
         config.distributions,
-        config.augmentation.e0_shift_ev,
-        expected_theory_r(config),
+        config.augmentation,
         {phase: [_start(campaign, point) for point in points] for phase, points in runs.items()},
     )
-
-
-def expected_theory_r(config: CampaignConfig) -> float:
-    """R-factor that FEFF's error is expected to leave: the mean square of the distortions in training.
-
-    Their rms is drawn evenly between zero and `augmentation.distortion` (docs/explanations/learning.md).
-    """
-    return config.augmentation.distortion**2 / 3
 
 
 def _tables(campaign: Path, config: CampaignConfig) -> Tables:
