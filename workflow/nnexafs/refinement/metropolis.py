@@ -1,7 +1,7 @@
 """Classical reverse Monte Carlo: one atom at a time, kept if the misfit falls, or by chance at a temperature.
 
-The alternative to `descent.refined`, with the same misfit and the same result. Given a target in wavelets (see
-`wavelet_settings`) it compares spectra as programs of the field do.
+The alternative to `descent.refined`, with the same misfit and the same result. With `objective="r_factor"` and a target
+in wavelets (see `wavelet_settings`) it compares spectra as programs of the field do.
 """
 
 import time
@@ -14,7 +14,7 @@ from nnexafs.exafs.nbody.histograms import PathHistograms
 from nnexafs.exafs.nbody.incremental import MovableCell
 from nnexafs.refinement.descent import Step
 from nnexafs.refinement.prior import Prior
-from nnexafs.refinement.reduced import Reduced
+from nnexafs.refinement.reduced import Objective, Reduced
 from nnexafs.refinement.replicas import TAPER_ANGSTROM, Replicas
 from nnexafs.refinement.target import Target
 
@@ -27,9 +27,9 @@ LONGEST_FACTOR = 10.0
 
 
 def wavelet_settings(settings: Representation) -> Representation:
-    """The representation in which the misfit is that of the Morlet transforms, over k and R.
+    """The representation in which R-factors compare Morlet transforms, over k and R.
 
-    The R-factor of such a target is the square of the norm of the transforms' difference over that of the data's, as
+    Such an R-factor is the square of the norm of the transforms' difference over that of the data's, as
     in EvAX (Timoshenko, Kuzmin, Purans, Comput. Phys. Commun. 183, 1237 (2012)).
     """
     return settings.model_copy(update={"space": "wavelet"})
@@ -41,8 +41,8 @@ def metropolis(
     target: Target,
     start: Step,
     *,
-    expected_r: float,
-    lowest_r: float,
+    lowest: float,
+    objective: Objective = "chi_square",
     sweeps: float = 10.0,
     steps: int = 40,
     move_angstrom: float | None = None,
@@ -51,30 +51,31 @@ def metropolis(
     seed: int = 0,
     tell: Callable[[Step], None] = lambda step: None,
 ) -> list[Step]:
-    """Move single atoms by chance until R is below `lowest_r`, or each atom has been tried `sweeps` times.
+    """Move single atoms by chance until the misfit is below `lowest`, or each atom has been tried `sweeps` times.
 
-    Returns `start` and `steps` more structures at even intervals of the walk. R is that of the replicas' mean, with E0
-    and S0^2 at their best values; the lattice stays that of the start. No atom goes farther than `limit_angstrom` from
-    where it started. `move_angstrom`: standard deviation of a move along each axis; None: as long as lets 40 % of the
-    moves be kept, found in the first quarter of the walk. `swaps`: share of the moves that exchange two atoms of
-    different species. The same seed gives the same walk.
+    Returns `start` and `steps` more structures at even intervals of the walk. The misfit (`objective`) is that of the
+    replicas' mean, with E0 and S0^2 at their best values; the lattice stays that of the start. No atom goes farther
+    than `limit_angstrom` from where it started. `move_angstrom`: standard deviation of a move along each axis; None: as
+    long as lets 40 % of the moves be kept, found in the first quarter of the walk. `swaps`: share of the moves that
+    exchange two atoms of different species. The same seed gives the same walk.
 
-    A move that changes R by D > 0 is kept with probability exp(-D / T). Equipartition: each of n coordinates adds T / 2
-    to a quadratic misfit on average, so that T = 2 R / n adds R. T falls from this value for R of the start to that
-    for `expected_r` in the first half of the walk.
+    A move that makes the misfit larger by D is kept with probability exp(-D / T). Equipartition: each of n coordinates
+    adds T / 2 to a quadratic misfit on average, so that T = 2 X / n adds X. T falls in the first half of the walk, from
+    this for the misfit X of the start to this for the misfit that noise and theory are expected to leave.
     """
-    walk = _Walk(prior, replicas, target, start, limit_angstrom, swaps, np.random.default_rng(seed))
+    walk = _Walk(prior, replicas, target, start, objective)
+    walk.limit_angstrom, walk.swaps, walk.generator = limit_angstrom, swaps, np.random.default_rng(seed)
     walk.move_angstrom = move_angstrom or FIRST_MOVE_ANGSTROM
-    began, path = time.perf_counter(), [start]
+    began, path, first = time.perf_counter(), [start], walk.value
     moves = max(1, round(sweeps * walk.atoms / steps))
     for place in range(steps):
         cooled = min(1.0, 2 * place / steps)
-        warmth = start.misfit.r_factor * (expected_r / start.misfit.r_factor) ** cooled
+        added = first * (walk.reduced.expected / first) ** cooled
         adapting = move_angstrom is None and place < BURN_IN * steps
-        walk.run(moves, 2 * warmth / (3 * walk.atoms), adapting=adapting)
+        walk.run(moves, 2 * added / (3 * walk.atoms), adapting=adapting)
         path.append(walk.step(start.seconds + time.perf_counter() - began))
         tell(path[-1])
-        if path[-1].misfit.r_factor < lowest_r:
+        if walk.value < lowest:
             break
     return path
 
@@ -82,20 +83,16 @@ def metropolis(
 class _Walk:
     """The state of a walk: where the atoms are, and the numbers of their mean spectrum."""
 
+    limit_angstrom: float
+    swaps: float
+    generator: np.random.Generator
+    move_angstrom: float
+    """standard deviation of a move along each axis"""
+
     def __init__(
-        self,
-        prior: Prior,
-        replicas: Replicas,
-        target: Target,
-        start: Step,
-        limit_angstrom: float,
-        swaps: float,
-        generator: np.random.Generator,
+        self, prior: Prior, replicas: Replicas, target: Target, start: Step, objective: Objective
     ) -> None:
         self.prior, self.replicas, self.target, self.start = prior, replicas, target, start
-        self.limit_angstrom, self.swaps, self.generator = limit_angstrom, swaps, generator
-        self.move_angstrom = FIRST_MOVE_ANGSTROM
-        """standard deviation of a move along each axis"""
         self._lately: list[bool] = []
         """whether moves since the last change of their length were kept"""
         cells = prior.cells(factor=start.factor, strain=start.strain, moved=start.moved)
@@ -108,10 +105,10 @@ class _Walk:
         self.origin = np.array([cell.positions for cell in self.cells])
         self.home = self.origin.copy()
         """where the atom that now has a place started: not its own start, after a swap"""
-        self.reduced = Reduced(target)
+        self.reduced = Reduced(target, objective)
         self.by_bins = self.reduced.by_bins(histograms)
         self.numbers = replicas.chi(cells) @ self.reduced.basis
-        self.r_factor = self.reduced.r_factor(self.numbers)
+        self.value = self.reduced.value(self.numbers)
 
     @property
     def atoms(self) -> int:
@@ -138,7 +135,7 @@ class _Walk:
         moved = moved if start.moved is None else start.moved + moved
         chi = self.replicas.chi(self.prior.cells(factor=start.factor, strain=start.strain, moved=moved))
         self.numbers = chi @ self.reduced.basis
-        self.r_factor = self.reduced.r_factor(self.numbers)
+        self.value = self.reduced.value(self.numbers)
         return Step(self.target.misfit(chi), start.factor, start.strain, moved, seconds)
 
     def _shift(self, temperature: float) -> bool:
@@ -171,9 +168,9 @@ class _Walk:
         if too_close:
             return False
         numbers = self.numbers + self.by_bins @ change.ravel().astype(np.float32)  # single like the matrix
-        r_factor = self.reduced.r_factor(numbers)
-        if self.generator.random() >= np.exp(min(0.0, (self.r_factor - r_factor) / temperature)):
+        value = self.reduced.value(numbers)
+        if self.generator.random() >= np.exp(min(0.0, (self.value - value) / temperature)):
             return False
         cell.positions[atoms] = there
-        self.numbers, self.r_factor = numbers, r_factor
+        self.numbers, self.value = numbers, value
         return True
