@@ -4,7 +4,8 @@ python benchmarks/verdicts.py results/nickel [--other results/cu ...] [--known C
 
 Held-out spectra of the campaign with E0, S0^2 and noise as measured, and changed in ways that an answer should not
 survive; spectra of other campaigns, or of the training sets of other ensembles (other elements, read as if they were
-this one's); nothing but noise; files of k and chi. Errors are those of the mean of the networks. The rule on the element is left out.
+this one's); nothing but noise; files of k and chi. Errors are those of the mean of the networks. The rule on the
+element is left out.
 """
 
 import argparse
