@@ -365,6 +365,7 @@ FIT = {"s02": 0.8, "s02_std": 0.1, "e0_shift_ev": 1.0, "e0_shift_std": 0.5, "she
 FOUND = {
     "R1_angstrom": 2.49, "R1_angstrom_std": 0.01, "N1": 12.1, "N1_std": 0.2, "sigma2_1_angstrom2": 0.006,
     "sigma2_1_angstrom2_std": 0.001, "neighbour_distance": 0.5, "warnings": ["unlike"],
+    "verdict": "outside", "trust": {"distance": 0.2}, "withheld": None,
     "e0_scan": [{"shift_ev": 0.0, "R1_angstrom": 2.49, "N1": 12.1, "sigma2_1_angstrom2": 0.006}],
 }  # fmt: skip
 
@@ -388,7 +389,7 @@ def test_the_summary_sets_network_fit_and_known_side_by_side(gathered):
     row = measured.summary_row(gathered, spectrum(element="Cu", distance_scale=1.026, known=known))
     assert row == (
         "foil", "Cu", "1.026", "2.4900 ± 0.0100", "2.4800 ± 0.0100", "2.556", "12.10 ± 0.20", "12",
-        "0.00600 ± 0.00100", "0.00500 ± 0.00100", "1.25", "1",
+        "0.00600 ± 0.00100", "0.00500 ± 0.00100", "outside (0.20)", "1",
     )  # fmt: skip
     assert len(row) == sum(len(columns) for _, columns in measured.SUMMARY_GROUPS)
 
@@ -450,5 +451,11 @@ def test_the_summary_appears_once_for_all_spectra(gathered):
     some = replace(gathered, measured=[spectrum(), spectrum(element="Cu")])
     contents = measured.contents(some)
     assert len(contents["measured_rows"]) == len(contents["measured"]) == 2
-    assert "above 1 the networks extrapolate" in contents["measured_note"]
+    assert "Inside, their 95 % intervals" in contents["measured_note"]
+    assert "another element than the campaign's is outside, however near" in contents["measured_note"]
+    alone = replace(
+        gathered, measured=[spectrum(FOUND | {"withheld": "unlike", "trust": {"distance": None}})]
+    )
+    assert measured.summary_note(alone).endswith("Outside, the first shell is withheld.")
+    assert measured.verdict(alone.measured[0]) == "outside"
     assert validate({}).measurements

@@ -19,7 +19,7 @@ from nnexafs.errors import UserError
 from nnexafs.files import json_value, write_json, write_text
 from nnexafs.inversion.forward_check import ForwardCheck, forward_check
 from nnexafs.inversion.options import Options, check_window, usable, usable_sigma
-from nnexafs.inversion.uncertainty import Answer, answer_of, scatter_of_noise
+from nnexafs.inversion.uncertainty import SCALARS, Answer, answer_of, scatter_of_noise
 from nnexafs.inversion.values import (
     angle_table,
     ensemble_id,
@@ -173,11 +173,14 @@ def _reasons(verdict: Verdict) -> list[str]:
 
 
 def _withhold(report: dict, verdict: Verdict, *, anyway: bool) -> str | None:
-    """Take every answer's first shell out of the report where the verdict asks for it; returns why."""
+    """Take every first shell, E0 and S0^2 out of the report where the verdict asks for it; returns why."""
     reason = withheld(report, verdict, anyway=anyway)
     if reason is not None:
         for one in (*report["per_network"], *report["baselines"].values(), *report["e0_scan"]):
             one |= dict.fromkeys(KEYS)
+        check = report["forward_check"]
+        for one in (check, check["best"]) if check else ():
+            one |= dict.fromkeys(SCALARS)
     return reason
 
 

@@ -243,20 +243,22 @@ def check_words(check: Mapping | None, *, outside: bool = False) -> dict[str, st
 
 def _check_note(check: Mapping) -> str:
     low, high = check["r_range_angstrom"]
-    best = check["best"]
+    best, hidden = check["best"], check["e0_shift_ev"] is None
+    used = "E₀ and S₀²"
+    if not hidden:
+        used = f"E₀ ({check['e0_shift_ev']:.1f} eV below FEFF's) and S₀² ({check['s02']:.2f})"
     text = (
         f"The mixture of {check['structures']} simulated structures that comes nearest to the predicted n(r) (to "
-        f"{100 * check['n_misfit']:.1f} %) and bond angles. Its spectrum is shown at the E₀ "
-        f"({check['e0_shift_ev']:.1f} eV below FEFF's) and S₀² ({check['s02']:.2f}) {check['e0_and_s02']}. "
+        f"{100 * check['n_misfit']:.1f} %) and bond angles. Its spectrum is shown at the {used} {check['e0_and_s02']}. "
         f"The R-factor is that of χ(R), real and imaginary part, for R {low:.1f} to {high:.1f} Å (shaded); that of "
         f"k²χ(k), filtered to this range, is {check['r_factor_k']:.2g}."
     )
     if check["e0_and_s02"] != "fitted":
-        moved = best["e0_shift_ev"] - check["e0_shift_ev"]
-        text += (
-            f" With E₀ moved by {moved:+.1f} eV and S₀² {best['s02']:.2f}, which suit this structure best, it would be "
-            f"{best['r_factor_r']:.2g}."
-        )
+        suited = "the E₀ and S₀²"
+        if not hidden:
+            moved = best["e0_shift_ev"] - check["e0_shift_ev"]
+            suited = f"E₀ moved by {moved:+.1f} eV and S₀² {best['s02']:.2f}"
+        text += f" With {suited} that suit this structure best it would be {best['r_factor_r']:.2g}."
     return (
         f"{text} A good check does not prove E₀ and R₁: they slide along together, by 0.005 to 0.006 Å per eV, with "
         "little misfit."

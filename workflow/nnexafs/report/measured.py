@@ -14,7 +14,7 @@ SUMMARY_GROUPS = (
     ("R₁ (Å)", ("network", "larch fit", "known")),
     ("N₁", ("network", "known")),
     ("σ²₁ (Å²)", ("network", "larch fit")),
-    ("", ("distance", "warnings")),
+    ("", ("verdict", "warnings")),
 )
 
 
@@ -38,7 +38,7 @@ def section(campaign: Campaign, one: Measured) -> dict[str, object]:
         "name": one.name,
         "title": one.name if one.element(element) == element else f"{one.name} ({one.element(element)})",
         "figure": svg(measured_figures.spectrum(one)),
-        "caption": f"Band: two standard deviations of the networks and repeats.{simulated}{known}",
+        "caption": f"Band: twice the {errors_of(one)}.{simulated}{known}",
         "rows": first_shell_rows(one),
         "note": f"{first_shell_note(one)}{foreign(campaign, one)}",
         "warnings": one.shells["warnings"],
@@ -63,24 +63,32 @@ def summary_row(campaign: Campaign, one: Measured) -> tuple[str, ...]:
         f"{known.N1:g}" if known else "–",
         with_error(found, "sigma2_1_angstrom2"),
         with_error(fitted, "sigma2_1_angstrom2"),
-        relative_distance(campaign, one),
+        verdict(one),
         str(len(found["warnings"])),
     )
 
 
-def relative_distance(campaign: Campaign, one: Measured) -> str:
-    """Distance to the training set over the largest within it."""
-    distance = one.shells.get("neighbour_distance")
-    largest = campaign.largest_distance
-    return "–" if distance is None or not largest else f"{distance / largest:.2f}"
+def verdict(one: Measured) -> str:
+    """`inside (0.12)`: whether the networks know such spectra, and the distance from what they know."""
+    name, distance = one.shells.get("verdict"), (one.shells.get("trust") or {}).get("distance")
+    if name is None:
+        return "–"
+    return name if distance is None else f"{name} ({distance:.2f})"
 
 
 def summary_note(campaign: Campaign) -> str:
     """What the columns of the summary mean."""
     text = (
-        "Distance: how far the spectrum is from its nearest training spectrum, over the largest such distance within "
-        "the training set; above 1 the networks extrapolate."
+        "Verdict: whether the networks know such spectra, with the distance from what they know. Inside, their 95 % "
+        "intervals of R₁, N₁ and σ²₁ hold in 85 % or more; at the edge in 60 to 85 %; outside in fewer."
     )
+    if any(one.shells.get("withheld") for one in campaign.measured):
+        text += " Outside, the first shell is withheld."
+    if any(one.settings.element not in (None, campaign.config.element) for one in campaign.measured):
+        text += (
+            " A spectrum of another element than the campaign's is outside, however near; its first shell is shown "
+            "because the config names the element."
+        )
     if any(len(one.fit["shells"]) > 1 for one in campaign.measured if one.fit):
         text += (
             " Where larch fits several shells, the table holds their mean distance and the variance about it, since "
@@ -166,12 +174,19 @@ def first_shell_note(one: Measured) -> str:
         moved = f"{one.fit['e0_shift_ev']:+.1f} ± {one.fit['e0_shift_std']:.1f} eV"
         parts.append(f"the larch fit moves it by {moved}")
     text = "; ".join(parts)
-    text += ". Errors of the network: spread of the networks and scatter of the repeats"
+    text += f". Errors of the network: {errors_of(one)}"
     text += "; of the simulation: over its frames" if one.reference is not None else ""
     text += "; of the fit: larch's" if one.fit is not None else ""
     text += ". The networks are trained with random S₀², so that they find N whatever S₀² is"
     text += "; the fit has N fixed and S₀² free." if one.fit is not None else "."
     return text
+
+
+def errors_of(one: Measured) -> str:
+    """What the errors of the networks' answer are."""
+    if one.shells.get("errors") == "calibrated":
+        return "calibrated errors of 68 %, with the scatter of the repeats"
+    return "spread of the networks and scatter of the repeats"
 
 
 def foreign(campaign: Campaign, one: Measured) -> str:
