@@ -23,6 +23,7 @@ if TYPE_CHECKING:
     import xarray as xr
 
     from nnexafs.exafs.feff.reference import FrozenPotentials
+    from nnexafs.inversion.beside import Beside
     from nnexafs.inversion.options import Options
     from nnexafs.learning.ensemble import Ensemble
 
@@ -137,6 +138,12 @@ def _fit_phases(folder: Path, chosen: Measurement | None, config: CampaignConfig
     "--fit", "fitted", is_flag=True, help="Fit the first shell with larch too, which takes some seconds."
 )
 @click.option(
+    "--campaign",
+    type=Folder,
+    help="Results folder whose refinement, fit and simulation of the same spectrum the page shows.",
+)
+@click.option("--measurement", metavar="NAME", help="Name of the spectrum in that campaign's config.")
+@click.option(
     "--anyway",
     is_flag=True,
     help="Give first shell, E0 and S0^2 also where the spectrum is outside what the networks know.",
@@ -153,6 +160,8 @@ def predict(
     k_range: tuple[float, float] | None,
     distance_scale: float,
     fitted: bool,
+    campaign: Path | None,
+    measurement: str | None,
     anyway: bool,
     out: Path,
 ) -> None:
@@ -167,11 +176,14 @@ def predict(
     options = Options(e0_shift, s02, k_range or None, distance_scale, anyway)
     if each and fitted:
         raise UserError("--fit: larch fits one spectrum; leave out --each, or --fit")
+    if (campaign is None) != (measurement is None) or (each and campaign):
+        raise UserError("--campaign: give --measurement as well, and leave out --each")
     if each:
         _predict_each(spectra, place, chosen, groups, options, out)
         return
     with _uncollected():
-        _predict_one(spectra, place, chosen, groups, options, out, fitted=fitted)
+        of = None if campaign is None or measurement is None else (campaign, measurement)
+        _predict_one(spectra, place, chosen, groups, options, out, fitted=fitted, of=of)
 
 
 @contextmanager
@@ -196,8 +208,9 @@ def _predict_one(
     out: Path,
     *,
     fitted: bool,
+    of: tuple[Path, str] | None,
 ) -> None:
-    """Invert files that are repeats of one measurement."""
+    """Invert files that are repeats of one measurement; `of`: a campaign's folder and the name that it has there."""
     from nnexafs.inversion.sources import read_measurement
 
     inputs = checked(*(path for path in spectra if not path.is_dir()))
@@ -205,10 +218,27 @@ def _predict_one(
     ensemble, ensemble_folder = _ensemble(place, read.absorber, spectra[0])
     inputs |= checked(ensemble_folder)
     measured = read.for_ensemble(ensemble.manifest)
-    with job("predict", out, inputs=inputs, settings={"distance_scale": options.distance_scale}) as record:
+    settings: dict[str, Any] = {"settings": {"distance_scale": options.distance_scale}}
+    beside = None
+    if of is not None:
+        beside, config, more = _beside(*of)
+        settings = {"config": config, "measurement": of[1]}
+        inputs |= more
+    with job("predict", out, inputs=inputs, **settings) as record:
         record.describe(options={**chosen, "groups": list(groups), **asdict(options)})
         fit = _fit_beside(measured, ensemble, ensemble_folder, options) if fitted else None
-        _invert(measured, ensemble, options, fit=fit, out=out, title=_title(measured, spectra))
+        title = _title(measured, spectra)
+        _invert(measured, ensemble, options, fit=fit, beside=beside, out=out, title=title)
+
+
+def _beside(campaign: Path, measurement: str) -> tuple["Beside", CampaignConfig, dict[Path, str]]:
+    """What the campaign's other methods say of a measurement, its config, and the files that say it."""
+    from nnexafs.inversion.beside import beside_networks, files_beside
+
+    config = load(campaign / "config.yaml")
+    entry_of(config.measurements, measurement, "measurement")
+    inputs = checked(*files_beside(campaign, config, measurement))
+    return beside_networks(campaign, config, measurement), config, inputs
 
 
 def _ensemble(
@@ -235,6 +265,7 @@ def _invert(
     options: "Options",
     *,
     fit: dict | None,
+    beside: "Beside | None",
     out: Path,
     title: str,
 ) -> None:
@@ -242,7 +273,7 @@ def _invert(
     from nnexafs.inversion.invert import invert
     from nnexafs.inversion.rounding import with_error
 
-    result = invert(measured, ensemble, out=out, options=options, fit=fit, title=title)
+    result = invert(measured, ensemble, out=out, options=options, fit=fit, beside=beside, title=title)
     _tell_quality(result["quality"])
     if result["withheld"]:
         click.echo("first shell, E0 and S0^2 withheld (--anyway shows them)")

@@ -7,8 +7,11 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from nnexafs.cli.common import LOGGER, Folder, InFile, out_option
+from nnexafs.cli.common import LOGGER, Folder, InFile, entry_of, frozen_files, out_option
 from nnexafs.cli.reading import reading_options
+from nnexafs.config import CampaignConfig, load
+from nnexafs.config.state_points import priors_of
+from nnexafs.errors import UserError
 from nnexafs.files import read_json
 from nnexafs.jobs.record import checked, job
 
@@ -27,6 +30,11 @@ REPLICAS, REPLICAS_OF_DYNAMICS = 8, 4
     "--campaign",
     type=Folder,
     help="Results folder of the element's campaign: its tables, and its simulations unless --structure is given.",
+)
+@click.option(
+    "--measurement",
+    metavar="NAME",
+    help="Measurement in the campaign's config: the settings there are used, not the options for them.",
 )
 @click.option(
     "--structure",
@@ -136,6 +144,7 @@ def refine(
     replicas: int | None,
     threads: int,
     run: Path | None,
+    measurement: str | None,
     out: Path,
     **start: Any,
 ) -> None:
@@ -148,6 +157,11 @@ def refine(
     """
     from nnexafs.refinement.inputs import Options, Origin
 
+    if measurement is not None:
+        config = _config_with(start["campaign"], measurement)
+        start |= {"kelvin": config.measurements[measurement].kelvin, "phases": config.refinement.phases}
+        stop, calls = config.refinement.stop_r, config.refinement.calls
+        replicas = min(config.refinement.replicas, config.dynamics.snapshots)
     origin = Origin.of(Options(**start))
     ids = _open_tracking(run)
     measured = origin.measured(spectra, chosen, groups, k_range=k_range or None)
@@ -159,7 +173,12 @@ def refine(
         "replicas": origin.replicas(replicas, usual=REPLICAS, of_dynamics=REPLICAS_OF_DYNAMICS),
         "calls": calls,
     }
-    with job("refine", out, inputs=checked(*spectra, *origin.files()), settings=settings) as record:
+    files = origin.files()
+    about: dict[str, Any] = {"settings": settings}
+    if measurement is not None:
+        files = _campaign_files(start["campaign"], config, measurement)
+        about = {"config": config, "measurement": measurement}
+    with job("refine", out, inputs=checked(*spectra, *files), **about) as record:
         restart = record.restart_folder(spectra[0].name)
         numbers = _refined(
             measured, origin, restart, settings, threads=threads, out=out, title=spectra[0].name
@@ -171,6 +190,28 @@ def refine(
     if settings["replicas"] == 1 and len({one["prior"] for one in numbers["answers"]}) == 1:
         click.echo("warning: one cell: the errors leave out how well its few atoms stand for the sample")
     click.echo(f"wrote {out}")
+
+
+def _config_with(campaign: Path | None, measurement: str) -> CampaignConfig:
+    """The config of a campaign in which the measurement is refined; UserError where it is not."""
+    if campaign is None:
+        raise UserError("--measurement: one of a campaign; give --campaign as well")
+    config = load(campaign / "config.yaml")
+    entry_of(config.measurements, measurement, "measurement")
+    if measurement in config.unrefined:
+        raise UserError(f"measurement '{measurement}' is not refined: {config.unrefined[measurement]}")
+    return config
+
+
+def _campaign_files(campaign: Path, config: CampaignConfig, measurement: str) -> list[Path]:
+    """The files of a campaign that the refinement of a measurement depends on."""
+    points = [point.id for point in priors_of(config, measurement)]
+    return [
+        *frozen_files(campaign / "scattering"),
+        campaign / "scattering" / "tables.nc",
+        *(campaign / "md" / point / "trajectory.nc" for point in points),
+        *(campaign / "exafs" / point / "spectra.nc" for point in points),
+    ]
 
 
 def _refined(

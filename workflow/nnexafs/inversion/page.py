@@ -2,7 +2,7 @@
 
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import jinja2
 import numpy as np
@@ -10,12 +10,15 @@ import pandas as pd
 import xarray as xr
 
 from nnexafs import __version__
-from nnexafs.inversion import page_figures
+from nnexafs.inversion import page_figures, readings
 from nnexafs.inversion.forward_check import ANSWERS, CAUTION, ForwardCheck, noise_words
 from nnexafs.inversion.methods import citations_of, methods_text
 from nnexafs.inversion.rounding import with_error
 from nnexafs.inversion.verdict import largest_distance
 from nnexafs.structures.first_shell import FIELDS
+
+if TYPE_CHECKING:
+    from nnexafs.inversion.beside import Beside
 
 HERE = Path(__file__).parent
 Rows = list[tuple[str, ...]]
@@ -56,9 +59,14 @@ def page(
     check: ForwardCheck | None = None,
     comparison: xr.Dataset | None = None,
     comparison_label: str = "simulation",
+    beside: "Beside | None" = None,
+    seconds: float | None = None,
     title: str = "",
 ) -> str:
-    """The page as text. `chi` (S, K) on `k` (K,); `rdf`, `angles` and `shells` are what the inversion writes."""
+    """The page as text. `chi` (S, K) on `k` (K,); `rdf`, `angles` and `shells` are what the inversion writes.
+
+    `beside`: what other methods say of the spectrum, in a section of its own, with the seconds that the networks took.
+    """
     methods = methods_text(shells, manifest, window)
     environment = jinja2.Environment(
         loader=jinja2.FileSystemLoader(HERE), autoescape=True, undefined=jinja2.StrictUndefined
@@ -74,6 +82,7 @@ def page(
         shell_rows=shell_rows(shells),
         shell_note=shell_note(shells),
         amplitudes=amplitudes(shells),
+        readings=None if beside is None else readings.section(shells, rdf, beside, seconds=seconds),
         check=check_words(shells.get("forward_check"), outside=shells["verdict"] == "outside"),
         check_figure="" if check is None else page_figures.check_figure(check),
         quality=shells["quality"]["findings"],

@@ -7,6 +7,7 @@ import numpy as np
 import xarray as xr
 from ase import Atoms
 
+from nnexafs.config.state_points import PRIORS
 from nnexafs.errors import UserError
 from nnexafs.learning.representation import window_for
 from nnexafs.measured.quality import quality_of
@@ -18,8 +19,6 @@ from nnexafs.refinement.held_out import HeldOut, held_out
 from nnexafs.refinement.sources import Material, Start
 from nnexafs.refinement.target import S02_RANGE, Target
 
-PRIORS = 2
-"""Simulations that the best phase is refined from; their answers' difference is a part of the error."""
 BEYOND = 2.0
 """The path goes on until the misfit is this much smaller than at the stop, to show what later stops would say."""
 SCREENED = 2

@@ -7,7 +7,7 @@ from pathlib import Path
 import numpy as np
 
 from nnexafs.config import Augmentation, CampaignConfig, Distributions, Representation, load
-from nnexafs.config.state_points import StatePoint, of_campaign
+from nnexafs.config.state_points import StatePoint, of_campaign, runs_by_phase
 from nnexafs.errors import UserError
 from nnexafs.exafs.engines import TABLES_FILE, Engine
 from nnexafs.exafs.feff.reference import FrozenPotentials
@@ -86,7 +86,7 @@ def of_simulations(
         unlike = {point: abs(point.lattice_scale - 1) for point in points}
     else:
         unlike = {point: prediction.distance(*_n_r(campaign, point)) for point in points}
-    runs = _runs(unlike, None if prediction and kelvin is None else kelvin or 300.0)
+    runs = runs_by_phase(unlike, kelvin=None if prediction and kelvin is None else kelvin or 300.0)
     if prediction:
         nearest = sorted(runs, key=lambda phase: min(unlike[point] for point in runs[phase]))
         few = not phases and prediction.verdict != "outside"
@@ -108,21 +108,6 @@ def _n_r(campaign: Path, point: StatePoint) -> tuple[np.ndarray, np.ndarray]:
     spectra = read_dataset(campaign / "exafs" / point.id / "spectra.nc", what="spectra", names=names)
     good = spectra["snapshot_status"].values == 0
     return spectra["r"].values, spectra["pair_distribution"].values[good].mean(axis=0)
-
-
-def _runs(unlike: Mapping[StatePoint, float], kelvin: float | None) -> dict[str, list[StatePoint]]:
-    """By phase, the least unlike run a temperature; those nearest to `kelvin` first, or the least unlike."""
-    best: dict[tuple[str, float], StatePoint] = {}
-    for point in sorted(unlike, key=lambda one: unlike[one]):
-        best.setdefault((point.phase, point.temperature_kelvin), point)
-
-    def order(point: StatePoint) -> float:
-        return unlike[point] if kelvin is None else abs(np.log(point.temperature_kelvin / kelvin))
-
-    phases = dict.fromkeys(point.phase for point in unlike)
-    return {
-        phase: sorted((one for one in best.values() if one.phase == phase), key=order) for phase in phases
-    }
 
 
 def start_of(campaign: Path, point: StatePoint) -> Callable[[int], Start]:
