@@ -69,3 +69,11 @@ def nickel_tables(once: Callable) -> Path:
     from fakes.nickel import write_tables
 
     return once("nickel", write_tables)
+
+
+@pytest.fixture(scope="session")
+def alloy_tables(once: Callable) -> Path:
+    """The same of Ni3Al, absorbing nickel, for paths of 4.2 angstrom; not to be changed."""
+    from fakes.nickel import write_alloy_tables
+
+    return once("alloy", write_alloy_tables)

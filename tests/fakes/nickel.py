@@ -51,6 +51,22 @@ def write_tables(folder: Path) -> None:
     tables_file.write(made, folder / TABLES_FILE, fingerprint=tables_file.fingerprint(phases, domain))
 
 
+def alloy(repeat: int) -> Atoms:
+    """Ni3Al."""
+    atoms = bulk("Ni", cubic=True, a=3.57)
+    atoms.symbols[0] = "Al"
+    return atoms.repeat(repeat)
+
+
+def write_alloy_tables(folder: Path) -> None:
+    """The same of Ni3Al for paths of 4.2 angstrom (ten seconds); the fixture `alloy_tables`."""
+    settings = Feff(scf=False, path_length_angstrom=4.2)
+    freeze(alloy(1), element="Ni", edge="K", settings=settings, folder=folder)
+    phases, domain = FrozenPotentials.load(folder), tables.Domain(2.0, 4.2)
+    made = tables.make(phases, domain, processes=2)
+    tables_file.write(made, folder / TABLES_FILE, fingerprint=tables_file.fingerprint(phases, domain))
+
+
 def trajectory(frames: int = 6) -> xr.Dataset:
     """Vibrating nickel: 32 atoms, 0.07 angstrom."""
     atoms = bulk("Ni", cubic=True, a=3.52).repeat((2, 2, 2))

@@ -44,8 +44,8 @@ NEAREST = 512
 GOOD, BAD = 0.02, 0.05
 """R-factors without the shares of noise and floor: good up to the first, bad beyond the second.
 
-On crystals' spectra by another theory of FEFF the networks' own answers give up to 0.010 (nine of ten), and those with
-R1 wrong by 0.02 angstrom at least 0.065 (nine of ten): benchmarks/forward_check.py, docs/explanations/inversion.md.
+On crystals' spectra by another theory of FEFF the networks' own answers give up to 0.013 (nine of ten), and those with
+R1 wrong by 0.02 angstrom at least 0.071 (nine of ten): benchmarks/forward_check.py, docs/explanations/inversion.md.
 """
 
 FLOOR_PER_ANGSTROM2 = 0.04

@@ -91,7 +91,7 @@ def of_simulations(
         nearest = sorted(runs, key=lambda phase: min(unlike[point] for point in runs[phase]))
         few = not phases and prediction.verdict != "outside"
         runs = {phase: runs[phase] for phase in nearest[: NEAREST_PHASES if few else None]}
-    starts = {phase: [_start(campaign, point) for point in points] for phase, points in runs.items()}
+    starts = {phase: [start_of(campaign, point) for point in points] for phase, points in runs.items()}
     return replace(material, starts=starts)
 
 
@@ -110,7 +110,9 @@ def _n_r(campaign: Path, point: StatePoint) -> tuple[np.ndarray, np.ndarray]:
     return spectra["r"].values, spectra["pair_distribution"].values[good].mean(axis=0)
 
 
-def _start(campaign: Path, point: StatePoint) -> Callable[[int], Start]:
+def start_of(campaign: Path, point: StatePoint) -> Callable[[int], Start]:
+    """Frames of one of a campaign's simulations (results folder `campaign`)."""
+
     def frames(count: int) -> Start:
         trajectory = read_dataset(campaign / "md" / point.id / "trajectory.nc", what="trajectory")
         spectra = read_dataset(campaign / "exafs" / point.id / "spectra.nc", what="spectra")
