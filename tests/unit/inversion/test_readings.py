@@ -19,7 +19,7 @@ SHELLS = {
 }  # fmt: skip
 REFINED = {
     "phase": "fcc", "r_factor": 0.0075, "R1_angstrom": 2.4925, "R1_angstrom_error68": 0.001, "N1": 12.0,
-    "N1_error68": 0.0, "sigma2_1_angstrom2": 0.0061, "sigma2_1_angstrom2_error68": 0.0004, "e0_shift_ev": 2.9,
+    "N1_error68": 4e-16, "sigma2_1_angstrom2": 0.0061, "sigma2_1_angstrom2_error68": 0.0004, "e0_shift_ev": 2.9,
     "e0_shift_ev_error68": 0.2, "s02": 0.85, "s02_error68": 0.02, "reached_stop": True, "stop_chi_square": 1.0,
 }  # fmt: skip
 

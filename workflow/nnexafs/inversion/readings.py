@@ -28,6 +28,8 @@ COLUMNS = {
     "s02": ("S₀²", "", 2),
 }
 """Symbol, unit and digits of the numbers that the methods are compared by."""
+ROUNDING = 1e-9
+"""Smaller errors are of the computer's numbers: the value is the same whatever was varied."""
 AGREE_WITHIN = 2.0
 """Differences up to so many combined errors of 68 % count as agreement."""
 
@@ -55,7 +57,7 @@ class Reading:
     def error(self, name: str) -> float | None:
         """The error of a value; None where it has none."""
         error = self.errors.get(name)
-        return error if error is not None and np.isfinite(error) and error > 0 else None
+        return error if error is not None and np.isfinite(error) and error > ROUNDING else None
 
 
 def of_networks(shells: Mapping, *, seconds: float | None = None) -> Reading:
