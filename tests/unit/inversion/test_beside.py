@@ -11,7 +11,7 @@ from nnexafs.files import write_json
 from nnexafs.inversion.beside import beside_networks, files_beside
 from nnexafs.jobs import record
 
-REFINED = {"phase": "fcc", "r_factor": 0.0075, "R1_angstrom": 2.49, "R1_angstrom_spread": 0.001}
+REFINED = {"phase": "fcc", "r_factor": 0.0075, "R1_angstrom": 2.49, "R1_angstrom_error68": 0.001}
 SHELL = {"N": 12.0, "R_angstrom": 2.48, "R_std": 0.01, "sigma2_angstrom2": 0.005, "sigma2_std": 0.001}
 FIT = {
     "s02": 0.84, "s02_std": 0.02, "e0_shift_ev": 2.6, "e0_shift_std": 0.3, "r_factor": 0.0007, "shells": [SHELL],

@@ -18,9 +18,9 @@ SHELLS = {
     "errors": "calibrated", "withheld": None, "forward_check": {"r_factor_k": 0.011},
 }  # fmt: skip
 REFINED = {
-    "phase": "fcc", "r_factor": 0.0075, "R1_angstrom": 2.4925, "R1_angstrom_spread": 0.001, "N1": 12.0,
-    "N1_spread": 0.0, "sigma2_1_angstrom2": 0.0061, "sigma2_1_angstrom2_spread": 0.0004, "e0_shift_ev": 2.9,
-    "e0_shift_ev_spread": 0.2, "s02": 0.85, "s02_spread": 0.02,
+    "phase": "fcc", "r_factor": 0.0075, "R1_angstrom": 2.4925, "R1_angstrom_error68": 0.001, "N1": 12.0,
+    "N1_error68": 0.0, "sigma2_1_angstrom2": 0.0061, "sigma2_1_angstrom2_error68": 0.0004, "e0_shift_ev": 2.9,
+    "e0_shift_ev_error68": 0.2, "s02": 0.85, "s02_error68": 0.02,
 }  # fmt: skip
 
 
@@ -43,23 +43,22 @@ def test_the_table_has_each_method_with_its_errors_and_dashes_with_a_reason():
     assert table["networks"]["seconds"] == "4.3" and table["networks"]["R-factor"] == "0.011"
     refined = table["refinement (fcc)"]
     assert (refined["N₁"], refined["seconds"]) == ("12", "31")
-    assert "not calibrated" in refined["errors"]
+    assert refined["errors"] == "68 %, of spectrum, stop and simulations"
     assert table["larch's fit"]["N₁"] == "8 (fixed)"
     assert table["MD, fcc"]["N₁"] == table["MD, fcc"]["R-factor"] == "–"
     assert table["crystallography"]["σ²₁ (Å²)"] == "–"
     assert table["crystallography"]["errors"] == "known: diffraction"
 
 
-def test_calibrated_errors_of_a_refinement_are_used_where_it_has_them():
-    found = readings.of_refinement(REFINED | {"R1_angstrom_error68": 0.004})
-    assert found.about == "68 %, calibrated"
-    assert found.errors == {"R1_angstrom": 0.004}
-
-
 def test_a_refinement_that_does_not_explain_the_spectrum_says_so():
-    assert "explain" not in readings.of_refinement(REFINED | {"reached_stop": True, "stop_r": 0.0075}).about
-    failed = readings.of_refinement(REFINED | {"reached_stop": False, "stop_r": 0.0075})
-    assert failed.about.endswith("does not explain the spectrum: R stays above 0.0075")
+    assert (
+        "explain"
+        not in readings.of_refinement(REFINED | {"reached_stop": True, "stop_chi_square": 1.0}).about
+    )
+    failed = readings.of_refinement(REFINED | {"reached_stop": False, "stop_chi_square": 1.0})
+    assert failed.about.endswith(
+        "does not explain the spectrum: the misfit stays above 1 times the expected one"
+    )
 
 
 def test_what_is_not_known_has_a_reason():

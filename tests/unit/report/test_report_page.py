@@ -368,8 +368,8 @@ FIT = {
     "s02": 0.8, "s02_std": 0.1, "e0_shift_ev": 1.0, "e0_shift_std": 0.5, "r_factor": 0.001, "shells": [SHELL],
 }  # fmt: skip
 REFINED = {
-    "phase": "fcc", "r_factor": 0.007, "R1_angstrom": 2.494, "R1_angstrom_spread": 0.002, "N1": 12.0,
-    "sigma2_1_angstrom2": 0.0061, "sigma2_1_angstrom2_spread": 0.0004,
+    "phase": "fcc", "r_factor": 0.007, "R1_angstrom": 2.494, "R1_angstrom_error68": 0.002, "N1": 12.0,
+    "sigma2_1_angstrom2": 0.0061, "sigma2_1_angstrom2_error68": 0.0004,
 }  # fmt: skip
 NOTHING = Beside([], None)
 FOUND = {

@@ -72,13 +72,12 @@ def of_networks(shells: Mapping, *, seconds: float | None = None) -> Reading:
 
 
 def of_refinement(numbers: Mapping, *, seconds: float | None = None) -> Reading:
-    """A refinement, `refinement.json`; with its calibrated errors (`_error68`) where it has them, or its spread."""
-    calibrated = any(f"{name}_error68" in numbers for name in COLUMNS)
-    ending = "_error68" if calibrated else "_spread"
-    values, errors = _known(numbers, {name: name + ending for name in COLUMNS})
-    about = "68 %, calibrated" if calibrated else "spread over stops and simulations, not calibrated"
+    """A refinement, `refinement.json`."""
+    values, errors = _known(numbers, {name: f"{name}_error68" for name in COLUMNS})
+    about = "68 %, of spectrum, stop and simulations"
     if not numbers.get("reached_stop", True):
-        about += f"; does not explain the spectrum: R stays above {numbers['stop_r']:.2g}"
+        stop = numbers["stop_chi_square"]
+        about += f"; does not explain the spectrum: the misfit stays above {stop:.2g} times the expected one"
     return Reading(f"refinement ({numbers['phase']})", values, errors, about, numbers["r_factor"], seconds)
 
 
