@@ -9,6 +9,7 @@ from ase.build import bulk
 from fakes.nickel import alloy as ordered
 
 from nnexafs.config import Augmentation, Representation
+from nnexafs.errors import UserError
 from nnexafs.exafs.feff.reference import FrozenPotentials
 from nnexafs.exafs.nbody import tables, tables_file
 from nnexafs.refinement.descent import Step
@@ -144,6 +145,13 @@ def test_a_walk_goes_on_from_where_another_one_stopped(made):
     assert np.linalg.norm(again.moved - first.moved, axis=-1).max() < 0.2
     assert np.count_nonzero(np.abs(again.moved - first.moved).sum(axis=-1) > 1e-9) <= 1
     assert again.seconds > first.seconds
+
+
+def test_atoms_of_one_species_cannot_be_swapped(made):
+    goal, of = target(made, nickel(1)), nickel(5)
+    start = step(of, made, goal)
+    with pytest.raises(UserError, match="all of one species"):
+        metropolis(of, replicas(of, made), goal, start, lowest=0.0, swaps=0.5)
 
 
 def test_swaps_bring_the_species_to_their_places(alloy):

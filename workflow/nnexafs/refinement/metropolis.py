@@ -9,6 +9,7 @@ from collections.abc import Callable
 
 import numpy as np
 
+from nnexafs.errors import UserError
 from nnexafs.exafs.nbody.histograms import PathHistograms
 from nnexafs.exafs.nbody.incremental import MovableCell
 from nnexafs.refinement.descent import Step
@@ -46,12 +47,15 @@ def metropolis(
     with E0 and S0^2 at their best values; the lattice stays that of the start. No atom goes farther than
     `limit_angstrom` from where it started. `move_angstrom`: standard deviation of a move along each axis; None: as
     long as lets 40 % of the moves be kept, found in the first quarter of the walk. `swaps`: share of the moves that
-    exchange two atoms of different species. The same seed gives the same walk.
+    exchange two atoms of different species; UserError where there is only one species. The same seed gives the same
+    walk.
 
     A move that makes the misfit larger by D is kept with probability exp(-D / T). Equipartition: each of n coordinates
     adds T / 2 to a quadratic misfit on average, so that T = 2 X / n adds X. T falls in the first half of the walk, from
-    this for the misfit X of the start to this for X = 1, which noise and theory are expected to leave.
+    this for the misfit X of the start (if above 1) to this for X = 1, which noise and theory are expected to leave.
     """
+    if swaps and len(set(prior.numbers)) == 1:
+        raise UserError(f"swaps: the atoms of {prior.name} are all of one species; refine without swaps")
     walk = _Walk(prior, replicas, target, start)
     walk.limit_angstrom, walk.swaps, walk.generator = limit_angstrom, swaps, np.random.default_rng(seed)
     walk.move_angstrom = move_angstrom or FIRST_MOVE_ANGSTROM
@@ -59,7 +63,7 @@ def metropolis(
     moves = max(1, round(sweeps * walk.atoms / steps))
     for place in range(steps):
         cooled = min(1.0, 2 * place / steps)
-        added = first ** (1 - cooled)
+        added = max(first, 1.0) ** (1 - cooled)
         adapting = move_angstrom is None and place < BURN_IN * steps
         walk.run(moves, 2 * added / (3 * walk.atoms), adapting=adapting)
         path.append(walk.step(start.seconds + time.perf_counter() - began))
@@ -140,8 +144,6 @@ class _Walk:
         place, numbers = int(self.generator.integers(len(self.cells))), self.prior.numbers
         one = int(self.generator.integers(len(numbers)))
         others = np.flatnonzero(numbers != numbers[one])
-        if not len(others):
-            return False
         pair = [one, int(self.generator.choice(others))]
         kept = self._tried(place, pair, self.cells[place].positions[pair[::-1]], temperature)
         if kept:
