@@ -67,6 +67,7 @@ include: "workflow/rules/dataset.smk"
 include: "workflow/rules/learning.smk"
 include: "workflow/rules/measured.smk"
 include: "workflow/rules/inversion.smk"
+include: "workflow/rules/refinement.smk"
 include: "workflow/rules/report.smk"
 include: "workflow/rules/campaign.smk"
 

@@ -70,7 +70,7 @@ def as_measured(case: xr.Dataset, ensemble: Ensemble, draws: int) -> Iterator[On
     drawn = _augmented(many, ensemble, settings, 1)
     sigma = settings.noise * (drawn.k / 10) ** settings.noise_power
     for number, chi in enumerate(drawn.chi):
-        answer = answer_of(ensemble.predict(drawn.k, chi[None]), ensemble)
+        answer = answer_of(ensemble.answers(drawn.k, chi[None]), ensemble)
         labels = (str(many[name].values[number]) for name in ("phase", "state_point"))
         noise = Noise(drawn.k, sigma, sigma, "sigma column")
         yield One(drawn.k, chi, answer, noise, *labels, float(drawn.scalars[number, 0]))
@@ -79,7 +79,7 @@ def as_measured(case: xr.Dataset, ensemble: Ensemble, draws: int) -> Iterator[On
 def foil(path: Path, ensemble: Ensemble) -> One:
     """A measured spectrum, a file of `nnexafs spectrum`."""
     k, chi = usable(read_processed(path), Options())
-    answer = answer_of(ensemble.predict(k, chi), ensemble)
+    answer = answer_of(ensemble.answers(k, chi), ensemble)
     return One(
         k, chi.mean(axis=0), answer, None, "foil", path.stem, float(answer.numbers["e0_shift_ev"].value)
     )

@@ -1,10 +1,11 @@
 """How often spectra are called inside, at the edge of, or outside what an ensemble knows: the table of inversion.md.
 
-python benchmarks/verdicts.py results/nickel [--other results/cu ...] [--chi FILE ...]
+python benchmarks/verdicts.py results/nickel [--other results/cu ...] [--known Cu ...] [--chi FILE ...]
 
 Held-out spectra of the campaign with E0, S0^2 and noise as measured, and changed in ways that an answer should not
-survive; spectra of other campaigns (other elements, read as if they were this one's); nothing but noise; files of k and
-chi. Errors are those of the mean of the networks. The rule on the element is left out.
+survive; spectra of other campaigns, or of the training sets of other ensembles (other elements, read as if they were
+this one's); nothing but noise; files of k and chi. Errors are those of the mean of the networks. The rule on the
+element is left out.
 """
 
 import argparse
@@ -56,8 +57,7 @@ def judged(
     name: str, ensemble: Ensemble, k: np.ndarray, chi: np.ndarray, truth: xr.Dataset | None = None
 ) -> None:
     """One row: shares of the verdicts, the distance, and the errors where the truth is known."""
-    prediction = ensemble.predict(k, chi)
-    near = ensemble.distance(k, chi)
+    prediction = ensemble.answers(k, chi)
     found = []
     for number in range(len(chi)):
         one = prediction.some(slice(number, number + 1))
@@ -66,7 +66,7 @@ def judged(
             trust=ensemble.trust,
             manifest=ensemble.manifest,
             distance=float(one.difficulty[0]),
-            neighbour_distance=float(near[number]),
+            neighbour_distance=float(one.distance[0]),
             foreign=False,
         )
         found.append(verdict.name)
@@ -89,6 +89,7 @@ def main() -> None:
     parser.add_argument("campaign", type=Path)
     parser.add_argument("--ensemble", type=Path)
     parser.add_argument("--other", type=Path, action="append", default=[])
+    parser.add_argument("--known", action="append", default=[], help="an ensemble: folder or element")
     parser.add_argument("--chi", type=Path, action="append", default=[], help="columns of `nnexafs exafs`")
     options = parser.parse_args()
     ensemble = Ensemble.load(options.ensemble or options.campaign / "ensemble")
@@ -138,6 +139,10 @@ def main() -> None:
         for name, case in others.items():
             chosen = repeated(case)
             judged(f"{folder.name}, {name}", ensemble, k, seen(chosen), on_grid(chosen, samples))
+    for place in options.known:
+        curves = Ensemble.load(place).known.curves
+        chosen = repeated(curves.isel(sample=~curves[OBJECTIVE].values))
+        judged(f"training set of {place}", ensemble, k, seen(chosen), on_grid(chosen, samples))
     for path in options.chi:
         judged(path.stem, ensemble, *chi_of(path))
 

@@ -175,6 +175,20 @@ def test_mlflow_has_the_folds_as_children_of_one_run(results: Path):
         }
 
 
+def test_a_measured_spectrum_is_refined_tracked_and_set_beside_the_networks(results: Path):
+    from mlflow import MlflowClient
+
+    numbers = json.loads((results / "refinement" / "ni_foil" / "refinement.json").read_text())
+    assert numbers["phase"] == "fcc" and numbers["R1_angstrom"] == pytest.approx(2.49, abs=0.05)
+    ids = json.loads((results / "training" / "run.json").read_text())
+    record = json.loads((results / "refinement" / "ni_foil.record.json").read_text())
+    child = MlflowClient(ids["tracking_uri"]).get_run(record["details"]["run_id"])
+    assert child.data.tags["mlflow.parentRunId"] == ids["run_id"]
+    for page in ("report.html", "inversion/ni_foil/prediction.html"):
+        text = (results / page).read_text()
+        assert "refinement (fcc)" in text and "crystallography" in text
+
+
 def test_where_a_prediction_comes_from(results: Path):
     """From the end of the flow back to seeds, potentials and measured files."""
     file = results / "inversion" / "ni_foil" / "rdf.csv"

@@ -13,6 +13,7 @@ from safetensors.torch import save_file
 
 from nnexafs.config import Augmentation, CampaignConfig, Learning, Network, Representation
 from nnexafs.learning.calibration import Calibration
+from nnexafs.learning.dense import rounded
 from nnexafs.learning.manifest import FORMAT, SUFFIXES, training_file
 from nnexafs.learning.network import StructureNetwork, architecture
 from nnexafs.learning.training_set import TrainingSet
@@ -108,7 +109,11 @@ def write_ensemble(folder: Path, number: int = FORMAT) -> Path:
     folder.mkdir(parents=True)
     for fold in (0, 1):
         torch.manual_seed(fold)
-        save(StructureNetwork(**architecture_of(number)).state_dict(), folder / f"fold{fold}{suffix}")
+        state = StructureNetwork(**architecture_of(number)).state_dict()
+        if number == FORMAT:
+            plain = rounded({name: one.numpy() for name, one in state.items()})
+            state = {name: torch.from_numpy(one) for name, one in plain.items()}
+        save(state, folder / f"fold{fold}{suffix}")
     known = folder / training_file(number)
     if number > 2:
         training_set().save(known)

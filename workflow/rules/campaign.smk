@@ -38,6 +38,7 @@ rule verify:
         networks=expand(rules.train.output, fold=FOLDS),
         ensemble=rules.ensemble.output,
         series=expand(rules.series.output, series=campaign.series),
+        refinements=expand(rules.refine.output, measurement=campaign.refined),
         predictions=expand(rules.predict.output, measurement=campaign.measurements),
     output:
         VERIFIED,

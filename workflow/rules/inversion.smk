@@ -26,10 +26,23 @@ rule fit:
 
 
 rule predict:
-    """Structure behind a measured spectrum: mean of the networks, their spread as error."""
+    """Structure behind a measured spectrum: the networks' answer, and on its page that of other methods."""
     input:
         chi=rules.spectrum.output,
         ensemble=rules.ensemble.output.manifest,
+        fit=rules.fit.output,
+        # functions: the rule is further below
+        refinement=lambda wildcards: (
+            rules.refine.output if wildcards.measurement in campaign.refined else []
+        ),
+        simulation=lambda wildcards: expand(
+            rules.md.output,
+            batch=points_of.batches_compared_with(campaign, wildcards.measurement),
+        ),
+        spectra=lambda wildcards: expand(
+            rules.snapshots.output,
+            batch=points_of.batches_compared_with(campaign, wildcards.measurement),
+        ),
     output:
         rdf=f"{RESULTS}/inversion/{{measurement}}/rdf.csv",
         angles=f"{RESULTS}/inversion/{{measurement}}/angles.csv",
@@ -55,9 +68,11 @@ rule predict:
         anyway=lambda wildcards: (
             "--anyway" if campaign.measurements[wildcards.measurement].element else ""
         ),
+        campaign=lambda wildcards, input: Path(input.ensemble).parents[1],
         folder=lambda wildcards, output: Path(output.rdf).parent,
     shell:
         "python -m nnexafs predict {input.chi} --ensemble {params.ensemble} --out {params.folder}"
+        " --campaign {params.campaign} --measurement {wildcards.measurement}"
         " --distance-scale {params.scale} {params.anyway} > {log} 2>&1"
 
 

@@ -17,6 +17,7 @@ rule report:
         inversions=expand(
             rules.predict.output.shells, measurement=campaign.measurements
         ),
+        refinements=expand(rules.refine.output.numbers, measurement=campaign.refined),
         series=expand(rules.series.output.metrics, series=campaign.series),
         studies=expand(rules.study.output, study=campaign.studies),
         compared=[one.metrics for one in campaign.report.compare_with.values()],

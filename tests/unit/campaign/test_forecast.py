@@ -41,6 +41,9 @@ def test_more_work_takes_longer():
     for rule, longer in others.items():
         assert longer.seconds(rule, "fcc_T0300") > 2 * usual.seconds(rule, "fcc_T0300"), rule
         assert longer.all_seconds() > usual.all_seconds()
+    fewer = Forecast(validate({"refinement": {"replicas": 1}}))
+    assert usual.seconds("refine", "ni_foil") > 2 * fewer.seconds("refine", "ni_foil")
+    assert usual.all_seconds() > Forecast(validate({"refinement": {"enabled": False}})).all_seconds()
     simple = validate({"exafs": {"feff": {"scf": False}}, "theories": {}})
     assert usual.seconds("freeze") > Forecast(simple).seconds("freeze")
     assert usual.seconds("freeze") > usual.seconds("freeze_theory", "no_scf")

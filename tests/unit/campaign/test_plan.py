@@ -2,7 +2,7 @@
 
 import pytest
 
-from nnexafs.campaign.plan import atoms_of, plan, summary
+from nnexafs.campaign.plan import atoms_of, plan, summary, unrefined
 from nnexafs.config import CampaignConfig, validate
 from nnexafs.config.state_points import of_all
 from nnexafs.structures.cells import build
@@ -47,6 +47,27 @@ def test_disk_is_the_sum_of_the_stages_and_grows_with_the_snapshots():
     assert plan(more).disk["md"] > 1.5 * plan(config).disk["md"]
     assert plan(more).disk["snapshots"] == plan(config).disk["snapshots"]
     assert plan(config).disk_bytes > sum(plan(config).disk.values())
+
+
+FOIL = {"files": ["foil.dat"]}
+
+
+@pytest.mark.parametrize(
+    ("sections", "reason"),
+    [
+        ({"measurements": {"foil": {**FOIL, "element": "Cu"}}}, "Cu is not the campaign's element"),
+        ({"measurements": {"foil": {**FOIL, "distance_scale": 1.02}}}, "its distances are scaled"),
+        ({"measurements": {"foil": {**FOIL, "refine": False}}}, "its key refine is false"),
+        ({"measurements": {"foil": FOIL}, "exafs": {"engine": "feff"}}, "the engine feff has no amplitude"),
+        ({"measurements": {"foil": FOIL}, "refinement": {"enabled": False}}, "refinement.enabled is false"),
+    ],
+)
+def test_measurements_that_are_not_refined_are_named_with_the_reason(sections: dict, reason: str):
+    usual = {"measurements": {"ni_foil": None, "foil": {**FOIL, "element": "Ni"}}}
+    assert validate(usual).refined == ["foil"] and unrefined(validate(usual)) == ""
+    config = validate({**sections, "measurements": {"ni_foil": None, **sections["measurements"]}})
+    assert plan(config).jobs["refine"] == 0 and plan(validate(usual)).jobs["refine"] == 1
+    assert summary(config).splitlines()[3].startswith(f"  not refined: foil ({reason}")
 
 
 def test_the_summary_names_every_job_once():

@@ -5,10 +5,13 @@ from collections.abc import Callable
 from pathlib import Path
 
 import numpy as np
+import pandas as pd
 import pytest
 import xarray as xr
+from fakes.campaign import R, fake_structure
 
 from nnexafs.campaign.verification.findings import SHOWN, Findings
+from nnexafs.campaign.verification.networks import check_refinements
 from nnexafs.campaign.verification.physics import check_spectra, check_trajectory
 from nnexafs.campaign.verification.results import expected
 from nnexafs.config import CampaignConfig, load, seeds, validate
@@ -17,12 +20,14 @@ from nnexafs.exafs.averages import Averages, structure_of
 from nnexafs.exafs.correction import Correction
 from nnexafs.exafs.feff.reference import k_grid
 from nnexafs.exafs.snapshots import choose, contents
+from nnexafs.files import write_json
 from nnexafs.jobs.stages import STAGES
 from nnexafs.structures.dynamics.simulation import simulate
+from nnexafs.structures.first_shell import KEYS, shells_of
 
 POINT = "fcc_T0300_x1.0000_r0"
-# They leave no result of a campaign: verify's own file, and the commands `exafs` and `refine`.
-WITHOUT_RESULT = {"verify", "trajectory-exafs", "refine"}
+# They leave no result of a campaign: verify's own file, and the command `exafs`.
+WITHOUT_RESULT = {"verify", "trajectory-exafs"}
 
 
 def test_a_result_of_every_stage_is_expected(tmp_path: Path):
@@ -182,3 +187,27 @@ def test_the_last_line_is_the_verdict():
     assert Findings(differences=[]).lines()[-1] == "sound"
     assert Findings(differences=["a.nc: other contents"]).lines()[-1] == "1 difference"
     assert Findings(problems=["lost"], differences=["a", "b"]).lines()[-1] == "1 problem, 2 differences"
+
+
+@pytest.mark.parametrize(
+    ("change", "problem"),
+    [
+        ({}, None),
+        ({"R1_angstrom": 2.6}, "ni_foil: the refinement's first shell is not that of its n(r)"),
+        ({"r_factor": 0.008}, "ni_foil: the refinement's answer is not on its path"),
+    ],
+)
+def test_a_refinement_states_the_first_shell_of_its_structure_and_a_step_of_its_path(
+    tmp_path: Path, change: dict, problem: str | None
+):
+    place = tmp_path / "refinement" / "ni_foil"
+    pair, _ = fake_structure("fcc", 300.0, 1.0, np.random.default_rng(1))
+    place.mkdir(parents=True)
+    shell = dict(zip(KEYS, map(float, shells_of(R, pair)), strict=True))
+    write_json(place / "refinement.json", {**shell, "r_factor": 0.007512345, **change})
+    pd.DataFrame({"r_angstrom": R, "n": pair}).to_csv(place / "rdf.csv", index=False, float_format="%.6g")
+    path = pd.DataFrame({"r_factor": [0.0128, 0.007512345]})
+    path.to_csv(place / "path.csv", index=False, float_format="%.6g")
+    findings = Findings()
+    check_refinements(CampaignConfig(), tmp_path, findings)
+    assert findings.problems == ([] if problem is None else [problem])

@@ -141,7 +141,7 @@ def test_verify_takes_several_folders_and_skips_what_is_not_a_campaign(tmp_path:
     for folder in (folders[0], folders[2]):
         missing = "missing (report was not run, or its record is gone)"
         assert f"wrong: {folder}/report.html: {missing}" in found.stdout
-        assert f"nnexafs verify: {folder}: 229 problems, first: {folder}/" in found.stderr
+        assert f"nnexafs verify: {folder}: 230 problems, first: {folder}/" in found.stderr
     alone = CliRunner().invoke(main, ["verify", str(folders[1])])
     assert (
         alone.exit_code == 2 and "mlflow: no config.yaml; expected the folder of a campaign" in alone.stderr

@@ -138,8 +138,14 @@ def test_the_config_of_a_campaign_from_before_there_were_theories_has_none(tmp_p
     path = tmp_path / "config.yaml"
     path.write_text("campaign: old\nexafs: {feff: {scf: false}}\n")
     assert config_of(path).theories == {}
+    assert config_of(path).refined == []
     path.write_text(default_yaml(CampaignConfig()))
     assert config_of(path) == CampaignConfig()
+
+
+def test_a_phase_that_is_not_simulated_cannot_be_refined():
+    with pytest.raises(UserError, match=r"refinement\.phases: 'diamond' is not one of the campaign's: fcc"):
+        validate({"refinement": {"phases": ["fcc", "diamond"]}})
 
 
 def test_a_measurement_of_the_default_campaign_can_be_dropped():

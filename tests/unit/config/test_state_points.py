@@ -9,12 +9,16 @@ from nnexafs.config import seeds as config_seeds
 from nnexafs.config.seeds import seed_of
 from nnexafs.config.state_points import (
     batch,
+    batches_compared_with,
     batches_of,
+    batches_of_priors,
     control_absorbers,
     find,
+    nearest_runs,
     of_all,
     of_campaign,
     of_series,
+    priors_of,
 )
 from nnexafs.errors import UserError
 
@@ -33,6 +37,29 @@ def test_two_state_points_never_share_an_id():
     config = validate({"phases": {"fcc": {"temperatures_kelvin": [300.001, 300.002]}}, "measurements": {}})
     with pytest.raises(UserError, match="share an id"):
         of_campaign(config)
+
+
+def test_a_refinement_starts_from_runs_near_the_samples_temperature_and_lattice():
+    grid = {"temperatures_kelvin": [100.0, 300.0, 900.0], "lattice_scales": [0.98, 1.01]}
+    config = validate(
+        {
+            "phases": {"fcc": grid, "hcp": None, "bcc": None},
+            "measurements": {"ni_foil": None, "cold": {"files": ["a.dat"], "kelvin": 80.0}},
+        }
+    )
+    assert [run.id for run in nearest_runs(config, kelvin=250.0)["fcc"]] == [
+        "fcc_T0300_x1.0100_r0",
+        "fcc_T0100_x1.0100_r0",
+        "fcc_T0900_x1.0100_r0",
+    ]
+    chosen = [run.id for run in priors_of(config, "cold")]
+    assert chosen[:2] == ["fcc_T0100_x1.0100_r0", "fcc_T0300_x1.0100_r0"]
+    assert len(chosen) == 4 and chosen[2].startswith("liquid")
+    assert batches_of_priors(config, "cold") == ["fcc_T0100", "fcc_T0300", "liquid_T1600", "liquid_T1800"]
+    assert batches_compared_with(config, "cold") == []
+    assert batches_compared_with(CampaignConfig(), "ni_foil") == ["fcc_T0300"]
+    with pytest.raises(UserError, match="phase 'ice': the campaign has fcc, liquid"):
+        nearest_runs(config, kelvin=300.0, phases=["ice"])
 
 
 def test_a_comparison_must_be_a_state_point_of_the_campaign():

@@ -1,5 +1,6 @@
 """The forward check: right answers explain the spectrum, wrong ones do not, and it says when it cannot tell."""
 
+import html
 import json
 from dataclasses import replace
 
@@ -261,6 +262,19 @@ def test_an_inversion_writes_it_everywhere(tmp_path):
     page = (tmp_path / "prediction.html").read_text(encoding="utf-8")
     assert "The structure explains the spectrum." in page and page.count("<svg") == 4
     assert "forward_check.csv (the check)" in page
+
+
+def test_where_the_first_shell_is_withheld_so_are_e0_and_s02_of_the_check(tmp_path):
+    iron = spectrum(measured(PAIR)).assign_attrs(element="Fe")
+    hidden = invert(iron, Checked(), out=tmp_path / "hidden")["forward_check"]
+    shown = invert(iron, Checked(), out=tmp_path / "shown", options=Options(anyway=True))["forward_check"]
+    for one in (hidden, hidden["best"]):
+        assert one["e0_shift_ev"] is None and one["s02"] is None
+    assert hidden["r_factor_r"] == shown["r_factor_r"] and shown["s02"] == pytest.approx(S02)
+    files = [tmp_path / name / "prediction.html" for name in ("hidden", "shown")]
+    pages = [html.unescape(file.read_text(encoding="utf-8")) for file in files]
+    assert "at the E₀ and S₀² found by the networks" in pages[0] and "eV below" not in pages[0]
+    assert "at the E₀ (3.0 eV below FEFF's) and S₀² (0.85) found by the networks" in pages[1]
 
 
 def test_the_amplitude_is_divided_out_of_noise_and_data_alike(tmp_path):

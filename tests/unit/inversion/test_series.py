@@ -269,6 +269,7 @@ def test_mistakes_with_projects(project, ensemble, tmp_path, options, words):
     [
         ("nnexafs.cli.inversion", {"torch", "larch", "matplotlib", "scipy", "xarray"}),
         ("nnexafs.inversion.series, nnexafs.inversion.sources", {"larch", "matplotlib", "xraydb", "jinja2"}),
+        ("nnexafs.inversion.invert, nnexafs.inversion.page", {"torch", "larch", "numba", "lightning"}),
     ],
 )
 def test_what_answers_imports_nothing_that_it_does_not_need(imported, not_needed):

@@ -24,6 +24,7 @@ WHICH = {
     "spectrum": {"measurement": "foil"},
     "fit": {"measurement": "foil"},
     "predict": {"measurement": "foil"},
+    "refine": {"measurement": "foil"},
 }
 
 
@@ -69,6 +70,17 @@ def test_a_new_temperature_leaves_the_other_runs_alone():
             {"measurements": {"foil": {"files": ["a.dat"], "distance_scale": 1.02}}},
             {"predict", "report", "verify"},
         ),
+        (
+            {"measurements": {"foil": {"files": ["a.dat"], "kelvin": 80.0}}},
+            {"refine", "report", "verify"},
+        ),
+        (
+            {"measurements": {"foil": {"files": ["a.dat"], "refine": False}}},
+            {"predict", "report", "verify"},
+        ),
+        ({"refinement": {"calls": 5}}, {"refine", "report", "verify"}),
+        ({"refinement": {"threads": 1}}, {"report", "verify"}),
+        ({"augmentation": {"distortion": 0.1}}, {"track", "train", "study", "evaluate", "refine"}),
         ({"measurements": {"foil": {"files": ["b.dat"]}}}, {"spectrum", "report", "verify"}),
         (
             {"series": {"heating": {"phases": {"fcc": {}}, "cumulant_fit": True}}},

@@ -18,6 +18,7 @@ from nnexafs.learning.representation import (
     K_SILL_PER_ANGSTROM,
     hanning_window,
     operator,
+    shifted_spectra,
     window_ends,
     window_grid,
 )
@@ -49,6 +50,12 @@ def test_shift_agrees_with_the_analytic_signal_at_the_longest_path(shift_ev: flo
     expected = np.sin(2 * np.sqrt(WINDOW**2 - K2_PER_EV * shift_ev) * 5.5)
     found = augmenter().shifted(chi, torch.tensor([shift_ev]))[0].numpy()
     assert np.abs(found - expected).max() < 0.004
+
+
+def test_the_shift_without_pytorch_is_the_same() -> None:
+    chi, shifts = np.sin(2 * K * 5.5) / (1 + K), np.array([-14.0, 0.0, 7.3])
+    with_pytorch = augmenter().shifted(tensor(np.tile(chi, (3, 1))), torch.tensor(shifts)).numpy()
+    assert shifted_spectra(K, chi, WINDOW, shifts) == pytest.approx(with_pytorch, abs=2e-5)
 
 
 def test_positive_shift_is_an_e0_placed_too_low() -> None:

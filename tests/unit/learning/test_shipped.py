@@ -17,7 +17,7 @@ from nnexafs.errors import UserError
 from nnexafs.learning import shipped
 
 ELEMENTS = ("Co", "Cu", "Fe", "Ni")
-LARGEST_MB = 11.0
+LARGEST_MB = 8.0
 
 
 @pytest.fixture

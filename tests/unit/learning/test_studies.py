@@ -103,13 +103,13 @@ def test_study_that_changes_nothing_gives_the_campaigns_own_numbers(
     parts = {"ensemble": found["test"]} | found["beside"]
     assert set(found["beside"]) == {"nearest", "mixture", "mean"}
     for other, part in parts.items():
-        # The ensemble holds networks and training set in half precision.
-        precision = {"rel": 1e-2, "abs": 2e-4} if other in ("nearest", "mixture") else {"rel": 1e-3}
+        # The ensemble holds networks in 8 bits, and the training set in half precision.
+        precision = {"rel": 1e-2, "abs": 2e-4}
         for name, value in expected[other].items():
             assert part[name] == pytest.approx(value, **precision), (other, name)
     for phase, parts in expected["by_phase"].items():
         found_there = found["test"]["by_phase"][phase]["pair_relative_l2"]
-        assert found_there == pytest.approx(parts["ensemble"]["pair_relative_l2"], rel=1e-4)
+        assert found_there == pytest.approx(parts["ensemble"]["pair_relative_l2"], rel=1e-2)
 
 
 def test_result_says_what_was_done(tmp_path: Path) -> None:

@@ -156,6 +156,18 @@ def test_failed_recording_is_marked(ids: dict, tmp_path: Path) -> None:
     assert failed.info.status == "FAILED"
 
 
+def test_a_result_that_is_no_fold_is_a_child_too(ids: dict, tmp_path: Path) -> None:
+    (tmp_path / "structure.extxyz").write_text("atoms")
+    result = {"name": "refinement foil", "kind": "refinement", "settings": {"start": {"kelvin": 300}}}
+    run_id = runs.record_result(ids, **result, metrics={"s02": 0.85, "phase": "fcc"}, folder=tmp_path)
+    client = MlflowClient(tracking_uri=ids["tracking_uri"])
+    run = client.get_run(run_id)
+    assert run.info.status == "FINISHED" and run.data.tags["mlflow.parentRunId"] == ids["run_id"]
+    assert run.data.tags["kind"] == "refinement" and run.data.tags["mlflow.runName"] == "refinement foil"
+    assert run.data.params == {"start.kelvin": "300"} and run.data.metrics == {"s02": 0.85}
+    assert [item.path for item in client.list_artifacts(run_id)] == ["structure.extxyz"]
+
+
 def test_parent_run_ends_with_the_ensembles_metrics(ids: dict) -> None:
     runs.finish_campaign_run(ids, {"samples": {"ensemble": {"pair_rmse": 0.5, "N1_error_rms": None}}})
     run = MlflowClient(tracking_uri=ids["tracking_uri"]).get_run(ids["run_id"])

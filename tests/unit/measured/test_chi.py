@@ -220,3 +220,26 @@ def test_fit_refuses_what_it_cannot_do(nickel, nickel_phases):
         first_shell_fit(k, chi, phases=nickel_phases, k_range=(3.0, 19.0))
     with pytest.raises(UserError, match="ask for fewer"):
         first_shell_fit(k, chi, phases=nickel_phases, shells=50)
+
+
+@pytest.mark.parametrize(("first", "last"), [(0, 361), (40, 300), (40, 420)])
+def test_points_of_the_grid_are_taken_as_they_are(first: int, last: int) -> None:
+    """A file on the campaign's grid, rounded to six digits, and the same curve a third of a step beside it."""
+    own, beside = (0.05 * (np.arange(first, last) + off) for off in (0.0, 1 / 3))
+    on_it, other = (
+        process(
+            [Scan("chi", np.round(k, 6), np.sin(5 * k) / (1 + k**2), Path(__file__))],
+            Background(),
+            k_grid=K_GRID,
+            element="Ni",
+            edge="K",
+        )
+        for k in (own, beside)
+    )
+    inside = np.isin(np.arange(len(K_GRID)), np.arange(first, last))
+    assert np.array_equal(np.isfinite(on_it.chi.values), inside)
+    assert on_it.chi.values[inside] == pytest.approx(np.sin(5 * K_GRID[inside]) / (1 + K_GRID[inside] ** 2))
+    both = np.isfinite(on_it.chi.values + other.chi.values)
+    assert both.sum() >= inside.sum() - 1
+    assert on_it.chi.values[both] == pytest.approx(other.chi.values[both], abs=1e-4)
+    assert on_it.k.attrs["units"] == "1/angstrom" and on_it.attrs["kind"] == "chi"

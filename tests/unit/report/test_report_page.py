@@ -15,6 +15,8 @@ from nnexafs.config import CampaignConfig, LeftOut, Measurement, validate
 from nnexafs.dataset.metrics import Study
 from nnexafs.errors import UserError
 from nnexafs.files import read_dataset, write_json
+from nnexafs.inversion import readings
+from nnexafs.inversion.beside import Beside
 from nnexafs.report import (
     gather,
     measured,
@@ -25,6 +27,7 @@ from nnexafs.report import (
     study_sections,
     worst,
 )
+from nnexafs.report import readings as report_readings
 from nnexafs.report.build import build
 from nnexafs.report.style import relative_errors
 
@@ -361,15 +364,25 @@ def test_few_snapshots_are_drawn_too(gathered, count):
 # --- measured spectra ----------------------------------------------------------------------------
 
 SHELL = {"N": 8.0, "R_angstrom": 2.48, "R_std": 0.01, "sigma2_angstrom2": 0.005, "sigma2_std": 0.001}
-FIT = {"s02": 0.8, "s02_std": 0.1, "e0_shift_ev": 1.0, "e0_shift_std": 0.5, "shells": [SHELL]}
+FIT = {
+    "s02": 0.8, "s02_std": 0.1, "e0_shift_ev": 1.0, "e0_shift_std": 0.5, "r_factor": 0.001, "shells": [SHELL],
+}  # fmt: skip
+REFINED = {
+    "phase": "fcc", "r_factor": 0.007, "R1_angstrom": 2.494, "R1_angstrom_spread": 0.002, "N1": 12.0,
+    "sigma2_1_angstrom2": 0.0061, "sigma2_1_angstrom2_spread": 0.0004,
+}  # fmt: skip
+NOTHING = Beside([], None)
 FOUND = {
     "R1_angstrom": 2.49, "R1_angstrom_std": 0.01, "N1": 12.1, "N1_std": 0.2, "sigma2_1_angstrom2": 0.006,
     "sigma2_1_angstrom2_std": 0.001, "neighbour_distance": 0.5, "warnings": ["unlike"],
+    "verdict": "outside", "trust": {"distance": 0.2}, "withheld": None,
     "e0_scan": [{"shift_ev": 0.0, "R1_angstrom": 2.49, "N1": 12.1, "sigma2_1_angstrom2": 0.006}],
 }  # fmt: skip
 
 
-def spectrum(shells: dict = FOUND, fit: dict | None = FIT, **settings: object) -> gather.Measured:
+def spectrum(
+    shells: dict = FOUND, fit: dict | None = FIT, *, beside: Beside = NOTHING, **settings: object
+) -> gather.Measured:
     pair, angle = fake_structure("fcc", 300.0, 1.0, np.random.default_rng(1))
     return gather.Measured(
         name="foil",
@@ -380,15 +393,18 @@ def spectrum(shells: dict = FOUND, fit: dict | None = FIT, **settings: object) -
         shells=shells,
         fit=fit,
         reference=None,
+        beside=beside,
     )
 
 
 def test_the_summary_sets_network_fit_and_known_side_by_side(gathered):
     known = {"R1_angstrom": 2.556, "N1": 12}
-    row = measured.summary_row(gathered, spectrum(element="Cu", distance_scale=1.026, known=known))
+    beside = Beside([readings.of_refinement(REFINED), *readings.of_fit(FIT)], None)
+    one = spectrum(element="Cu", distance_scale=1.026, known=known, beside=beside)
+    row = measured.summary_row(gathered, one)
     assert row == (
-        "foil", "Cu", "1.026", "2.4900 ± 0.0100", "2.4800 ± 0.0100", "2.556", "12.10 ± 0.20", "12",
-        "0.00600 ± 0.00100", "0.00500 ± 0.00100", "1.25", "1",
+        "foil", "Cu", "1.026", "2.490 ± 0.010", "2.4940 ± 0.0020", "2.480 ± 0.010", "2.556", "12.10 ± 0.20", "12",
+        "0.0060 ± 0.0010", "0.0061 ± 0.0004", "0.0050 ± 0.0010", "outside (0.20)", "1",
     )  # fmt: skip
     assert len(row) == sum(len(columns) for _, columns in measured.SUMMARY_GROUPS)
 
@@ -396,33 +412,10 @@ def test_the_summary_sets_network_fit_and_known_side_by_side(gathered):
 def test_without_fit_shell_and_known_structure_there_are_dashes(gathered):
     nothing = dict.fromkeys(FOUND) | {"warnings": [], "e0_scan": FOUND["e0_scan"]}
     one = spectrum(nothing, None)
-    assert measured.summary_row(gathered, one)[3:] == ("–",) * 8 + ("0",)
+    assert measured.summary_row(gathered, one)[3:] == ("–",) * 10 + ("0",)
     section = measured.section(gathered, one)
-    assert section["title"] == "foil" and len(section["rows"]) == 2
+    assert section["title"] == "foil"
     assert "larch fit" not in section["note"]
-
-
-def test_two_fitted_shells_count_as_the_one_that_n_of_r_shows():
-    second = SHELL | {"N": 6.0, "R_angstrom": 2.86}
-    found = measured.combined(FIT | {"shells": [SHELL, second]})
-    mean = (8 * 2.48 + 6 * 2.86) / 14
-    spread = (8 * (2.48 - mean) ** 2 + 6 * (2.86 - mean) ** 2) / 14
-    assert found["R1_angstrom"] == pytest.approx(mean)
-    assert found["sigma2_1_angstrom2"] == pytest.approx(0.005 + spread)
-    assert measured.combined(FIT)["R1_angstrom_std"] == 0.01
-
-
-def test_errors_of_the_combined_shell_are_those_of_random_draws():
-    second = SHELL | {"N": 6.0, "R_angstrom": 2.86, "R_std": 0.02, "sigma2_std": 0.002}
-    found = measured.combined(FIT | {"shells": [SHELL, second]})
-    generator = np.random.default_rng(2)
-    distances = generator.normal([2.48, 2.86], [0.01, 0.02], (20000, 2))
-    sigma2 = generator.normal([0.005, 0.005], [0.001, 0.002], (20000, 2))
-    weights = np.array([8, 6]) / 14
-    means = distances @ weights
-    variances = (sigma2 + (distances - means[:, None]) ** 2) @ weights
-    assert found["R1_angstrom_std"] == pytest.approx(means.std(), rel=0.03)
-    assert found["sigma2_1_angstrom2_std"] == pytest.approx(variances.std(), rel=0.03)
 
 
 def test_a_foreign_element_is_named_with_what_is_assumed(gathered):
@@ -439,16 +432,32 @@ def test_a_spectrum_given_as_chi_has_no_edge_energy(gathered):
     assert "E₀ as the file of chi(k) has it" in section["note"]
 
 
-def test_the_known_shell_is_drawn_and_tabulated(gathered):
+def test_the_known_shell_is_drawn(gathered):
     known = {"R1_angstrom": 2.492, "N1": 12, "source": "diffraction"}
     section = measured.section(gathered, spectrum(known=known))
-    assert section["rows"][-1] == ("known (diffraction)", "2.492", "12", "–")
     assert "Dotted: the known R₁" in section["caption"]
+
+
+def test_every_spectrum_has_its_readings_side_by_side(gathered):
+    refinement = readings.of_refinement(REFINED, seconds=31.4)
+    crystal = readings.of_crystal(2.492, 12, "diffraction")
+    one = spectrum(beside=Beside([refinement, *readings.of_fit(FIT), crystal], None))
+    found = report_readings.contents(replace(gathered, measured=[one]))["foil"]
+    names = [row[0] for row in found["rows"]]
+    assert names == ["", "networks", "refinement (fcc)", "larch's fit", "crystallography"]
+    assert "Networks and refinement (fcc) agree in R₁" in " ".join(found["words"])
+    assert "<svg" in found["figure"] and "dotted: crystallography" in found["caption"]
 
 
 def test_the_summary_appears_once_for_all_spectra(gathered):
     some = replace(gathered, measured=[spectrum(), spectrum(element="Cu")])
     contents = measured.contents(some)
     assert len(contents["measured_rows"]) == len(contents["measured"]) == 2
-    assert "above 1 the networks extrapolate" in contents["measured_note"]
+    assert "Inside, their 95 % intervals" in contents["measured_note"]
+    assert "another element than the campaign's is outside, however near" in contents["measured_note"]
+    alone = replace(
+        gathered, measured=[spectrum(FOUND | {"withheld": "unlike", "trust": {"distance": None}})]
+    )
+    assert measured.summary_note(alone).endswith("Outside, the first shell is withheld.")
+    assert measured.verdict(alone.measured[0]) == "outside"
     assert validate({}).measurements

@@ -13,7 +13,14 @@ from pathlib import Path
 
 from nnexafs.campaign.plan import FLOAT32, atoms_in, network_bytes
 from nnexafs.config import CampaignConfig, Liquid
-from nnexafs.config.state_points import StatePoint, batches_of, control_absorbers, of_all, of_campaign
+from nnexafs.config.state_points import (
+    StatePoint,
+    batches_of,
+    control_absorbers,
+    nearest_runs,
+    of_all,
+    of_campaign,
+)
 from nnexafs.files import read_dataset
 from nnexafs.structures.dynamics.schedule import Schedule
 
@@ -22,14 +29,15 @@ SECONDS_PER_ATOM_STEP = {"meam": 5e-6}
 SECONDS_PER_ATOM_STEP_OTHERWISE = 1e-6
 SECONDS_PER_ABSORBER, SECONDS_PER_FEFF_RUN = 3e-4, 2.5
 SECONDS_PER_ATOM_OF_A_CANDIDATE = 6e-5
+SECONDS_PER_ATOM_OF_A_GRADIENT, CALLS_OF_A_SCALING = 4e-4, 15
 SECONDS_PER_EPOCH, SECONDS_PER_WEIGHT_AND_SAMPLE = 0.01, 4e-11
 SECONDS_PER_TRAJECTORY_GATHERED = {"dataset": 0.02, "evaluate": 0.02, "report": 0.02, "verify": 0.08}
 SECONDS_OF_SELF_CONSISTENCY = 5.0
 SECONDS_AT_LEAST = {
     "md": 1.5, "freeze": 2.0, "tables": 15.0, "snapshots": 2.0, "variants": 2.0, "objective": 3.0,
     "freeze_theory": 2.0, "tables_theory": 15.0, "dataset": 1.0, "theory": 3.0, "track": 5.0, "train": 6.0,
-    "study": 6.0, "ensemble": 5.0, "evaluate": 8.0, "series": 8.0, "spectrum": 3.0, "fit": 4.5, "predict": 5.5,
-    "report": 5.0, "verify": 5.0, "all": 0.0,
+    "study": 6.0, "ensemble": 5.0, "evaluate": 8.0, "series": 8.0, "spectrum": 3.0, "fit": 4.5, "refine": 5.0,
+    "predict": 5.5, "report": 5.0, "verify": 5.0, "all": 0.0,
 }  # fmt: skip
 
 STAGES = {
@@ -37,15 +45,15 @@ STAGES = {
     "objective": "spectra", "dataset": "dataset", "freeze_theory": "evaluation", "tables_theory": "evaluation",
     "theory": "evaluation", "track": "training", "train": "training", "study": "training", "ensemble": "training",
     "evaluate": "evaluation", "series": "evaluation", "spectrum": "inversion", "fit": "inversion",
-    "predict": "inversion", "report": "report", "verify": "verification",
+    "refine": "inversion", "predict": "inversion", "report": "report", "verify": "verification",
 }  # fmt: skip
 """What the screen calls the work of a rule."""
 
 UNCOUNTED = {"freeze", "tables", "freeze_theory", "tables_theory", "track", "ensemble", "all"}
 """Rules that prepare or gather what the other jobs of their stage do, and are not counted with them."""
 
-STEPS = {"dataset": 1, "theory": 2, "track": 2, "train": 3, "study": 3, "ensemble": 4, "evaluate": 5, "series": 5,
-         "predict": 5, "report": 6, "verify": 7, "all": 8}  # fmt: skip
+STEPS = {"dataset": 1, "theory": 2, "track": 2, "train": 3, "study": 3, "refine": 3, "ensemble": 4, "evaluate": 5,
+         "series": 5, "predict": 5, "report": 6, "verify": 7, "all": 8}  # fmt: skip
 """Rules of one number run side by side, those of the next after them; the rules that are not here come first."""
 
 
@@ -119,6 +127,7 @@ class Forecast:
         """Seconds of the whole campaign on one idle core."""
         names: dict[str, Iterable] = dict.fromkeys(("md", "snapshots", "variants"), self.batches)
         names |= dict.fromkeys(("spectrum", "fit", "predict"), self.config.measurements)
+        names["refine"] = self.config.refined
         names |= {"train": range(self.config.dataset.folds), "study": self.config.studies}
         names |= {"series": self.config.series, "objective": self.config.objective_parts}
         names |= dict.fromkeys(("freeze_theory", "tables_theory", "theory"), self.config.theories)
@@ -151,6 +160,8 @@ class Forecast:
             study = config.studies[name]
             epochs = study.training.get("max_epochs", config.training.max_epochs)
             more = (study.folds or config.dataset.folds) * self._training(epochs)
+        elif rule == "refine" and name in config.measurements:
+            more = self._refinement(name)
         return SECONDS_AT_LEAST.get(rule, 5.0) + more
 
     def _dynamics(self, point: StatePoint) -> float:
@@ -180,6 +191,15 @@ class Forecast:
         chosen = self.config.objective
         each = SECONDS_PER_ABSORBER + chosen.candidates * SECONDS_PER_ATOM_OF_A_CANDIDATE
         return self.config.objective_parts.get(part, 0) * chosen.absorbers * each
+
+    def _refinement(self, measurement: str) -> float:
+        """Each phase scaled to the data from one simulation; then two descents, of the first phase as a guess."""
+        chosen, kelvin = self.config.refinement, self.config.measurements[measurement].kelvin
+        runs = nearest_runs(self.config, kelvin=kelvin, phases=chosen.phases)
+        atoms = [atoms_in(self.config, points[0]) for points in runs.values()]
+        calls = CALLS_OF_A_SCALING * (sum(atoms) + atoms[0]) + 2 * chosen.calls * atoms[0]
+        frames = min(chosen.replicas, self.config.dynamics.snapshots)
+        return frames * calls * SECONDS_PER_ATOM_OF_A_GRADIENT
 
     def _training(self, epochs: int) -> float:
         weights = network_bytes(self.config) / FLOAT32

@@ -97,6 +97,7 @@ def jobs_of(config: CampaignConfig) -> dict[str, int]:
         "series": len(config.series),
         "spectrum": measurements,
         "fit": measurements,
+        "refine": len(config.refined),
         "predict": measurements,
         "report": 1,
         "verify": 1,
@@ -132,8 +133,17 @@ def plan(config: CampaignConfig) -> Plan:
     return Plan(jobs_of(config), runs, {rule: round(size) for rule, size in disk.items()})
 
 
+def unrefined(config: CampaignConfig) -> str:
+    """Which measurements are not refined and why, in one line; empty where all are."""
+    by_reason: dict[str, list[str]] = {}
+    for name, reason in config.unrefined.items():
+        by_reason.setdefault(reason, []).append(name)
+    parts = [f"{', '.join(names)} ({reason})" for reason, names in by_reason.items()]
+    return f"not refined: {'; '.join(parts)}" if parts else ""
+
+
 def summary(config: CampaignConfig) -> str:
-    """The plan in three lines."""
+    """The plan in three lines, and one for measurements that are not refined."""
     numbers = plan(config)
     together: dict[str, int] = {}
     for rule, count in sorted(numbers.jobs.items(), key=lambda one: IN_SUMMARY.get(one[0]) == "other"):
@@ -143,4 +153,5 @@ def summary(config: CampaignConfig) -> str:
         f"campaign {config.campaign}: {sum(numbers.jobs.values())} jobs in all ({jobs})\n"
         f"  {len(of_all(config))} trajectories, {numbers.feff_runs} FEFF runs, {config.dataset.folds} networks\n"
         f"  about {numbers.disk_bytes / 1e6:.0f} MB in results/{config.campaign} and results/mlflow"
+        + (f"\n  {left}" if (left := unrefined(config)) else "")
     )

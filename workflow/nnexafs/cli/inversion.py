@@ -1,14 +1,17 @@
 """Commands of the package inversion: fit, predict, and series, which fits too."""
 
-from collections.abc import Callable
+import gc
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from dataclasses import asdict
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import click
 import numpy as np
 
 from nnexafs.cli.common import Folder, InFile, config_option, entry_of, frozen_files, out_option
+from nnexafs.cli.reading import reading_options
 from nnexafs.config import CampaignConfig, Measurement, load
 from nnexafs.errors import UserError
 from nnexafs.files import json_value, read_dataset, write_dataset, write_json
@@ -20,16 +23,9 @@ if TYPE_CHECKING:
     import xarray as xr
 
     from nnexafs.exafs.feff.reference import FrozenPotentials
+    from nnexafs.inversion.beside import Beside
     from nnexafs.inversion.options import Options
     from nnexafs.learning.ensemble import Ensemble
-
-
-def numbers(context: click.Context, parameter: click.Parameter, texts: tuple[str, ...]) -> list[int]:
-    """Column numbers given as 3,4 or by repeating the option."""
-    words = [word.strip() for text in texts for word in text.split(",")]
-    if not all(word.isdecimal() for word in words):
-        raise click.BadParameter(f"expected column numbers such as 3,4, got {', '.join(texts)}")
-    return [int(word) for word in words]
 
 
 @click.command()
@@ -110,49 +106,9 @@ def _fit_phases(folder: Path, chosen: Measurement | None, config: CampaignConfig
     help="Folder of an ensemble (nnexafs ensemble), or an element whose ensemble comes with nnexafs.  "
     "[default: that of the file's element and edge]",
 )
-@click.option(
-    "--group",
-    "groups",
-    multiple=True,
-    metavar="NAME",
-    help="Group to read from an Athena project; repeat it for several.  [default: the only one; with --each all]",
+@reading_options(
+    "Group to read from an Athena project; repeat it for several.  [default: the only one; with --each all]"
 )
-@click.option(
-    "--kind",
-    type=click.Choice(["auto", "mu", "chi"]),
-    default="auto",
-    show_default=True,
-    help="Whether the file holds mu(E) or chi(k).",
-)
-@click.option(
-    "--energy-column", type=click.IntRange(min=0), help="Column of the energy or of k, counted from 0."
-)
-@click.option("--signal-column", type=click.IntRange(min=0), help="Column of mu or chi, counted from 0.")
-@click.option(
-    "--sigma-column",
-    type=click.IntRange(min=0),
-    help="Column of the standard deviation of chi.  [default: one labelled sigma, if there is one]",
-)
-@click.option(
-    "--incident-columns",
-    multiple=True,
-    callback=numbers,
-    metavar="COLUMNS",
-    help="Columns, such as 3,4, whose sum is the intensity before the sample; mu = ln(I0 / I).",
-)
-@click.option(
-    "--transmitted-columns",
-    multiple=True,
-    callback=numbers,
-    metavar="COLUMNS",
-    help="Columns whose sum is the intensity behind the sample.",
-)
-@click.option(
-    "--element",
-    metavar="SYMBOL",
-    help="Absorbing element.  [default: what the file says, or its edge energy]",
-)
-@click.option("--e0", type=float, metavar="EV", help="Edge energy.  [default: maximum of the derivative]")
 @click.option(
     "--e0-shift",
     type=float,
@@ -160,14 +116,6 @@ def _fit_phases(folder: Path, chosen: Measurement | None, config: CampaignConfig
     default=0.0,
     show_default=True,
     help="Raise E0 by this much after the background was removed.",
-)
-@click.option(
-    "--rbkg",
-    type=float,
-    metavar="ANGSTROM",
-    default=1.0,
-    show_default=True,
-    help="The background takes what lies below this distance (larch's autobk).",
 )
 @click.option(
     "--s02",
@@ -190,6 +138,12 @@ def _fit_phases(folder: Path, chosen: Measurement | None, config: CampaignConfig
     "--fit", "fitted", is_flag=True, help="Fit the first shell with larch too, which takes some seconds."
 )
 @click.option(
+    "--campaign",
+    type=Folder,
+    help="Results folder whose refinement, fit and simulation of the same spectrum the page shows.",
+)
+@click.option("--measurement", metavar="NAME", help="Name of the spectrum in that campaign's config.")
+@click.option(
     "--anyway",
     is_flag=True,
     help="Give first shell, E0 and S0^2 also where the spectrum is outside what the networks know.",
@@ -200,20 +154,14 @@ def predict(
     each: bool,
     place: str | None,
     groups: tuple[str, ...],
-    kind: str,
-    energy_column: int | None,
-    signal_column: int | None,
-    sigma_column: int | None,
-    incident_columns: list[int],
-    transmitted_columns: list[int],
-    element: str | None,
-    e0: float | None,
+    chosen: dict[str, Any],
     e0_shift: float,
-    rbkg: float,
     s02: float,
     k_range: tuple[float, float] | None,
     distance_scale: float,
     fitted: bool,
+    campaign: Path | None,
+    measurement: str | None,
     anyway: bool,
     out: Path,
 ) -> None:
@@ -225,22 +173,44 @@ def predict(
     """
     from nnexafs.inversion.options import Options
 
-    chosen = {
-        "kind": kind,
-        "energy_column": energy_column,
-        "signal_column": signal_column,
-        "sigma_column": sigma_column,
-        "incident_columns": incident_columns,
-        "transmitted_columns": transmitted_columns,
-        "element": element,
-        "background": {"e0_ev": e0, "rbkg_angstrom": rbkg},
-    }
     options = Options(e0_shift, s02, k_range or None, distance_scale, anyway)
     if each and fitted:
         raise UserError("--fit: larch fits one spectrum; leave out --each, or --fit")
+    if (campaign is None) != (measurement is None) or (each and campaign):
+        raise UserError("--campaign: give --measurement as well, and leave out --each")
     if each:
         _predict_each(spectra, place, chosen, groups, options, out)
         return
+    with _uncollected():
+        of = None if campaign is None or measurement is None else (campaign, measurement)
+        _predict_one(spectra, place, chosen, groups, options, out, fitted=fitted, of=of)
+
+
+@contextmanager
+def _uncollected() -> Iterator[None]:
+    """Without Python's garbage collector, which looks through all that was imported again and again.
+
+    It takes a fifth of a command of three seconds, and finds a few megabytes.
+    """
+    gc.disable()
+    try:
+        yield
+    finally:
+        gc.enable()
+
+
+def _predict_one(
+    spectra: tuple[Path, ...],
+    place: str | None,
+    chosen: dict,
+    groups: tuple[str, ...],
+    options: "Options",
+    out: Path,
+    *,
+    fitted: bool,
+    of: tuple[Path, str] | None,
+) -> None:
+    """Invert files that are repeats of one measurement; `of`: a campaign's folder and the name that it has there."""
     from nnexafs.inversion.sources import read_measurement
 
     inputs = checked(*(path for path in spectra if not path.is_dir()))
@@ -248,10 +218,27 @@ def predict(
     ensemble, ensemble_folder = _ensemble(place, read.absorber, spectra[0])
     inputs |= checked(ensemble_folder)
     measured = read.for_ensemble(ensemble.manifest)
-    with job("predict", out, inputs=inputs, settings={"distance_scale": distance_scale}) as record:
+    settings: dict[str, Any] = {"settings": {"distance_scale": options.distance_scale}}
+    beside = None
+    if of is not None:
+        beside, config, more = _beside(*of)
+        settings = {"config": config, "measurement": of[1]}
+        inputs |= more
+    with job("predict", out, inputs=inputs, **settings) as record:
         record.describe(options={**chosen, "groups": list(groups), **asdict(options)})
         fit = _fit_beside(measured, ensemble, ensemble_folder, options) if fitted else None
-        _predict_one(measured, ensemble, options, fit=fit, out=out, title=_title(measured, spectra))
+        title = _title(measured, spectra)
+        _invert(measured, ensemble, options, fit=fit, beside=beside, out=out, title=title)
+
+
+def _beside(campaign: Path, measurement: str) -> tuple["Beside", CampaignConfig, dict[Path, str]]:
+    """What the campaign's other methods say of a measurement, its config, and the files that say it."""
+    from nnexafs.inversion.beside import beside_networks, files_beside
+
+    config = load(campaign / "config.yaml")
+    entry_of(config.measurements, measurement, "measurement")
+    inputs = checked(*files_beside(campaign, config, measurement))
+    return beside_networks(campaign, config, measurement), config, inputs
 
 
 def _ensemble(
@@ -272,12 +259,13 @@ def _ensemble(
     return Ensemble.load(folder), folder
 
 
-def _predict_one(
+def _invert(
     measured: "xr.Dataset",
     ensemble: "Ensemble",
     options: "Options",
     *,
     fit: dict | None,
+    beside: "Beside | None",
     out: Path,
     title: str,
 ) -> None:
@@ -285,7 +273,7 @@ def _predict_one(
     from nnexafs.inversion.invert import invert
     from nnexafs.inversion.rounding import with_error
 
-    result = invert(measured, ensemble, out=out, options=options, fit=fit, title=title)
+    result = invert(measured, ensemble, out=out, options=options, fit=fit, beside=beside, title=title)
     _tell_quality(result["quality"])
     if result["withheld"]:
         click.echo("first shell, E0 and S0^2 withheld (--anyway shows them)")
@@ -372,7 +360,8 @@ def _predict_each(
     from nnexafs.inversion.sources import absorber_of_any, expanded
 
     files = expanded(spectra)
-    ensemble, folder = _ensemble(place, lambda: absorber_of_any(files, chosen, groups), files[0])
+    with _uncollected():
+        ensemble, folder = _ensemble(place, lambda: absorber_of_any(files, chosen, groups), files[0])
     inputs = checked(*(file for file in files if file.is_file()), folder)
     with (
         invert_series(files, ensemble, out=out, options=options, chosen=chosen, groups=groups) as trend,

@@ -1,11 +1,27 @@
 """Commands of the package refinement: refine."""
 
+from dataclasses import replace
+from functools import partial
 from pathlib import Path
+from typing import TYPE_CHECKING, Any
 
 import click
 
-from nnexafs.cli.common import Folder, InFile, out_option
+from nnexafs.cli.common import LOGGER, Folder, InFile, entry_of, frozen_files, out_option
+from nnexafs.cli.reading import reading_options
+from nnexafs.config import CampaignConfig, load
+from nnexafs.config.state_points import priors_of
+from nnexafs.errors import UserError
+from nnexafs.files import read_json
 from nnexafs.jobs.record import checked, job
+
+if TYPE_CHECKING:
+    import xarray as xr
+
+    from nnexafs.jobs.restart import RestartFolder
+    from nnexafs.refinement.inputs import Origin
+
+REPLICAS, REPLICAS_OF_DYNAMICS = 8, 4
 
 
 @click.command()
@@ -13,33 +29,70 @@ from nnexafs.jobs.record import checked, job
 @click.option(
     "--campaign",
     type=Folder,
-    required=True,
-    help="Results folder of the element's campaign: where simulations are.",
+    help="Results folder of the element's campaign: its tables, and its simulations unless --structure is given.",
 )
 @click.option(
-    "--group", "groups", multiple=True, metavar="NAME", help="Group to read from an Athena project."
+    "--measurement",
+    metavar="NAME",
+    help="Measurement in the campaign's config: the settings there are used, not the options for them.",
 )
-@click.option("--e0", type=float, metavar="EV", help="Edge energy.  [default: maximum of the derivative]")
+@click.option(
+    "--structure",
+    type=InFile,
+    help="Crystal to start from, with --potential, or frames of a trajectory: any file of atoms that ASE reads.",
+)
+@click.option(
+    "--index", default=":", show_default=True, help="Frames of --structure, as ASE's slice: -100::10."
+)
+@click.option(
+    "--potential",
+    "potentials",
+    multiple=True,
+    metavar="NAME",
+    help="Potential for the dynamics of --structure: one of the campaign's, sutton-chen, a LAMMPS file, or STYLE:FILE; "
+    "repeat it to start from several.",
+)
+@click.option(
+    "--from",
+    "prediction",
+    type=click.Path(path_type=Path),
+    metavar="FOLDER",
+    help="Folder of `nnexafs predict`: start from the phases, lattice and temperature nearest to its n(r).",
+)
 @click.option(
     "--kelvin",
     type=click.FloatRange(min=1),
-    default=300.0,
-    show_default=True,
-    help="Temperature of the sample: refinements start from the simulations nearest to it.",
+    help="Temperature of the sample: of the dynamics, or of the simulations to begin with.  [default: 300; with --from "
+    "the campaign's run nearest to its n(r)]",
 )
 @click.option(
     "--phase",
     "phases",
     multiple=True,
     metavar="NAME",
-    help="Phase to try; repeat it for several.  [default: all]",
+    help="Phase of the campaign to try; repeat it for several.  [default: all; with --from the two nearest]",
+)
+@click.option(
+    "--atoms",
+    type=click.IntRange(min=8),
+    default=256,
+    show_default=True,
+    help="About so many atoms in the supercell of --structure.",
 )
 @click.option(
     "--replicas",
     type=click.IntRange(min=1),
-    default=8,
-    show_default=True,
-    help="Snapshots of a simulation that are refined together.",
+    help=f"Snapshots of a simulation that are refined together.  [default: {REPLICAS}; of the dynamics of --structure "
+    f"{REPLICAS_OF_DYNAMICS}]",
+)
+@reading_options("Group to read from an Athena project; repeat it for several.  [default: the only one]")
+@click.option(
+    "--k-range", type=float, nargs=2, metavar="MIN MAX", help="Part of the data to use, per angstrom."
+)
+@click.option(
+    "--s02",
+    type=click.FloatRange(min=0.3, max=1.5),
+    help="Amplitude factor S0^2 where it is known.  [default: the best one]",
 )
 @click.option(
     "--stop",
@@ -52,52 +105,170 @@ from nnexafs.jobs.record import checked, job
 @click.option(
     "--calls", type=click.IntRange(min=1), default=20, show_default=True, help="Most evaluations a descent."
 )
+@click.option(
+    "--path-length",
+    type=float,
+    default=5.5,
+    show_default=True,
+    help="Without --campaign: half path length, angstrom.",
+)
+@click.option(
+    "--scf/--no-scf",
+    default=True,
+    show_default=True,
+    help="Without --campaign: self-consistent potentials.",
+)
+@click.option(
+    "--cache",
+    type=Folder,
+    help="Without --campaign: folder for phases and tables.  [default: ~/.cache/nnexafs]",
+)
+@click.option(
+    "--seed", type=click.IntRange(min=0), default=0, show_default=True, help="Seed of the dynamics."
+)
 @click.option("--threads", type=click.IntRange(min=1), default=2, show_default=True, help="Cores to use.")
+@click.option(
+    "--run",
+    type=InFile,
+    help="MLflow run of the campaign (nnexafs track); without it nothing is logged to MLflow.",
+)
 @out_option("Folder to write refinement.json, structure.extxyz, tables and a figure to.")
 def refine(
     spectra: tuple[Path, ...],
-    campaign: Path,
     groups: tuple[str, ...],
-    e0: float | None,
-    kelvin: float,
-    phases: tuple[str, ...],
-    replicas: int,
+    chosen: dict[str, Any],
+    k_range: tuple[float, float] | None,
+    s02: float | None,
     stop: float,
     calls: int,
+    replicas: int | None,
     threads: int,
+    run: Path | None,
+    measurement: str | None,
     out: Path,
+    **start: Any,
 ) -> None:
     """Find structures whose spectrum explains a measured SPECTRUM.
 
-    It starts from a campaign's simulations, scales their lattice and disorder to the data, compares the phases, and
-    then moves every atom of the best one down the exact gradient of the misfit. SPECTRUM is mu(E) or chi(k) as for
-    `nnexafs predict`; several files are repeats of one measurement.
+    It starts from a campaign's simulations, or from dynamics of a crystal, scales their lattice and disorder to the
+    data, compares the phases, and then moves every atom of the best one down the exact gradient of the misfit. SPECTRUM
+    is mu(E) or chi(k) as for `nnexafs predict`; several files are repeats of one measurement. A run that was killed
+    goes on where it was when it is started again with the same options.
     """
-    from nnexafs.config import load
-    from nnexafs.exafs.feff.reference import k_grid
-    from nnexafs.inversion.sources import one_measurement
+    from nnexafs.refinement.inputs import Options, Origin
+
+    if measurement is not None:
+        config = _config_with(start["campaign"], measurement)
+        start |= {"kelvin": config.measurements[measurement].kelvin, "phases": config.refinement.phases}
+        stop, calls = config.refinement.stop_r, config.refinement.calls
+        replicas = min(config.refinement.replicas, config.dynamics.snapshots)
+    origin = Origin.of(Options(**start))
+    ids = _open_tracking(run)
+    measured = origin.measured(spectra, chosen, groups, k_range=k_range or None)
+    settings = {
+        "reading": chosen | {"groups": list(groups), "k_range": list(k_range or [])},
+        "start": origin.settings(),
+        "s02": s02,
+        "stop": stop,
+        "replicas": origin.replicas(replicas, usual=REPLICAS, of_dynamics=REPLICAS_OF_DYNAMICS),
+        "calls": calls,
+    }
+    files = origin.files()
+    about: dict[str, Any] = {"settings": settings}
+    if measurement is not None:
+        files = _campaign_files(start["campaign"], config, measurement)
+        about = {"config": config, "measurement": measurement}
+    with job("refine", out, inputs=checked(*spectra, *files), **about) as record:
+        restart = record.restart_folder(spectra[0].name)
+        numbers = _refined(
+            measured, origin, restart, settings, threads=threads, out=out, title=spectra[0].name
+        )
+        if ids:
+            record.describe(run_id=_track(ids, settings, numbers, out))
+        restart.remove()
+    _tell(numbers)
+    if settings["replicas"] == 1 and len({one["prior"] for one in numbers["answers"]}) == 1:
+        click.echo("warning: one cell: the errors leave out how well its few atoms stand for the sample")
+    click.echo(f"wrote {out}")
+
+
+def _config_with(campaign: Path | None, measurement: str) -> CampaignConfig:
+    """The config of a campaign in which the measurement is refined; UserError where it is not."""
+    if campaign is None:
+        raise UserError("--measurement: one of a campaign; give --campaign as well")
+    config = load(campaign / "config.yaml")
+    entry_of(config.measurements, measurement, "measurement")
+    if measurement in config.unrefined:
+        raise UserError(f"measurement '{measurement}' is not refined: {config.unrefined[measurement]}")
+    return config
+
+
+def _campaign_files(campaign: Path, config: CampaignConfig, measurement: str) -> list[Path]:
+    """The files of a campaign that the refinement of a measurement depends on."""
+    points = [point.id for point in priors_of(config, measurement)]
+    return [
+        *frozen_files(campaign / "scattering"),
+        campaign / "scattering" / "tables.nc",
+        *(campaign / "md" / point / "trajectory.nc" for point in points),
+        *(campaign / "exafs" / point / "spectra.nc" for point in points),
+    ]
+
+
+def _refined(
+    measured: "xr.Dataset",
+    origin: "Origin",
+    restart: "RestartFolder",
+    settings: dict[str, Any],
+    *,
+    threads: int,
+    out: Path,
+    title: str,
+) -> dict[str, Any]:
+    """Refine, from where an earlier attempt was killed, and write the result; its numbers."""
+    from nnexafs.refinement.journal import Journal, KeptReplicas
     from nnexafs.refinement.output import write
     from nnexafs.refinement.refine import refine as refined_from
-    from nnexafs.refinement.sources import of_simulations
+    from nnexafs.refinement.target import S02_RANGE
 
-    config = load(campaign / "config.yaml")
-    known = {
-        "element": config.element,
-        "edge": config.edge,
-        "grids": {"chi_k_per_angstrom": k_grid(config.exafs.feff).tolist()},
-    }
-    inputs = checked(*spectra, campaign / "config.yaml", campaign / "scattering" / "tables.nc")
-    measured = one_measurement(spectra, known, {"background": {"e0_ev": e0}}, groups)
-    with job("refine", out, inputs=inputs, settings={"kelvin": kelvin, "stop": stop}):
-        found = refined_from(
-            measured,
-            of_simulations(campaign, kelvin=kelvin, phases=phases),
-            replicas=replicas,
-            stop=stop,
-            calls=calls,
-            threads=threads,
-        )
-        numbers = write(out, found, title=spectra[0].name)
+    journal = Journal(restart)
+    if journal.kept:
+        LOGGER.warning("%s: resumed, %d spectra computed before are used", title, journal.kept)
+    material = replace(
+        origin.material(measured, threads=threads), evaluator=partial(KeptReplicas, journal=journal)
+    )
+    s02 = settings["s02"]
+    found = refined_from(
+        measured,
+        material,
+        replicas=settings["replicas"],
+        stop=settings["stop"],
+        s02=(s02, s02) if s02 else S02_RANGE,
+        calls=settings["calls"],
+        threads=threads,
+    )
+    return write(out, found, title=title)
+
+
+def _open_tracking(run: Path | None) -> dict | None:
+    """The ids of the campaign's MLflow run, opened before the work: a missing store is found in time."""
+    if run is None:
+        return None
+    from nnexafs.learning.tracking.runs import campaign_client
+
+    ids = read_json(run, what="MLflow run")
+    campaign_client(ids)
+    return ids
+
+
+def _track(ids: dict, settings: dict[str, Any], numbers: dict[str, Any], out: Path) -> str:
+    from nnexafs.learning.tracking.runs import record_result
+
+    return record_result(
+        ids, name=f"refinement {out.name}", kind="refinement", settings=settings, metrics=numbers, folder=out
+    )
+
+
+def _tell(numbers: dict[str, Any]) -> None:
     for one in numbers["candidates"]:
         click.echo(
             f"{one['phase']}: misfit {one['chi_square']:.2f}, R {one['r_factor']:.4f} from {one['prior']}, scaled"
@@ -110,7 +281,6 @@ def refine(
     )
     if not numbers["reached_stop"]:
         click.echo(
-            f"warning: the misfit stays above {stop:g} times what noise and theory leave: none of these structures "
-            "explains the spectrum"
+            f"warning: the misfit stays above {numbers['stop_chi_square']:g} times what noise and theory leave: none "
+            "of these structures explains the spectrum"
         )
-    click.echo(f"wrote {out}")

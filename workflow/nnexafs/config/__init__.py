@@ -22,6 +22,7 @@ from nnexafs.config.learning import (
 from nnexafs.config.measured import Background, Comparison, KnownShell, Measurement, Report
 from nnexafs.config.objective import Objective
 from nnexafs.config.reading import canonical, load, merge, one_line, validate
+from nnexafs.config.refinement import Refinement
 from nnexafs.config.structures import (
     Crystal,
     Dynamics,
@@ -70,6 +71,7 @@ __all__ = [
     "Phases",
     "Potential",
     "Range",
+    "Refinement",
     "Report",
     "Representation",
     "SeriesPhases",

@@ -17,8 +17,9 @@ from nnexafs.config.learning import (
     Tracking,
     Training,
 )
-from nnexafs.config.measured import Measurement, Report
+from nnexafs.config.measured import KnownShell, Measurement, Report
 from nnexafs.config.objective import Objective
+from nnexafs.config.refinement import Refinement
 from nnexafs.config.structures import (
     Crystal,
     Dynamics,
@@ -88,11 +89,13 @@ class CampaignConfig(Model):
         {
             "ni_foil": Measurement(
                 files=[f"resources/foils/Ni_foil_EXAFS_61348_r{i}.dat" for i in (1, 2, 3)],
+                known=KnownShell(source="fcc, a = 3.524 angstrom"),
                 compare_with="fcc_T0300_x1.0000_r0",
             )
         },
         "measured spectra to invert, by a name of your choice; null drops one of the default campaign",
     )
+    refinement: Refinement = key(Refinement(), "structures refined against the measured spectra")
     report: Report = key(Report(), "the report")
     series: dict[SeriesName, HeldOutSeries] = key(
         {}, "held-out runs: never in the dataset, inverted by the networks like measurements"
@@ -118,6 +121,7 @@ class CampaignConfig(Model):
         _check_ranges(self)
         _check_studies(self)
         _check_theories(self)
+        _check_refinement(self)
         return self
 
     def grids(self) -> list[GridAt]:
@@ -149,9 +153,35 @@ class CampaignConfig(Model):
         return self.objective.parts if self.exafs.engine == "nbody" else {}
 
     @property
+    def unrefined(self) -> dict[str, str]:
+        """The measurements that are not refined, each with the reason."""
+        reasons = {name: _against_refining(self, one) for name, one in self.measurements.items()}
+        return {name: reason for name, reason in reasons.items() if reason}
+
+    @property
+    def refined(self) -> list[str]:
+        """The measurements that are refined."""
+        return [name for name in self.measurements if name not in self.unrefined]
+
+    @property
     def learning(self) -> Learning:
         """The sections that a training depends on."""
         return Learning(**{name: getattr(self, name) for name in SECTIONS})
+
+
+def _against_refining(config: CampaignConfig, measurement: Measurement) -> str:
+    """Why a measurement is not refined; empty for one that is."""
+    if not config.refinement.enabled:
+        return "refinement.enabled is false"
+    if not measurement.refine:
+        return "its key refine is false"
+    if config.exafs.engine != "nbody":
+        return "the engine feff has no amplitude tables"
+    if measurement.element not in (None, config.element):
+        return f"{measurement.element} is not the campaign's element"
+    if measurement.distance_scale != 1:
+        return "its distances are scaled"
+    return ""
 
 
 def _check_potentials(config: CampaignConfig) -> None:
@@ -194,6 +224,15 @@ def _check_theories(config: CampaignConfig) -> None:
         if config.feff_of(name) == config.exafs.feff:
             raise ValueError(
                 f"theories.{name}: the same as exafs.feff; give scf or exchange that differs, or drop it ({name}: null)"
+            )
+
+
+def _check_refinement(config: CampaignConfig) -> None:
+    present = config.phases.present()
+    for phase in config.refinement.phases:
+        if phase not in present:
+            raise ValueError(
+                f"refinement.phases: '{phase}' is not one of the campaign's: {', '.join(present)}"
             )
 
 

@@ -64,6 +64,13 @@ class Measurement(Model):
     compare_with: str | None = key(
         None, "id of the state point whose simulation is shown with the prediction"
     )
+    refine: bool = key(
+        True,
+        "refine a structure against this spectrum, where `refinement` is enabled and the element is its own",
+    )
+    kelvin: Positive = key(
+        300.0, "temperature of the sample, kelvin: the refinement starts from the simulations nearest to it"
+    )
 
     @field_validator("element")
     @classmethod

@@ -82,12 +82,11 @@ def config_of(path: Path) -> CampaignConfig:
     """The config that a campaign was made with.
 
     The file is complete; on top of the default campaign, entries that an overlay dropped would come back. Campaigns
-    from before there were `theories` have none.
+    from before there were `theories` and refinements have none.
     """
     try:
         content = yaml.safe_load(path.read_text(encoding="utf-8"))
-        return validate(
-            {"theories": {}} | content if isinstance(content, dict) else content, source=str(path)
-        )
+        none = {"theories": {}, "refinement": {"enabled": False}}
+        return validate(none | content if isinstance(content, dict) else content, source=str(path))
     except (OSError, UnicodeDecodeError, yaml.YAMLError) as error:
         raise UserError(f"{path}: cannot read the config: {' '.join(str(error).split())}") from error

@@ -1,8 +1,9 @@
 """State points: phase, temperature, lattice scale and replica, each with one string id and a seed."""
 
-from collections.abc import Collection
+from collections.abc import Collection, Mapping
 from dataclasses import dataclass
 from difflib import get_close_matches
+from math import log
 
 from nnexafs.config import CampaignConfig, Grid, PhaseName, Phases
 from nnexafs.errors import UserError
@@ -59,6 +60,46 @@ def of_all(config: CampaignConfig) -> dict[str, StatePoint]:
     return points
 
 
+def nearest_runs(
+    config: CampaignConfig, *, kelvin: float, phases: Collection[str] = ()
+) -> dict[str, list[StatePoint]]:
+    """Runs by phase (default: of all): one a temperature, at the lattice scale nearest to 1, nearest to `kelvin` first.
+
+    UserError for a phase that the campaign does not have.
+    """
+    present = config.phases.present()
+    if unknown := [phase for phase in phases if phase not in present]:
+        raise UserError(f"phase '{unknown[0]}': the campaign has {', '.join(present)}")
+    points = [point for point in of_campaign(config).values() if not phases or point.phase in phases]
+    return runs_by_phase({point: abs(point.lattice_scale - 1) for point in points}, kelvin=kelvin)
+
+
+def runs_by_phase(unlike: Mapping[StatePoint, float], *, kelvin: float | None) -> dict[str, list[StatePoint]]:
+    """By phase, the least unlike run a temperature; those nearest to `kelvin` first, without it the least unlike."""
+    best: dict[tuple[str, float], StatePoint] = {}
+    for point in sorted(unlike, key=lambda one: unlike[one]):
+        best.setdefault((point.phase, point.temperature_kelvin), point)
+
+    def order(point: StatePoint) -> float:
+        return unlike[point] if kelvin is None else abs(log(point.temperature_kelvin / kelvin))
+
+    phases = dict.fromkeys(point.phase for point in unlike)
+    return {
+        phase: sorted((one for one in best.values() if one.phase == phase), key=order) for phase in phases
+    }
+
+
+PRIORS = 2
+"""Simulations that a refinement of one phase starts from."""
+
+
+def priors_of(config: CampaignConfig, measurement: str) -> list[StatePoint]:
+    """The simulations that the refinement of a measurement may start from: `PRIORS` of each phase that it tries."""
+    kelvin = config.measurements[measurement].kelvin
+    runs = nearest_runs(config, kelvin=kelvin, phases=config.refinement.phases)
+    return [point for of_phase in runs.values() for point in of_phase[:PRIORS]]
+
+
 def batches_of(points: dict[str, StatePoint], size: int) -> dict[str, list[str]]:
     """The ids of the state points of each batch, by its name: at most `size` of one phase and temperature.
 
@@ -78,6 +119,21 @@ def batches_of(points: dict[str, StatePoint], size: int) -> dict[str, list[str]]
         for name, members in together.items()
         for first in range(0, len(members), size)
     }
+
+
+def batches_of_priors(config: CampaignConfig, measurement: str) -> list[str]:
+    """The batches that hold the simulations of `priors_of`."""
+    return _batches_with(config, {point.id for point in priors_of(config, measurement)})
+
+
+def batches_compared_with(config: CampaignConfig, measurement: str) -> list[str]:
+    """The batch with the state point that a measurement is compared with; none where it is with none."""
+    return _batches_with(config, {config.measurements[measurement].compare_with})
+
+
+def _batches_with(config: CampaignConfig, wanted: Collection[str | None]) -> list[str]:
+    batches = batches_of(of_all(config), config.state_points_per_job)
+    return [name for name, members in batches.items() if not set(wanted).isdisjoint(members)]
 
 
 def _by_id(phases: Phases, *, place: str, series: str | None = None) -> dict[str, StatePoint]:

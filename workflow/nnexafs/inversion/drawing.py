@@ -4,6 +4,7 @@ import io
 import re
 from typing import Any
 
+from matplotlib.backends.backend_svg import FigureCanvasSVG
 from matplotlib.figure import Figure
 
 # Matplotlib needs colours, a page has names for them: each of these becomes the page's variable.
@@ -30,10 +31,11 @@ SETTINGS: dict[Any, Any] = {
 }
 
 
-def svg(figure: Figure, **options: Any) -> str:
+def svg(figure: Figure) -> str:
     """The figure as an inline SVG element, the same bytes for the same figure."""
     buffer = io.StringIO()
-    figure.savefig(buffer, format="svg", metadata={"Date": None, "Creator": None}, **options)
+    # Figure.savefig draws everything twice.
+    FigureCanvasSVG(figure).print_svg(buffer, metadata={"Date": None, "Creator": None})
     text = buffer.getvalue()
     text = text[text.index("<svg") :]
     return re.sub(r'width="[\d.]+pt" height="[\d.]+pt"', 'width="100%"', text, count=1)
@@ -44,7 +46,8 @@ def svg_of_page(figure: Figure, *, description: str, prefix: str) -> str:
 
     `prefix` keeps apart the names of clip paths and glyphs of several figures on one page.
     """
-    text = svg(figure, transparent=True)
+    figure.patch.set_facecolor("none")
+    text = svg(figure)
     for colour, variable in VARIABLES.items():
         text = text.replace(colour, f"var({variable})")
     text = re.sub(r'(\bid="|url\(#|href="#)', rf"\g<1>{prefix}-", _numbered(text))

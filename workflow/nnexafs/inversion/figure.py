@@ -7,6 +7,7 @@ import numpy as np
 import pandas as pd
 import xarray as xr
 from matplotlib.axes import Axes
+from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.figure import Figure
 
 from nnexafs.inversion.forward_check import ANSWERS
@@ -35,7 +36,7 @@ def draw(
     writes; `window` is the k range (per angstrom) that the networks read; `comparison` is a simulation,
     shown as a broken line.
     """
-    figure = Figure(figsize=(12, 3.9), layout="constrained")
+    figure = Figure(figsize=(12, 3.9), dpi=160, layout="constrained")
     spectrum, pairs, bonds = figure.subplots(1, 3)
     _spectrum(spectrum, k, chi, window)
     _band(pairs, *rdf.to_numpy().T)
@@ -56,7 +57,7 @@ def draw(
     _footnote(figure, shells)
     if title:
         figure.suptitle(title, x=0.01, ha="left", fontsize=12, fontweight="bold")
-    figure.savefig(path, dpi=160)
+    FigureCanvasAgg(figure).print_png(path)  # Figure.savefig draws everything twice
 
 
 def _spectrum(axes: Axes, k: np.ndarray, chi: np.ndarray, window: tuple[float, float]) -> None:
@@ -89,7 +90,7 @@ def _label(axes: Axes, x: str, y: str, title: str) -> None:
 
 def _shell_text(shells: dict) -> str:
     if shells["N1"] is None:
-        return "no first shell found"
+        return "first shell withheld" if shells["withheld"] else "no first shell found"
     lines = []
     for field in FIELDS:
         value, error = (f"{shells[key]:.{field.digits}f}" for key in (field.key, f"{field.key}_std"))

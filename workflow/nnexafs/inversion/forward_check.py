@@ -15,14 +15,12 @@ from typing import Literal
 
 import numpy as np
 import pandas as pd
-import torch
 from scipy.optimize import nnls
 
 from nnexafs.config import Representation
 from nnexafs.dataset.metrics import relative_l2
 from nnexafs.inversion.uncertainty import Answer, Uncertain
 from nnexafs.k_axis import r_factor
-from nnexafs.learning.augmentation import Augmenter
 from nnexafs.learning.representation import (
     K_SILL_PER_ANGSTROM,
     Window,
@@ -30,6 +28,7 @@ from nnexafs.learning.representation import (
     hanning_window,
     interpolation_matrix,
     r_grid,
+    shifted_spectra,
     transform,
     window_for,
     window_grid,
@@ -45,8 +44,8 @@ NEAREST = 512
 GOOD, BAD = 0.02, 0.05
 """R-factors without the shares of noise and floor: good up to the first, bad beyond the second.
 
-On crystals' spectra by another theory of FEFF the networks' own answers give up to 0.010 (nine of ten), and those with
-R1 wrong by 0.02 angstrom at least 0.065 (nine of ten): benchmarks/forward_check.py, docs/explanations/inversion.md.
+On crystals' spectra by another theory of FEFF the networks' own answers give up to 0.013 (nine of ten), and those with
+R1 wrong by 0.02 angstrom at least 0.071 (nine of ten): benchmarks/forward_check.py, docs/explanations/inversion.md.
 """
 
 FLOOR_PER_ANGSTROM2 = 0.04
@@ -301,7 +300,8 @@ class _Lens:
     known: Representation
     window: Window
     r_range: tuple[float, float]
-    augmenter: Augmenter
+    known_k: np.ndarray
+    """k (K,) of the campaign's spectra"""
     shifts_ev: np.ndarray
     """where the best E0 is looked for (E,)"""
     grid: np.ndarray
@@ -332,7 +332,7 @@ class _Lens:
             settings,
             window,
             settings.r_range_angstrom,
-            Augmenter(known.curves["k"].values, settings, known.augmentation),
+            known.curves["k"].values,
             np.linspace(low - BEYOND_EV, high + BEYOND_EV, steps),
             grid,
             k[inside],
@@ -347,11 +347,7 @@ class _Lens:
 
     def shifted(self, spectrum: np.ndarray, shifts_ev: np.ndarray) -> np.ndarray:
         """A spectrum on the campaign's k as measured with E0 placed each of `shifts_ev` (E,) too low: (E, W)."""
-        shifts = torch.as_tensor(shifts_ev, dtype=torch.float32)
-        many = torch.as_tensor(spectrum, dtype=torch.float32).expand(len(shifts), -1)
-        wide = self.augmenter.shifted(many, shifts).double().numpy()
-        first = int(np.argmin(np.abs(self.augmenter.window_k.numpy() - self.grid[0])))
-        return wide[:, first : first + len(self.grid)]
+        return shifted_spectra(self.known_k, spectrum, self.grid, shifts_ev)
 
     def fit(self, spectrum: np.ndarray, data: np.ndarray, e0_shift_ev: float, s02: float) -> Fit:
         """The spectrum beside the data (W,) at this E0 and S0^2."""

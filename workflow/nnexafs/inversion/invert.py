@@ -6,6 +6,7 @@ chi(k). `shells.json` also holds the first shell for shifted E0.
 
 import shutil
 import tempfile
+import time
 from collections.abc import Callable, Mapping
 from dataclasses import asdict, replace
 from functools import partial
@@ -19,7 +20,7 @@ from nnexafs.errors import UserError
 from nnexafs.files import json_value, write_json, write_text
 from nnexafs.inversion.forward_check import ForwardCheck, forward_check
 from nnexafs.inversion.options import Options, check_window, usable, usable_sigma
-from nnexafs.inversion.uncertainty import Answer, answer_of, scatter_of_noise
+from nnexafs.inversion.uncertainty import SCALARS, Answer, answer_of, scatter_of_noise
 from nnexafs.inversion.values import (
     angle_table,
     ensemble_id,
@@ -40,6 +41,8 @@ from nnexafs.structures.first_shell import KEYS, shells_of
 if TYPE_CHECKING:
     import pandas as pd
 
+    from nnexafs.inversion.beside import Beside
+
 __all__ = ["Options", "e0_scan", "invert", "usable"]
 
 SCANNED = (*KEYS, "neighbour_distance", "verdict")
@@ -55,16 +58,19 @@ def invert(
     comparison: xr.Dataset | None = None,
     comparison_label: str = "simulation",
     fit: Mapping | None = None,
+    beside: "Beside | None" = None,
     title: str = "",
 ) -> dict:
     """Write the page, the figure, `rdf.csv, angles.csv, forward_check.csv, shells.json` into `out`; return the last.
 
     `spectrum` comes from `measured.chi.process` (`chi_repeats(repeat, k)`, NaN outside the data). `comparison` may
     hold `k, chi, r, pair_distribution, angle, angle_distribution` of a simulation (one-dimensional) to compare with
-    the prediction; `fit` is what `shell_fit.fit_beside` returns, shown beside it. `forward_check.csv` (see
+    the prediction; `fit` is what `shell_fit.fit_beside` returns, shown beside it; `beside` what other methods say, on
+    the page only. `forward_check.csv` (see
     `forward_check`) is left out where an early ensemble does not hold its training set. UserError when the spectrum is
     shorter than the networks' window; then nothing is written.
     """
+    began = time.perf_counter()
     options = options or Options()
     k, chi = usable(spectrum, options)
     sigma = usable_sigma(spectrum, k, options) if len(chi) == 1 else None
@@ -110,7 +116,7 @@ def invert(
         tables,
         report,
         partial(_draw, **drawn),
-        partial(_page, spectrum, ensemble.manifest, check, drawn),
+        partial(_page, spectrum, ensemble.manifest, check, beside, began, drawn),
     )
     return report
 
@@ -173,11 +179,14 @@ def _reasons(verdict: Verdict) -> list[str]:
 
 
 def _withhold(report: dict, verdict: Verdict, *, anyway: bool) -> str | None:
-    """Take every answer's first shell out of the report where the verdict asks for it; returns why."""
+    """Take every first shell, E0 and S0^2 out of the report where the verdict asks for it; returns why."""
     reason = withheld(report, verdict, anyway=anyway)
     if reason is not None:
         for one in (*report["per_network"], *report["baselines"].values(), *report["e0_scan"]):
             one |= dict.fromkeys(KEYS)
+        check = report["forward_check"]
+        for one in (check, check["best"]) if check else ():
+            one |= dict.fromkeys(SCALARS)
     return reason
 
 
@@ -238,10 +247,17 @@ def _draw(path: Path, **drawn: Any) -> None:
     draw(path, **drawn)
 
 
-def _page(spectrum: xr.Dataset, manifest: Mapping, check: ForwardCheck | None, drawn: Mapping) -> str:
+def _page(
+    spectrum: xr.Dataset,
+    manifest: Mapping,
+    check: ForwardCheck | None,
+    beside: "Beside | None",
+    began: float,
+    drawn: Mapping,
+) -> str:
     from nnexafs.inversion.page import page
 
-    return page(spectrum, manifest, check=check, **drawn)
+    return page(spectrum, manifest, check=check, beside=beside, seconds=time.perf_counter() - began, **drawn)
 
 
 def _write_all(

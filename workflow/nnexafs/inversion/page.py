@@ -2,7 +2,7 @@
 
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import jinja2
 import numpy as np
@@ -10,12 +10,15 @@ import pandas as pd
 import xarray as xr
 
 from nnexafs import __version__
-from nnexafs.inversion import page_figures
+from nnexafs.inversion import page_figures, readings
 from nnexafs.inversion.forward_check import ANSWERS, CAUTION, ForwardCheck, noise_words
 from nnexafs.inversion.methods import citations_of, methods_text
 from nnexafs.inversion.rounding import with_error
 from nnexafs.inversion.verdict import largest_distance
 from nnexafs.structures.first_shell import FIELDS
+
+if TYPE_CHECKING:
+    from nnexafs.inversion.beside import Beside
 
 HERE = Path(__file__).parent
 Rows = list[tuple[str, ...]]
@@ -56,9 +59,14 @@ def page(
     check: ForwardCheck | None = None,
     comparison: xr.Dataset | None = None,
     comparison_label: str = "simulation",
+    beside: "Beside | None" = None,
+    seconds: float | None = None,
     title: str = "",
 ) -> str:
-    """The page as text. `chi` (S, K) on `k` (K,); `rdf`, `angles` and `shells` are what the inversion writes."""
+    """The page as text. `chi` (S, K) on `k` (K,); `rdf`, `angles` and `shells` are what the inversion writes.
+
+    `beside`: what other methods say of the spectrum, in a section of its own, with the seconds that the networks took.
+    """
     methods = methods_text(shells, manifest, window)
     environment = jinja2.Environment(
         loader=jinja2.FileSystemLoader(HERE), autoescape=True, undefined=jinja2.StrictUndefined
@@ -74,6 +82,7 @@ def page(
         shell_rows=shell_rows(shells),
         shell_note=shell_note(shells),
         amplitudes=amplitudes(shells),
+        readings=None if beside is None else readings.section(shells, rdf, beside, seconds=seconds),
         check=check_words(shells.get("forward_check"), outside=shells["verdict"] == "outside"),
         check_figure="" if check is None else page_figures.check_figure(check),
         quality=shells["quality"]["findings"],
@@ -243,20 +252,22 @@ def check_words(check: Mapping | None, *, outside: bool = False) -> dict[str, st
 
 def _check_note(check: Mapping) -> str:
     low, high = check["r_range_angstrom"]
-    best = check["best"]
+    best, hidden = check["best"], check["e0_shift_ev"] is None
+    used = "E₀ and S₀²"
+    if not hidden:
+        used = f"E₀ ({check['e0_shift_ev']:.1f} eV below FEFF's) and S₀² ({check['s02']:.2f})"
     text = (
         f"The mixture of {check['structures']} simulated structures that comes nearest to the predicted n(r) (to "
-        f"{100 * check['n_misfit']:.1f} %) and bond angles. Its spectrum is shown at the E₀ "
-        f"({check['e0_shift_ev']:.1f} eV below FEFF's) and S₀² ({check['s02']:.2f}) {check['e0_and_s02']}. "
+        f"{100 * check['n_misfit']:.1f} %) and bond angles. Its spectrum is shown at the {used} {check['e0_and_s02']}. "
         f"The R-factor is that of χ(R), real and imaginary part, for R {low:.1f} to {high:.1f} Å (shaded); that of "
         f"k²χ(k), filtered to this range, is {check['r_factor_k']:.2g}."
     )
     if check["e0_and_s02"] != "fitted":
-        moved = best["e0_shift_ev"] - check["e0_shift_ev"]
-        text += (
-            f" With E₀ moved by {moved:+.1f} eV and S₀² {best['s02']:.2f}, which suit this structure best, it would be "
-            f"{best['r_factor_r']:.2g}."
-        )
+        suited = "the E₀ and S₀²"
+        if not hidden:
+            moved = best["e0_shift_ev"] - check["e0_shift_ev"]
+            suited = f"E₀ moved by {moved:+.1f} eV and S₀² {best['s02']:.2f}"
+        text += f" With {suited} that suit this structure best it would be {best['r_factor_r']:.2g}."
     return (
         f"{text} A good check does not prove E₀ and R₁: they slide along together, by 0.005 to 0.006 Å per eV, with "
         "little misfit."

@@ -299,7 +299,7 @@ class _Tables:
         self.writers["series.csv"].writerow([_cell(row.get(name)) for name in COLUMNS])
         for column, name in (("rdf", "series_rdf.csv"), ("rdf_std", "series_rdf_std.csv")):
             values = row.pop(column, None)
-            cells = [""] * self.bins if values is None else [f"{value:.5g}" for value in values]
+            cells = [""] * self.bins if values is None else [f"{value:.5g}" for value in values.tolist()]
             self.writers[name].writerow([row["number"], row["file"], row["group"], *cells])
 
 

@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from nnexafs.config import CampaignConfig, Crystal, Learning, Liquid, seeds
 from nnexafs.config.base import Model
 from nnexafs.config.objective import nearest_range, shortest_angstrom
-from nnexafs.config.state_points import StatePoint
+from nnexafs.config.state_points import StatePoint, priors_of
 from nnexafs.jobs.code import code_hash
 
 GRID_AXES = {"temperatures_kelvin", "lattice_scales", "quasi_random", "replicas"}
@@ -174,7 +174,7 @@ def _series(config: CampaignConfig, series: str) -> dict:
 
 def _spectrum(config: CampaignConfig, measurement: str) -> dict:
     chosen = config.measurements[measurement]
-    left_out = {"compare_with", "known", "fit_shells", "distance_scale"}
+    left_out = {"compare_with", "known", "fit_shells", "distance_scale", "refine", "kelvin"}
     return {
         "measurement": chosen.model_dump(mode="json", exclude=left_out),
         "element": chosen.element or config.element,
@@ -195,12 +195,35 @@ def _fit(config: CampaignConfig, measurement: str | None) -> dict:
 
 
 def _predict(config: CampaignConfig, measurement: str) -> dict:
-    return {"distance_scale": config.measurements[measurement].distance_scale}
+    """What is read, and what the page shows beside it."""
+    chosen = config.measurements[measurement]
+    return {
+        "distance_scale": chosen.distance_scale,
+        "known": chosen.known,
+        "compare_with": chosen.compare_with,
+        "distributions": config.distributions,
+        "unrefined": config.unrefined.get(measurement),
+    }
+
+
+def _refine(config: CampaignConfig, measurement: str) -> dict:
+    """Without what only changes how fast the answer comes, or whether it is asked for."""
+    return {
+        "refinement": config.refinement.model_dump(mode="json", exclude={"enabled", "threads"}),
+        "kelvin": config.measurements[measurement].kelvin,
+        "priors": [point.id for point in priors_of(config, measurement)],
+        "representation": config.representation,
+        "distributions": config.distributions,
+        "e0_shift_ev": config.augmentation.e0_shift_ev,
+        "distortion": config.augmentation.distortion,
+        "edge": config.edge,
+    }
 
 
 def _report(config: CampaignConfig) -> dict:
     """What the report says of the campaign's files."""
-    return config.model_dump(mode="json", include={"measurements", "report", "series", "studies", "theories"})
+    shown = {"measurements", "refinement", "report", "series", "studies", "theories"}
+    return config.model_dump(mode="json", include=shown)
 
 
 STAGES = {
@@ -230,7 +253,7 @@ STAGES = {
     "spectrum": Stage(("measured.chi",), _spectrum),
     "fit": Stage(("inversion.shell_fit",), _fit),
     "predict": Stage(("inversion.invert", "learning.ensemble"), _predict),
-    "refine": Stage(("refinement.refine", "refinement.output")),  # not a part of campaigns
+    "refine": Stage(("refinement.refine", "refinement.output", "refinement.inputs"), _refine),
     "report": Stage(("report.build",), _report),
     "verify": Stage(("campaign.verification.campaign",), _report),
     "trajectory-exafs": Stage(("exafs.trajectory",)),

@@ -10,7 +10,7 @@ from nnexafs.config import Augmentation, Representation
 from nnexafs.errors import UserError
 from nnexafs.k_axis import K2_PER_EV, shifted_k
 from nnexafs.learning.distortion import Distortion
-from nnexafs.learning.representation import transform, window_grid
+from nnexafs.learning.representation import lagrange_weights, transform, window_grid
 
 Device = torch.device | str
 
@@ -63,13 +63,7 @@ class Augmenter:
         squared = self.window_k**2 - K2_PER_EV * shift_ev[:, None]
         position = (squared.clamp(min=0.0).sqrt() - self.k_first) / self.k_step
         first = (position.floor().long() - 1).clamp(0, chi.shape[1] - 4)
-        t = position - first
-        weights = (
-            -(t - 1) * (t - 2) * (t - 3) / 6,
-            t * (t - 2) * (t - 3) / 2,
-            -t * (t - 1) * (t - 3) / 2,
-            t * (t - 1) * (t - 2) / 6,
-        )
+        weights = lagrange_weights(position - first)
         return sum(weight * chi.gather(1, first + i) for i, weight in enumerate(weights))  # type: ignore[return-value]
 
     def simulated(self, chi: Tensor) -> Augmented:

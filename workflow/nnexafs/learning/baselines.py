@@ -187,13 +187,12 @@ class Bank:
         """Sample, place of its shift, cosine and norm (S, count), nearest first, of spectra (S, D)."""
         units = own / np.maximum(np.linalg.norm(own, axis=1, keepdims=True), 1e-30)
         cosine = np.einsum("ebd,sd->seb", self._directions, units, optimize=True)
-        shift = cosine.argmax(axis=1)
-        best = np.take_along_axis(cosine, shift[:, None, :], axis=1)[:, 0, :]
+        best = cosine.max(axis=1)
         # The nearest few, then these in order: sorting all of them took longer than the rest.
         samples = np.sort(np.argpartition(-best, count - 1, axis=1)[:, :count], axis=1)
         order = np.argsort(-np.take_along_axis(best, samples, axis=1), axis=1, kind="stable")
         samples = np.take_along_axis(samples, order, axis=1)
-        shift = np.take_along_axis(shift, samples, axis=1)
+        shift = np.take_along_axis(cosine, samples[:, None, :], axis=2).argmax(axis=1)
         return samples, shift, np.take_along_axis(best, samples, axis=1), self._sizes[shift, samples]
 
     def _mixed(self, own: np.ndarray, square: float) -> tuple[np.ndarray, float, float, float]:

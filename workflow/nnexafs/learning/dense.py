@@ -10,6 +10,9 @@ import numpy as np
 
 # The tails of the smoothing below this are left out: as denormal numbers they made half of a training's time.
 NEGLIGIBLE = 1e-9
+INPUTS_OF_A_SCALE = 32
+LARGEST_INTEGER = 127
+SCALE = "_scale"
 
 
 class Answer(NamedTuple):
@@ -30,8 +33,51 @@ def smoothing_matrix(bins: int, width_bins: float) -> np.ndarray:
     return (kernel / np.sqrt((kernel**2).sum(axis=0))).astype(np.float32)
 
 
+def rounded(tensors: Mapping[str, np.ndarray]) -> dict[str, np.ndarray]:
+    """The tensors of a network by name as files hold them: heads in half precision, layers before them in 8 bits.
+
+    A weight of the trunk is an integer times a scale, which `INPUTS_OF_A_SCALE` weights of a neuron share
+    (`<name>_scale`). How little that changes is in docs/explanations/learning.md.
+    """
+    found: dict[str, np.ndarray] = {}
+    for name, one in tensors.items():
+        if not name.endswith(".weight"):
+            found[name] = one
+        elif not name.startswith("trunk."):
+            found[name] = one.astype(np.float16)
+        else:
+            starts = np.arange(0, one.shape[1], INPUTS_OF_A_SCALE)
+            scale = np.maximum.reduceat(np.abs(one), starts, axis=1).astype(np.float32) / LARGEST_INTEGER
+            per_weight = np.maximum(_of_each_input(scale, one.shape[1]), np.finfo(np.float32).tiny)
+            found |= {name: np.round(one / per_weight).astype(np.int8), name + SCALE: scale}
+    return found
+
+
+def restored(tensors: Mapping[str, np.ndarray]) -> dict[str, np.ndarray]:
+    """The tensors of a network by name in single precision, from those of `rounded`, or from unrounded ones.
+
+    ValueError where weights are integers without scales of their shape.
+    """
+    found = {}
+    for name, one in tensors.items():
+        if one.dtype == np.int8:
+            scale = tensors.get(name + SCALE)
+            expected = (len(one), -(-one.shape[-1] // INPUTS_OF_A_SCALE)) if one.ndim == 2 else None
+            if scale is None or scale.shape != expected:
+                raise ValueError(f"{name} has no scales, or of another shape")
+            found[name] = one * _of_each_input(scale.astype(np.float32), one.shape[1])
+        elif not name.endswith(".weight" + SCALE):
+            found[name] = one.astype(np.float32)
+    return found
+
+
+def _of_each_input(scale: np.ndarray, inputs: int) -> np.ndarray:
+    """Scales (outputs, groups) of every weight (outputs, inputs)."""
+    return np.repeat(scale, INPUTS_OF_A_SCALE, axis=1)[:, :inputs]
+
+
 class DenseNetwork:
-    """A trained network from its tensors by name (`StructureNetwork.state_dict`), in single precision.
+    """A trained network from its tensors by name (`StructureNetwork.state_dict`, or `rounded`), in single precision.
 
     ValueError where the tensors are not those of such a network.
     """
@@ -61,8 +107,8 @@ class DenseNetwork:
             shapes |= {f"{name}.weight": (outputs, hidden_sizes[-1]), f"{name}.bias": (outputs,)}
         for name, size in (("input", self.spectral), ("pair", r_bins), ("angle", angle_bins)):
             shapes |= {f"{name}_mean": (size,), f"{name}_scale": ()}
-        _check_shapes(tensors, shapes)
-        self.tensors = {name: np.asarray(tensors[name], dtype=np.float32) for name in shapes}
+        self.tensors = restored(tensors)
+        _check_shapes(self.tensors, shapes)
         self.finds_scalars = bool(scalar_outputs)
         self.smoothing = [
             smoothing_matrix(bins, width)

@@ -1,7 +1,7 @@
 """Writes the ensemble folder from the networks of the folds.
 
-Weights are kept in half precision, 11 bits: that changes what an ensemble answers by a thousandth of its error at most,
-and halves what is copied to a beamline. They are rounded before anything is calibrated or evaluated.
+Weights are rounded to 8 bits, and those of the heads to half precision (`dense.rounded`): a third of what would be
+copied to a beamline otherwise. They are rounded before anything is calibrated or evaluated.
 """
 
 from collections.abc import Mapping
@@ -9,12 +9,13 @@ from pathlib import Path
 
 import torch
 import xarray as xr
-from safetensors.torch import save_file
+from safetensors.numpy import save_file
 
 from nnexafs.config import Learning
 from nnexafs.errors import UserError
 from nnexafs.files import read_json, replacing_folder, sha256, write_json
 from nnexafs.jobs.code import git_commit, versions
+from nnexafs.learning.dense import restored, rounded
 from nnexafs.learning.domain import training_domain
 from nnexafs.learning.manifest import FORMAT, SUFFIXES, tensors_in, training_file
 from nnexafs.learning.network import StructureNetwork, architecture, smoothing_bins
@@ -82,18 +83,13 @@ def _network_of(folder: Path, manifest: dict) -> StructureNetwork:
         raise UserError(f"{source}: no such network; run the train stage for this fold")
     network = StructureNetwork(**manifest["architecture"])
     tensors = tensors_in(source, what="the network of this ensemble")
-    state = {name: torch.from_numpy(tensor) for name, tensor in tensors.items()}
+    state = {name: torch.from_numpy(one) for name, one in restored(rounded(tensors)).items()}
     try:
-        network.load_state_dict({name: one.float() for name, one in _halved(state).items()})
+        network.load_state_dict(state)
     except RuntimeError as error:
         reason = str(error).splitlines()[0]
         raise UserError(f"{source}: does not hold the network of this ensemble: {reason}") from error
     return network.eval()
-
-
-def _halved(state: Mapping[str, torch.Tensor]) -> dict[str, torch.Tensor]:
-    """The tensors of a network by name, its weights in half precision."""
-    return {name: one.half() if name.endswith(".weight") else one for name, one in state.items()}
 
 
 def _check_folds(metrics: list[dict], dataset: xr.Dataset, fold_folders: list[Path]) -> None:
@@ -109,9 +105,10 @@ def _write(out: Path, networks: dict[int, StructureNetwork], known: TrainingSet,
     with replacing_folder(out) as temporary:
         normalisation = {}
         for fold, network in networks.items():
-            name = f"fold{fold}{SUFFIXES[FORMAT]}"
-            save_file(_halved(network.state_dict()), temporary / name)
-            normalisation[name] = _normalisation(network)
+            file = f"fold{fold}{SUFFIXES[FORMAT]}"
+            tensors = {name: one.numpy() for name, one in network.state_dict().items()}
+            save_file(rounded(tensors), temporary / file)
+            normalisation[file] = _normalisation(network)
         known.save(temporary / training_file(FORMAT))
         for path in temporary.iterdir():
             path.chmod(0o644)  # safetensors writes for the owner alone, but ensembles are handed on

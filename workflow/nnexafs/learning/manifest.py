@@ -19,11 +19,11 @@ from nnexafs.learning.calibration import Calibration
 from nnexafs.learning.trust import Trust
 from nnexafs.text import one_line
 
-FORMAT = 3
-SUFFIXES = {1: ".pt", 2: ".safetensors", 3: ".safetensors"}
+FORMAT = 4
+SUFFIXES = {1: ".pt"} | dict.fromkeys((2, 3, 4), ".safetensors")
 """Of the files of each format that can be read: pickled by torch in version 0.1, without pickles since; the third has
-windows in k and finds E0."""
-SMALLEST_BYTES = 2  # of a number in a layer: half precision, see `ensemble_folder`
+windows in k and finds E0; the fourth rounds weights to 8 bits."""
+SMALLEST_BYTES = 1  # of a number in a layer, see `dense.rounded`
 REQUIRED = {"files", "architecture", "grids", "representation", "training_domain"}
 # A head's smoothing is a matrix of bins by bins.
 Bins = Annotated[int, Field(ge=2, le=5000)]
@@ -78,7 +78,7 @@ class _Domain(_Part):
 
 
 class _Manifest(_Part):
-    format: Literal[1, 2, 3]
+    format: Literal[1, 2, 3, 4]
     element: str = Field(pattern=r"^[A-Z][a-z]?$")
     edge: Literal["K", "L3"]
     files: dict[FileName, Sha256]
@@ -194,7 +194,7 @@ def tensors_in(path: Path, *, what: str) -> dict[str, np.ndarray]:
 def _is_plain(array: object) -> bool:
     return (
         isinstance(array, np.ndarray)
-        and array.dtype in (np.float16, np.float32, np.float64, np.int64)
+        and array.dtype in (np.float16, np.float32, np.float64, np.int8, np.int64)
         and bool(np.isfinite(array).all())
     )
 

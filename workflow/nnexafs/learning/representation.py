@@ -1,11 +1,13 @@
 """The network's input from chi(k): a linear operator (window, Fourier filter, wavelets), as larch defines them."""
 
 from functools import lru_cache
+from typing import Any
 
 import numpy as np
 
 from nnexafs.config import Representation
 from nnexafs.errors import UserError
+from nnexafs.k_axis import shifted_k
 
 K_SILL_PER_ANGSTROM = 1.0
 """Width of the Hanning sills of the k window; half of each lies outside `k_range_per_angstrom`."""
@@ -100,6 +102,28 @@ def interpolation_matrix(x: np.ndarray, target: np.ndarray) -> np.ndarray:
         ratio = (target[:, None] - x[nodes[:, others]]) / (x[nodes[:, [i]]] - x[nodes[:, others]])
         matrix[np.arange(len(target)), nodes[:, i]] = ratio.prod(axis=1)
     return matrix
+
+
+def lagrange_weights(place: Any) -> tuple[Any, Any, Any, Any]:
+    """Weights of four points at 0, 1, 2 and 3 for the value at `place`, of arrays or tensors of any shape."""
+    t = place
+    return (
+        -(t - 1) * (t - 2) * (t - 3) / 6,
+        t * (t - 2) * (t - 3) / 2,
+        -t * (t - 1) * (t - 3) / 2,
+        t * (t - 1) * (t - 2) / 6,
+    )
+
+
+def shifted_spectra(k: np.ndarray, chi: np.ndarray, grid: np.ndarray, shifts_ev: np.ndarray) -> np.ndarray:
+    """chi (K,) on the uniform `k` as seen with E0 placed each of `shifts_ev` (E,) too low, on `grid` (W,): (E, W).
+
+    The same as `augmentation.Augmenter.shifted`, which says what a shift does; this one needs no PyTorch.
+    """
+    true_k = np.nan_to_num(shifted_k(grid, np.asarray(shifts_ev)[:, None]))
+    position = (true_k - k[0]) / (k[1] - k[0])
+    first = np.clip(np.floor(position).astype(int) - 1, 0, len(k) - 4)
+    return sum(weight * chi[first + i] for i, weight in enumerate(lagrange_weights(position - first)))
 
 
 def _all_r(settings: Representation) -> np.ndarray:

@@ -3,7 +3,7 @@
 import json
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
-from functools import cache
+from functools import cache, lru_cache
 from importlib.metadata import version
 from pathlib import Path
 from typing import Any
@@ -31,6 +31,7 @@ from nnexafs.text import one_line
 
 OVERLAP_FRACTION = 0.8
 LARGEST_CHI = 1e3
+SAME_K_PER_ANGSTROM = 1e-6  # as text files have it: chi changes by less than 1e-5 of itself
 EDGE_REGION_PER_ANGSTROM = 2.5
 
 
@@ -130,9 +131,8 @@ def process(
             dataset[name].values /= decay(dataset.k.values, element=element, edge=edge)
     if k_required_per_angstrom is not None:
         check_k_range(dataset.k_max_per_angstrom, k_required=k_required_per_angstrom, path=scans[0].file)
-    return dataset.assign_attrs(
-        decay_corrected=int(corrected), **_provenance(scans, background, element, edge)
-    )
+    dataset.attrs |= {"decay_corrected": int(corrected)} | _provenance(scans, background, element, edge)
+    return dataset
 
 
 def shift_e0(k: np.ndarray, chi: np.ndarray, *, shift_ev: float) -> np.ndarray:
@@ -182,7 +182,7 @@ def _from_chi(
     for scan in scans:
         check_chi_amplitude(scan.x, scan.y, path=scan.file)
     k = _common_grid(scans)
-    repeats = np.array([CubicSpline(scan.x, scan.y)(k) for scan in scans])
+    repeats = np.array([_at(scan, k) for scan in scans])
     dataset = _chi_dataset(k_grid, (k, repeats.mean(axis=0)), [(k, chi) for chi in repeats])
     given = [np.interp(k_grid, scan.x, scan.sigma) for scan in scans if scan.sigma is not None]
     if len(given) == len(scans):
@@ -190,7 +190,13 @@ def _from_chi(
             np.isfinite(dataset["chi"].values), np.linalg.norm(given, axis=0) / len(given), np.nan
         )
         dataset["chi_sigma"] = ("k", known, {"units": "1", "long_name": "given standard error of the mean"})
-    return dataset.assign_attrs(kind="chi", k_step_per_angstrom=_usual_step(k))
+    dataset.attrs |= {"kind": "chi", "k_step_per_angstrom": _usual_step(k)}
+    return dataset
+
+
+def _at(scan: Scan, k: np.ndarray) -> np.ndarray:
+    """chi of a scan at `k`."""
+    return scan.y if np.array_equal(scan.x, k) else CubicSpline(scan.x, scan.y)(k)
 
 
 def _edge_position(
@@ -276,6 +282,13 @@ def _common_grid(scans: Sequence[Scan]) -> np.ndarray:
 
 
 def _on_grid(k_grid: np.ndarray, k: np.ndarray, chi: np.ndarray) -> np.ndarray:
+    """chi (K,) on another grid, NaN where there are no data."""
+    first = int(np.searchsorted(k_grid, k[0] - SAME_K_PER_ANGSTROM))
+    there = k_grid[first : first + len(k)]
+    if len(there) and np.abs(there - k[: len(there)]).max() < SAME_K_PER_ANGSTROM:
+        values = np.full(len(k_grid), np.nan)
+        values[first : first + len(there)] = chi[: len(there)]
+        return values
     values = CubicSpline(k, chi, extrapolate=False)(np.clip(k_grid, k[0] - 1, k[-1] + 1))
     nearly_end = np.isclose(k_grid, k[-1])
     return np.where(nearly_end, chi[-1], values)
@@ -299,10 +312,18 @@ def _chi_dataset(
             "chi_repeats": (("repeat", "k"), each, {"units": "1", "long_name": "EXAFS of each repeat"}),
             "chi_std": ("k", scatter, {"units": "1", "long_name": "standard deviation of the repeats"}),
         },
-        coords={"k": ("k", k_grid, {"units": "1/angstrom", "long_name": "photoelectron wave number"})},
+        coords=_coordinates(k_grid.tobytes()),
     )
     k = mean[0]
-    return dataset.assign_attrs(k_min_per_angstrom=float(k[0]), k_max_per_angstrom=float(k[-1]))
+    dataset.attrs |= {"k_min_per_angstrom": float(k[0]), "k_max_per_angstrom": float(k[-1])}
+    return dataset
+
+
+@lru_cache(maxsize=8)
+def _coordinates(k: bytes) -> xr.Coordinates:
+    """The axis k, made once for all files of a series."""
+    about = {"units": "1/angstrom", "long_name": "photoelectron wave number"}
+    return xr.Dataset(coords={"k": ("k", np.frombuffer(k), about)}).coords
 
 
 @cache

@@ -30,7 +30,7 @@ SIGNAL_R_ANGSTROM = (1.0, 6.0)
 BIN_PER_ANGSTROM = 2.0
 BIN_STEP_PER_ANGSTROM = 0.5
 FIRST_K_PER_ANGSTROM = 2.5  # below it the edge itself is still larger than the oscillations
-FOURIER_POINTS = 2048
+FOURIER_POINTS = 1024  # at least: steps of 0.06 angstrom, where a window of 3 per angstrom resolves 1
 
 ROOM_EV = 5.0
 
@@ -248,9 +248,11 @@ def _rms_in(
     inner = np.clip(centres, k[0] + width / 2, k[-1] - width / 2)
     window = _windows(np.asarray(k, float).tobytes(), inner.tobytes(), float(width))
     level = (window * chi).sum(axis=1, keepdims=True) / window.sum(axis=1, keepdims=True)
-    spectrum = np.abs(np.fft.rfft(window * (chi - level), FOURIER_POINTS, axis=1)) ** 2
-    r = np.pi / (step * FOURIER_POINTS) * np.arange(spectrum.shape[1])
-    power = spectrum[:, (r >= band[0]) & (r <= band[1])].mean(axis=1) / (window**2).sum(axis=1)
+    points = max(FOURIER_POINTS, 2 ** int(np.ceil(np.log2(len(k)))))
+    spectrum = np.fft.rfft(window * (chi - level), points, axis=1)
+    r = np.pi / (step * points) * np.arange(spectrum.shape[1])
+    inside = np.abs(spectrum[:, (r >= band[0]) & (r <= band[1])])
+    power = (inside**2).mean(axis=1) / (window**2).sum(axis=1)
     share = 1.0 if per_band else (band[1] - band[0]) / _nyquist(k)
     return np.sqrt(power * share)
 
@@ -437,7 +439,8 @@ def glitches_in(k: np.ndarray, chi: np.ndarray) -> list[float]:
     if len(k) < 9:
         return []
     away = np.zeros(len(k))
-    away[2:-2] = signal[2:-2] - _from_neighbours(k, signal)
+    neighbours = np.lib.stride_tricks.sliding_window_view(signal, 5)
+    away[2:-2] = signal[2:-2] - (neighbours * _cubic_weights(k.tobytes())).sum(axis=1)
     found = []
     # Few points differ by half of what makes a glitch: only those are looked at closely.
     near_points = 2 * int(GLITCH_REACH_PER_ANGSTROM / GLITCH_GRID_PER_ANGSTROM) + 1
@@ -460,26 +463,34 @@ def _one_each(k: np.ndarray, away: np.ndarray, found: Sequence[int]) -> list[flo
     return [float(np.average(k[run], weights=np.abs(away[run]))) for run in runs if len(run)]
 
 
-def _from_neighbours(k: np.ndarray, values: np.ndarray) -> np.ndarray:
-    """What the cubic through the two points on either side has at each inner point (K - 4,)."""
-    offsets = (-2, -1, 1, 2)
-    inner = np.arange(2, len(k) - 2)
-    nodes = np.stack([k[inner + offset] for offset in offsets])
-    total = np.zeros(len(inner))
-    for i, offset in enumerate(offsets):
-        others = [j for j in range(4) if j != i]
-        total += values[inner + offset] * np.prod(
-            (k[inner] - nodes[others]) / (nodes[i] - nodes[others]), axis=0
-        )
-    return total
+@lru_cache(maxsize=8)
+def _cubic_weights(k: bytes) -> np.ndarray:
+    """Weights (K - 4, 5) of each inner point's two neighbours on either side in the cubic through them; 0 of its own.
+
+    Made once for all files of a series that share their grid, as `_cells`.
+    """
+    nodes = np.lib.stride_tricks.sliding_window_view(np.frombuffer(k), 5)
+    weights, ends = np.zeros(nodes.shape), [0, 1, 3, 4]
+    for i in ends:
+        others = [j for j in ends if j != i]
+        ratio = (nodes[:, [2]] - nodes[:, others]) / (nodes[:, [i]] - nodes[:, others])
+        weights[:, i] = ratio.prod(axis=1)
+    return weights
 
 
 def _thinned(k: np.ndarray, chi: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
     """Points denser than 0.05 per angstrom averaged: a glitch of a monochromator covers several of them."""
-    cell = np.floor((k - k[0]) / GLITCH_GRID_PER_ANGSTROM + 1e-6).astype(int) if len(k) else np.array([], int)
-    used, place = np.unique(cell, return_inverse=True)
-    count = np.bincount(place, minlength=len(used))
+    place, count = _cells(np.asarray(k, float).tobytes())
     return np.bincount(place, k) / count, np.bincount(place, chi) / count
+
+
+@lru_cache(maxsize=8)
+def _cells(k: bytes) -> tuple[np.ndarray, np.ndarray]:
+    """Which cell of 0.05 per angstrom each point lies in (K,), and how many lie in each."""
+    points = np.frombuffer(k)
+    cell = np.floor((points - points[:1]) / GLITCH_GRID_PER_ANGSTROM + 1e-6).astype(int)
+    _, place = np.unique(cell, return_inverse=True)
+    return place, np.bincount(place)
 
 
 # --- small things ------------------------------------------------------------------------------

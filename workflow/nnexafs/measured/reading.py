@@ -74,7 +74,11 @@ def quiet_larch() -> Iterator[None]:
 def read_scan(path: Path, measurement: Measurement) -> Scan:
     """Read one file as the measurement says; any flaw is a UserError that names the file."""
     path = Path(path)
-    content = content_of(path)
+    return _scan_in(content_of(path), path, measurement)
+
+
+def _scan_in(content: bytes, path: Path, measurement: Measurement) -> Scan:
+    """The scan that a file's content is, or the group of the measurement in it."""
     if athena.is_project(content):
         groups = _athena_groups(content, path)
         return _scan_of_group(_chosen_group(groups, path, measurement.group), path)
@@ -96,7 +100,7 @@ def read_scans(path: Path, measurement: Measurement) -> list[tuple[str | None, S
     path = Path(path)
     content = content_of(path)
     if not athena.is_project(content) or measurement.group is not None:
-        return [(measurement.group, read_scan(path, measurement))]
+        return [(measurement.group, _scan_in(content, path, measurement))]
     groups = _athena_groups(content, path)
     if not groups:
         raise UserError(f"{path}: an Athena project without groups")

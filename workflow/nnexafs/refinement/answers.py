@@ -8,7 +8,7 @@ from ase import Atoms
 
 from nnexafs.refinement.sources import Material
 from nnexafs.structures.distributions import angle_distribution, pair_distribution, r_grid
-from nnexafs.structures.first_shell import KEYS, shells_of
+from nnexafs.structures.first_shell import KEYS, first_shell, shells_of
 from nnexafs.structures.neighbours import neighbours_within
 
 NUMBERS = (*KEYS, "e0_shift_ev", "s02")
@@ -41,6 +41,19 @@ def answer_of(cells: Sequence[Atoms], e0_shift_ev: float, s02: float, material: 
     """The answer of cells: means over all atoms of the absorbing element, on the material's grids."""
     n_r, angles = curves_of(cells, material)
     return Answer(np.append(shells_of(r_grid(material.distributions), n_r), [e0_shift_ev, s02]), n_r, angles)
+
+
+def excess_kurtosis(r: np.ndarray, n_r: np.ndarray) -> float:
+    """Of the distances in the first shell of n(r) (R,): 0 for a Gaussian, more where few atoms are far off."""
+    shell = first_shell(r, n_r)
+    weight = np.where(
+        (r <= shell.r_cut_angstrom) & (r >= 2 * shell.R1_angstrom - shell.r_cut_angstrom), n_r, 0.0
+    )
+    if not weight.sum() > 0:
+        return float("nan")
+    from_mean = r - np.average(r, weights=weight)
+    square = np.average(from_mean**2, weights=weight)
+    return float(np.average(from_mean**4, weights=weight) / square**2 - 3)
 
 
 def curves_of(cells: Sequence[Atoms], material: Material) -> tuple[np.ndarray, np.ndarray]:

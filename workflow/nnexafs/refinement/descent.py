@@ -5,6 +5,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 
 import numpy as np
+from ase import Atoms
 from scipy.optimize import least_squares, minimize
 
 from nnexafs.refinement.prior import Prior
@@ -53,9 +54,13 @@ class Candidate:
         """The scaled simulation that is nearest to the data."""
         return self.steps[-1]
 
-    def chi(self) -> np.ndarray:
-        """Mean chi (K,) of the scaled simulation."""
-        return self.replicas.chi(self.prior.cells(factor=self.best.factor, strain=self.best.strain))
+    def cells(self, step: Step) -> list[Atoms]:
+        """The structure at a step."""
+        return self.prior.cells(factor=step.factor, strain=step.strain, moved=step.moved)
+
+    def chi(self, step: Step) -> np.ndarray:
+        """Mean chi (K,) of the structure at a step."""
+        return self.replicas.chi(self.cells(step))
 
     def rescaled(self, target: Target) -> "Candidate":
         """The same simulation scaled to a target, from where it is."""

@@ -73,8 +73,10 @@ def of_spectrum(candidate: Candidate, target: Target, material: Material, *, see
 
 
 def of_sampling(cells: Sequence[Atoms], material: Material) -> Answer:
-    """Standard errors of every answer from the scatter of the cells."""
+    """Standard errors of every answer from the scatter of the cells; 0 of a single cell, where it is not known."""
     answers = [answer_of([one], 0.0, 0.0, material) for one in cells]
+    if len(cells) == 1:
+        return Answer.combined(answers, lambda values: np.zeros(values.shape[1:]))
     return Answer.combined(answers, lambda values: values.std(axis=0, ddof=1) / np.sqrt(len(values)))
 
 

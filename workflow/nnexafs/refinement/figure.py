@@ -4,25 +4,27 @@ from pathlib import Path
 from typing import Any
 
 import matplotlib as mpl
-import numpy as np
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
 from nnexafs.inversion.drawing import BLUE, INK, QUIET, SECOND, SETTINGS
-from nnexafs.refinement.answers import curves_of
+from nnexafs.refinement.answers import NUMBERS
 from nnexafs.refinement.refine import Refinement
 from nnexafs.structures.distributions import r_grid
 
+ALONG = {"R1_angstrom": "R₁ (Å)", "sigma2_1_angstrom2": "σ²₁ (Å²)", "s02": "S₀²"}
+
 
 def draw(path: Path, found: Refinement, numbers: dict[str, Any], *, title: str) -> None:
-    """Save the measured and simulated features, n(r), and R1 and sigma2 along both paths, as a PNG."""
+    """Save spectrum, n(r), the cross-checks, and R1, sigma2, S0^2 along the paths, as a PNG."""
     with mpl.rc_context(SETTINGS):
-        figure = Figure(figsize=(12, 6.4), layout="constrained")
-        axes = figure.subplots(2, 2, width_ratios=[1.4, 1])
+        figure = Figure(figsize=(15, 7), layout="constrained")
+        axes = figure.subplots(2, 3)
         _spectrum(axes[0, 0], found)
         _structure(axes[0, 1], found)
-        _along(axes[1, 0], found, "sigma2_1_angstrom2", "σ²₁ (Å²)")
-        _along(axes[1, 1], found, "R1_angstrom", "R₁ (Å)")
+        _held_out(axes[0, 2], found)
+        for place, name in enumerate(ALONG):
+            _along(axes[1, place], found, name)
         figure.suptitle(title, x=0.01, ha="left", fontsize=12, fontweight="bold")
         figure.savefig(path, dpi=160)
 
@@ -30,33 +32,67 @@ def draw(path: Path, found: Refinement, numbers: dict[str, Any], *, title: str) 
 def _spectrum(axes: Axes, found: Refinement) -> None:
     one, target = found.refined[0], found.target
     step = one.path[one.stop]
-    chi = one.candidate.replicas.chi(one.cells())
-    simulated = step.misfit.s02 * (target.matrix(step.misfit.e0_shift_ev) @ chi)
+    difference = target.difference(one.candidate.chi(step), step.misfit)
     k = target.axis
     axes.plot(k, target.features, color=INK, linewidth=1.3, label="measured, filtered")
-    axes.plot(k, simulated, color=BLUE, linewidth=1.2, label=f"refined, R {step.misfit.r_factor:.4f}")
-    axes.plot(k, simulated - target.features, color=SECOND, linewidth=0.9, label="difference")
+    axes.plot(
+        k,
+        target.features + difference,
+        color=BLUE,
+        linewidth=1.2,
+        label=f"refined, R {step.misfit.r_factor:.4f}",
+    )
+    axes.plot(k, difference, color=SECOND, linewidth=0.9, label="difference")
     _label(axes, "k (1/Å)", "k²χ(k) (1/Å²)", "Spectrum")
 
 
 def _structure(axes: Axes, found: Refinement) -> None:
-    one, r = found.refined[0], r_grid(found.material.distributions)
-    for place, colour, label in ((0, QUIET, "scaled simulation"), (one.stop, BLUE, "refined")):
-        axes.plot(r, curves_of(one.cells(place), found.material)[0], color=colour, label=label)
+    r, answer, error = r_grid(found.material.distributions), found.answer.n_r, found.error.n_r
+    axes.plot(r, found.refined[0].answers[0].n_r, color=QUIET, label="scaled simulation")
+    axes.fill_between(r, answer - error, answer + error, color=BLUE, alpha=0.3, linewidth=0, label="68 %")
+    axes.plot(r, answer, color=BLUE, label="refined")
     _label(axes, "r (Å)", "n(r) (neighbours / Å)", "Structure")
 
 
-def _along(axes: Axes, found: Refinement, name: str, label: str) -> None:
-    """A number along each path against R, with the stop."""
+def _held_out(axes: Axes, found: Refinement) -> None:
+    """R-factors of what was fitted and of what was predicted, on the way of both cross-checks."""
+    for one, colour in zip(found.held_out, (BLUE, SECOND), strict=True):
+        low, high = one.fitted_angstrom
+        fitted = f"R < {high:.1f} Å" if low == 0 else f"R > {low:.1f} Å"
+        misfits = [step.misfit.chi_square for step in one.path]
+        axes.plot(misfits, one.fitted_r, "o:", color=colour, markersize=3, label=f"{fitted}, fitted")
+        axes.plot(misfits, one.predicted_r, "o-", color=colour, markersize=3, label="the rest, predicted")
+        axes.plot(
+            misfits[one.best],
+            one.predicted_r[one.best],
+            "o",
+            color=colour,
+            markersize=8,
+            markerfacecolor="none",
+        )
+    axes.set(xscale="log", yscale="log")
+    axes.invert_xaxis()
+    _label(axes, "misfit / expected misfit of the fitted range", "R-factor", "Cross-check")
+
+
+def _along(axes: Axes, found: Refinement, name: str) -> None:
+    """A number along each path against the misfit, with the stop and the answer."""
+    place = NUMBERS.index(name)
     for one, colour in zip(found.refined, (BLUE, SECOND, INK), strict=False):
-        answers = [one.answer(found.material, place) for place in range(len(one.path))]
-        values = [answer.named()[name] for answer in answers]
-        misfits = np.array([step.misfit.chi_square for step in one.path])
+        values = [answer.numbers[place] for answer in one.answers]
+        misfits = [step.misfit.chi_square for step in one.path]
         axes.plot(misfits, values, "o-", color=colour, markersize=3, label=f"from {one.candidate.prior.name}")
+    middle, error = found.answer.numbers[place], found.error.numbers[place]
+    axes.axhspan(middle - error, middle + error, color=QUIET, alpha=0.2, linewidth=0, label="answer, 68 %")
     axes.axvline(found.stop, color=QUIET, linestyle="--", linewidth=1, label="stop")
     axes.set_xscale("log")
     axes.invert_xaxis()
-    _label(axes, "misfit / expected misfit (the refinement goes to the right)", label, f"{label} on the way")
+    _label(
+        axes,
+        "misfit / expected misfit (the refinement goes to the right)",
+        ALONG[name],
+        f"{ALONG[name]} on the way",
+    )
 
 
 def _label(axes: Axes, x: str, y: str, title: str) -> None:

@@ -2,15 +2,17 @@
 
 import shutil
 import tempfile
-from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
 import ase.io
+import numpy as np
 import pandas as pd
 
 from nnexafs.files import json_value, write_json
+from nnexafs.refinement.answers import excess_kurtosis
 from nnexafs.refinement.descent import Step
+from nnexafs.refinement.held_out import HeldOut
 from nnexafs.refinement.refine import STOPS, Refined, Refinement, nearest_step
 from nnexafs.structures.distributions import angle_grid, r_grid
 
@@ -32,6 +34,15 @@ def summary(found: Refinement) -> dict[str, Any]:
         "expected_r": target.expected_r,
         "independent_points": target.independent,
         "k_range_per_angstrom": list(target.window),
+        "held_out": [
+            {
+                "fitted_angstrom": list(one.fitted_angstrom),
+                "best_step": one.best,
+                "best_rms_moved_angstrom": one.path[one.best].rms_moved_angstrom,
+                "predicted_r_factor": [float(one.predicted_r[place]) for place in (0, one.best, -1)],
+            }
+            for one in found.held_out
+        ],
         "candidates": [
             {
                 "phase": one.prior.phase,
@@ -56,7 +67,7 @@ def summary(found: Refinement) -> dict[str, Any]:
 
 
 def write(out: Path, found: Refinement, *, title: str) -> dict[str, Any]:
-    """Write refinement.json, rdf.csv, angles.csv, path.csv, structure.extxyz and refinement.png; return the numbers."""
+    """Write refinement.json, the tables of curves and paths, structure.extxyz and refinement.png; return numbers."""
     from nnexafs.refinement.figure import draw  # and matplotlib: after the work
 
     numbers = summary(found)
@@ -67,7 +78,8 @@ def write(out: Path, found: Refinement, *, title: str) -> dict[str, Any]:
         "angles.csv": pd.DataFrame(
             {"angle_degree": angle_grid(grids), "density": answer.angles, "density_error68": error.angles}
         ),
-        "path.csv": pd.concat([_path(one, found) for one in found.refined], ignore_index=True),
+        "path.csv": pd.concat([_path(one, r_grid(grids)) for one in found.refined], ignore_index=True),
+        "held_out.csv": pd.concat([_held_out(one) for one in found.held_out], ignore_index=True),
     }
     out.mkdir(parents=True, exist_ok=True)
     making = Path(tempfile.mkdtemp(dir=out, prefix=".making-"))
@@ -88,20 +100,36 @@ def _misfit(step: Step) -> dict[str, float]:
     return {"chi_square": step.misfit.chi_square, "r_factor": step.misfit.r_factor}
 
 
-def _answer(one: Refined, place: int, found: Refinement) -> dict[str, float]:
+def _answer(one: Refined, place: int) -> dict[str, float]:
     step = one.path[place]
     moved = {"rms_moved_angstrom": step.rms_moved_angstrom, "strain": step.strain}
-    return {**one.answer(found.material, place).named(), **_misfit(step), **moved}
+    return {**one.answers[place].named(), **_misfit(step), **moved}
 
 
-def _path(one: Refined, found: Refinement) -> pd.DataFrame:
-    rows: list[Mapping[str, object]] = [
+def _path(one: Refined, r: np.ndarray) -> pd.DataFrame:
+    rows = [
         {
             "prior": one.candidate.prior.name,
             "step": place,
             "seconds": step.seconds,
-            **_answer(one, place, found),
+            **_answer(one, place),
+            "excess_kurtosis_1": excess_kurtosis(r, one.answers[place].n_r),
         }
         for place, step in enumerate(one.path)
     ]
     return pd.DataFrame(rows)
+
+
+def _held_out(one: HeldOut) -> pd.DataFrame:
+    low, high = one.fitted_angstrom
+    return pd.DataFrame(
+        {
+            "fitted_from_angstrom": low,
+            "fitted_to_angstrom": high,
+            "step": np.arange(len(one.path)),
+            "chi_square": [step.misfit.chi_square for step in one.path],
+            "rms_moved_angstrom": [step.rms_moved_angstrom for step in one.path],
+            "fitted_r_factor": one.fitted_r,
+            "predicted_r_factor": one.predicted_r,
+        }
+    )

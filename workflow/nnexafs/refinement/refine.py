@@ -7,6 +7,7 @@ import numpy as np
 import xarray as xr
 from ase import Atoms
 
+from nnexafs.config.state_points import PRIORS
 from nnexafs.errors import UserError
 from nnexafs.learning.representation import window_for
 from nnexafs.measured.quality import quality_of
@@ -14,12 +15,10 @@ from nnexafs.progress import Steps
 from nnexafs.refinement.answers import Answer, answer_of
 from nnexafs.refinement.descent import Candidate, Step, refined, scaled
 from nnexafs.refinement.errors import half_range, of_sampling, of_spectrum, together
-from nnexafs.refinement.replicas import Replicas
+from nnexafs.refinement.held_out import HeldOut, held_out
 from nnexafs.refinement.sources import Material, Start
 from nnexafs.refinement.target import S02_RANGE, Target
 
-PRIORS = 2
-"""Simulations that the best phase is refined from; their answers' difference is a part of the error."""
 BEYOND = 2.0
 """The path goes on until the misfit is this much smaller than at the stop, to show what later stops would say."""
 SCREENED = 2
@@ -36,17 +35,18 @@ class Refined:
 
     candidate: Candidate
     path: list[Step]
+    answers: list[Answer]
+    """what every step of the path says"""
     stop: int
 
-    def cells(self, place: int | None = None) -> list[Atoms]:
-        """The structure at a place of the path, by default at the stop."""
-        step = self.path[self.stop if place is None else place]
-        return self.candidate.prior.cells(factor=step.factor, strain=step.strain, moved=step.moved)
+    @property
+    def answer(self) -> Answer:
+        """What the structure at the stop says."""
+        return self.answers[self.stop]
 
-    def answer(self, material: Material, place: int | None = None) -> Answer:
-        """What the structure at a place of the path says, by default at the stop."""
-        misfit = self.path[self.stop if place is None else place].misfit
-        return answer_of(self.cells(place), misfit.e0_shift_ev, misfit.s02, material)
+    def cells(self) -> list[Atoms]:
+        """The structure at the stop."""
+        return self.candidate.cells(self.path[self.stop])
 
 
 @dataclass(frozen=True)
@@ -64,6 +64,8 @@ class Refinement:
     """mean over the simulations"""
     errors: Mapping[str, Answer]
     """standard deviations by source: spectrum, stop, simulation, sampling"""
+    held_out: list[HeldOut]
+    """cross-checks of the first simulation's descent"""
     material: Material
 
     @property
@@ -89,7 +91,7 @@ def refine(
     noise and the theory's error are expected to leave; `s02`: range of S0^2. UserError for another element or too short
     a spectrum.
     """
-    target = _target(spectrum, material, s02)
+    target = target_of(spectrum, material, s02)
 
     def candidate(start: Callable[[int], Start]) -> Candidate:
         return _candidate(start(replicas), material, target, threads)
@@ -100,10 +102,10 @@ def refine(
     ]
     candidates = sorted(map(candidate, (material.starts[phase][0] for phase in hopeful)), key=_r_factor)
     chosen = candidates[0]
-    target = target.informed(chosen.chi(), chosen.best.misfit)
+    target = target.informed(chosen.chi(chosen.best), chosen.best.misfit)
     others = map(candidate, material.starts[chosen.prior.phase][1:PRIORS])
-    found = [_refined(one.rescaled(target), target, stop, calls) for one in (chosen, *others)]
-    answers = [one.answer(material) for one in found]
+    found = [_refined(one.rescaled(target), target, stop, calls, material) for one in (chosen, *others)]
+    answers = [one.answer for one in found]
     return Refinement(
         target,
         [*candidates, *(one for one in few if one.prior.phase not in hopeful)],
@@ -111,6 +113,7 @@ def refine(
         stop,
         Answer.combined(answers, lambda values: values.mean(axis=0)),
         _errors(found, answers, target, stop, material),
+        held_out(found[0].candidate, target, lowest=stop / BEYOND, calls=calls),
         material,
     )
 
@@ -136,7 +139,7 @@ def _errors(
     places = {nearest_step(first.path, times * stop) for times in STOPS}
     return {
         "spectrum": of_spectrum(first.candidate, target, material),
-        "stop": half_range([first.answer(material, place) for place in sorted(places)]),
+        "stop": half_range([first.answers[place] for place in sorted(places)]),
         "simulation": half_range(answers),
         "sampling": of_sampling([cell for one in found for cell in one.cells()], material),
     }
@@ -150,7 +153,8 @@ def noise_of(spectrum: xr.Dataset, material: Material) -> float:
     return 0.0 if value is None else (value / 100) ** 2
 
 
-def _target(spectrum: xr.Dataset, material: Material, s02: tuple[float, float]) -> Target:
+def target_of(spectrum: xr.Dataset, material: Material, s02: tuple[float, float] = S02_RANGE) -> Target:
+    """What a spectrum of `measured.chi.process` asks of the material's structures; errors as of `refine`."""
     wanted = {"element": material.element, "edge": material.edge}
     own = {name: spectrum.attrs.get(name, value) for name, value in wanted.items()}
     if own != wanted:
@@ -173,7 +177,7 @@ def _target(spectrum: xr.Dataset, material: Material, s02: tuple[float, float]) 
 
 def _candidate(start: Start, material: Material, target: Target, threads: int) -> Candidate:
     prior = start.prior
-    replicas = Replicas(
+    replicas = material.evaluator(
         prior.cells(factor=1.0, strain=0.0),
         material.tables,
         element=material.element,
@@ -185,7 +189,7 @@ def _candidate(start: Start, material: Material, target: Target, threads: int) -
     return found.rescaled(target)
 
 
-def _refined(candidate: Candidate, target: Target, stop: float, calls: int) -> Refined:
+def _refined(candidate: Candidate, target: Target, stop: float, calls: int, material: Material) -> Refined:
     with Steps("steps down the misfit", calls) as steps:
 
         def tell(step: Step) -> None:
@@ -201,7 +205,10 @@ def _refined(candidate: Candidate, target: Target, stop: float, calls: int) -> R
             calls=calls,
             tell=tell,
         )
-    return Refined(candidate, path, nearest_step(path, stop))
+    answers = [
+        answer_of(candidate.cells(step), step.misfit.e0_shift_ev, step.misfit.s02, material) for step in path
+    ]
+    return Refined(candidate, path, answers, nearest_step(path, stop))
 
 
 def nearest_step(path: Sequence[Step], chi_square: float) -> int:

@@ -1,20 +1,25 @@
 """What a refinement starts from: the amplitude tables of a material, and simulations of it by phase."""
 
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import numpy as np
 
 from nnexafs.config import Augmentation, CampaignConfig, Distributions, Representation, load
-from nnexafs.config.state_points import StatePoint, of_campaign
+from nnexafs.config.state_points import StatePoint, of_campaign, runs_by_phase
 from nnexafs.errors import UserError
-from nnexafs.exafs.engines import TABLES_FILE
+from nnexafs.exafs.engines import TABLES_FILE, Engine
 from nnexafs.exafs.feff.reference import FrozenPotentials
 from nnexafs.exafs.nbody.tables import Tables
 from nnexafs.exafs.snapshots import read_tables
 from nnexafs.files import read_dataset
+from nnexafs.refinement.prediction import Prediction
 from nnexafs.refinement.prior import Prior
+from nnexafs.refinement.replicas import Replicas
+
+NEAREST_PHASES = 2
+"""Phases that are tried where a prediction says which are near."""
 
 
 @dataclass(frozen=True)
@@ -38,54 +43,76 @@ class Material:
     augmentation: Augmentation
     """range of E0 that is tried, and size of the theory's error"""
     starts: Mapping[str, Sequence[Callable[[int], Start]]]
-    """simulations of each phase, nearest to the sample's temperature first; each gives so many of its frames"""
+    """simulations of each phase, the one to begin with first; each gives so many of its frames"""
+    evaluator: Callable[..., Replicas] = Replicas
+    """what computes spectra and gradients of cells; `journal.KeptReplicas` also keeps them"""
 
 
-def of_simulations(campaign: Path, *, kelvin: float = 300.0, phases: Sequence[str] = ()) -> Material:
-    """Tables and simulations of a campaign: of a phase (default: all) one run a temperature, at lattice scale near 1.
+def of_campaign_tables(campaign: Path) -> tuple[Material, Engine]:
+    """A campaign's material without any simulation, and what computes its spectra.
 
-    `campaign`: a results folder with config.yaml, scattering/, md/ and exafs/. UserError for one that is not whole, or
-    an unknown phase.
+    `campaign`: a results folder with config.yaml and scattering/. UserError for one that is not whole, or whose spectra
+    are FEFF's own.
     """
     config = load(campaign / "config.yaml")
-    runs = _runs(config, phases, kelvin)
-    return Material(
-        config.element,
-        config.edge,
-        _tables(campaign, config),
-        config.representation,
-        config.distributions,
-        config.augmentation,
-        {phase: [_start(campaign, point) for point in points] for phase, points in runs.items()},
-    )
-
-
-def _tables(campaign: Path, config: CampaignConfig) -> Tables:
     if config.exafs.engine != "nbody":
         raise UserError(f"{campaign}: its spectra are FEFF's own; refining needs the engine nbody")
     phases = FrozenPotentials.load(campaign / "scattering")
-    return read_tables(campaign / "scattering" / TABLES_FILE, phases=phases, exafs=config.exafs)
+    tables = read_tables(campaign / "scattering" / TABLES_FILE, phases=phases, exafs=config.exafs)
+    grids = config.representation, config.distributions, config.augmentation
+    return Material(config.element, config.edge, tables, *grids, {}), Engine(
+        phases, config.exafs.feff, tables
+    )
 
 
-def _runs(config: CampaignConfig, phases: Sequence[str], kelvin: float) -> dict[str, list[StatePoint]]:
-    """Runs at the lattice scale nearest to 1, one a temperature, nearest to `kelvin` first, by phase."""
+def of_simulations(
+    campaign: Path,
+    *,
+    kelvin: float | None = None,
+    phases: Sequence[str] = (),
+    prediction: Prediction | None = None,
+) -> Material:
+    """Tables and simulations of a campaign (a results folder): of each phase one run a temperature.
+
+    Of the runs at a temperature that whose n(r) is nearest to the prediction's, without one that at a lattice scale
+    near 1. Those nearest to `kelvin` come first, without it those nearest to the prediction (without either: to 300 K).
+    `phases`: those to try; by default all, with a prediction that the networks trust only the `NEAREST_PHASES` nearest.
+    UserError for a campaign that is not whole, or an unknown phase.
+    """
+    config = load(campaign / "config.yaml")
+    material, _ = of_campaign_tables(campaign)
+    points = _points(config, phases)
+    if prediction is None:
+        unlike = {point: abs(point.lattice_scale - 1) for point in points}
+    else:
+        unlike = {point: prediction.distance(*_n_r(campaign, point)) for point in points}
+    runs = runs_by_phase(unlike, kelvin=None if prediction and kelvin is None else kelvin or 300.0)
+    if prediction:
+        nearest = sorted(runs, key=lambda phase: min(unlike[point] for point in runs[phase]))
+        few = not phases and prediction.verdict != "outside"
+        runs = {phase: runs[phase] for phase in nearest[: NEAREST_PHASES if few else None]}
+    starts = {phase: [start_of(campaign, point) for point in points] for phase, points in runs.items()}
+    return replace(material, starts=starts)
+
+
+def _points(config: CampaignConfig, phases: Sequence[str]) -> list[StatePoint]:
     present = config.phases.present()
     if unknown := [phase for phase in phases if phase not in present]:
         raise UserError(f"phase '{unknown[0]}': the campaign has {', '.join(present)}")
-    found: dict[str, list[StatePoint]] = {}
-    for point in sorted(of_campaign(config).values(), key=lambda one: abs(one.lattice_scale - 1)):
-        if phases and point.phase not in phases:
-            continue
-        runs = found.setdefault(point.phase, [])
-        if point.temperature_kelvin not in [run.temperature_kelvin for run in runs]:
-            runs.append(point)
-    return {
-        phase: sorted(runs, key=lambda one: abs(np.log(one.temperature_kelvin / kelvin)))
-        for phase, runs in found.items()
-    }
+    return [point for point in of_campaign(config).values() if not phases or point.phase in phases]
 
 
-def _start(campaign: Path, point: StatePoint) -> Callable[[int], Start]:
+def _n_r(campaign: Path, point: StatePoint) -> tuple[np.ndarray, np.ndarray]:
+    """r (R,) and mean n(r) (R,) of a run."""
+    names = {"r", "pair_distribution", "snapshot_status"}
+    spectra = read_dataset(campaign / "exafs" / point.id / "spectra.nc", what="spectra", names=names)
+    good = spectra["snapshot_status"].values == 0
+    return spectra["r"].values, spectra["pair_distribution"].values[good].mean(axis=0)
+
+
+def start_of(campaign: Path, point: StatePoint) -> Callable[[int], Start]:
+    """Frames of one of a campaign's simulations (results folder `campaign`)."""
+
     def frames(count: int) -> Start:
         trajectory = read_dataset(campaign / "md" / point.id / "trajectory.nc", what="trajectory")
         spectra = read_dataset(campaign / "exafs" / point.id / "spectra.nc", what="spectra")

@@ -95,12 +95,24 @@ class Target:
         one._expect(theory + noise + self._even(LEAST_R))
         return one
 
+    def filtered(self, part: np.ndarray) -> "Target":
+        """The same target that sees only a part of its features: `part` (F, F) keeps it."""
+        one = copy.copy(self)
+        one._expect(self._covariance, part)
+        return one
+
+    def difference(self, chi: np.ndarray, misfit: Misfit) -> np.ndarray:
+        """Features (F,) of simulated chi (K,) at the misfit's E0 and S0^2, less the data's."""
+        return misfit.s02 * (self.matrix(misfit.e0_shift_ev) @ chi) - self.features
+
     def _even(self, r_factor: float) -> np.ndarray:
         """Covariance (F, F) of differences of this R-factor that are as large at low k as at high k."""
         return even_covariance(self._grid, self._to_features, self.settings.k_weight, r_factor * self.square)
 
-    def _expect(self, covariance: np.ndarray) -> None:
-        self.whiten = whitening(covariance)
+    def _expect(self, covariance: np.ndarray, part: np.ndarray | None = None) -> None:
+        self._covariance = covariance
+        seen = np.eye(len(covariance)) if part is None else part
+        self.whiten = whitening(seen @ covariance @ seen.T) @ seen
         """(N, F): features to independent ones in units of the expected differences"""
         self._data = self.whiten @ self.features
         self._at_shifts = np.array([self.whiten @ self.matrix(shift) for shift in self.shifts_ev])

@@ -4,23 +4,19 @@ import json
 from dataclasses import dataclass
 from pathlib import Path
 
-import numpy as np
 import pandas as pd
 import xarray as xr
-from ase import Atoms
 
-from nnexafs.config import CampaignConfig, Distributions, Measurement
+from nnexafs.config import CampaignConfig, Measurement
 from nnexafs.config.reading import config_of
 from nnexafs.config.state_points import of_campaign
 from nnexafs.dataset import file
 from nnexafs.dataset.metrics import Evaluation
 from nnexafs.files import read_dataset, read_json
+from nnexafs.inversion.beside import Beside, beside_networks
+from nnexafs.inversion.simulated import simulated
 from nnexafs.report import comparison, control_variate, series_data, studies
-from nnexafs.structures.distributions import angle_distribution, angle_grid, pair_distribution, r_grid
-from nnexafs.structures.first_shell import KEYS, shells_of
-from nnexafs.structures.neighbours import neighbours_within
 
-BLOCKS = 4
 OF_RUNS = {"k", "chi", "chi_correction", "chi_correction_error", "control_difference", "absorber_status"} | {
     "snapshot_status"
 }
@@ -39,6 +35,7 @@ class Measured:
     shells: dict
     fit: dict | None  # None: no classical fit was made
     reference: xr.Dataset | None  # mean spectrum and structure of the state point it is compared with
+    beside: Beside  # what other methods say of the spectrum
 
     def element(self, of_campaign: str) -> str:
         """The absorbing element: the measurement's own, or the campaign's."""
@@ -134,6 +131,7 @@ def measured(folder: Path, name: str, config: CampaignConfig) -> Measured:
     inversion = folder / "inversion" / name
     settings = config.measurements[name]
     state_point, fit = settings.compare_with, folder / "spectra" / name / "fit.json"
+    reference = simulated(folder, state_point, config.distributions) if state_point else None
     return Measured(
         name=name,
         settings=settings,
@@ -142,48 +140,9 @@ def measured(folder: Path, name: str, config: CampaignConfig) -> Measured:
         angles=pd.read_csv(inversion / "angles.csv"),
         shells=read_json(inversion / "shells.json", what="shells"),
         fit=read_json(fit, what="first-shell fit") if fit.exists() else None,
-        reference=simulated(folder, state_point, config) if state_point else None,
+        reference=reference,
+        beside=beside_networks(folder, config, name, reference=reference),
     )
-
-
-def simulated(folder: Path, state_point: str, config: CampaignConfig) -> xr.Dataset:
-    """Mean chi(k) of a state point's spectra, and n(r), angles and first shell of all its atoms and frames.
-
-    The attributes hold `label` and the first shell with `_std`, the standard error over four blocks of frames.
-    """
-    spectra = read_dataset(folder / "exafs" / state_point / "spectra.nc", what="spectra")
-    trajectory = read_dataset(folder / "md" / state_point / "trajectory.nc", what="trajectory")
-    pair, angle = frame_means(trajectory, config.distributions)
-    r = r_grid(config.distributions)
-    whole = shells_of(r, pair.mean(axis=0))
-    means = [block.mean(axis=0) for block in np.array_split(pair, min(BLOCKS, len(pair)))]
-    errors = shells_of(r, np.array(means)).std(axis=0, ddof=1) / len(means) ** 0.5
-    attributes: dict[str, object] = {
-        "label": f"MD, {spectra.attrs['phase_end']} at {spectra.attrs['temperature_kelvin']:g} K"
-    }
-    for key, value, error in zip(KEYS, whole, errors, strict=True):
-        attributes |= {key: float(value), f"{key}_std": float(error)}
-    return xr.Dataset(
-        {
-            "chi": ("k", spectra["chi"].mean("snapshot").values),
-            "pair_distribution": ("r", pair.mean(axis=0)),
-            "angle_distribution": ("angle", angle.mean(axis=0)),
-        },
-        coords={"k": spectra["k"].values, "r": r, "angle": angle_grid(config.distributions)},
-        attrs=attributes,
-    )
-
-
-def frame_means(trajectory: xr.Dataset, settings: Distributions) -> tuple[np.ndarray, np.ndarray]:
-    """n(r) and bond angles of each frame (frame, ...), over all atoms."""
-    pairs, angles = [], []
-    for positions in trajectory["positions"].values:
-        atoms = Atoms(trajectory["numbers"].values, positions, cell=trajectory["cell"].values, pbc=True)
-        everyone = np.arange(len(atoms))
-        near = neighbours_within(atoms, max(settings.r_max_angstrom, settings.angle_cutoff_angstrom))
-        pairs.append(pair_distribution(near, everyone, settings))
-        angles.append(angle_distribution(near, everyone, settings))
-    return np.array(pairs), np.array(angles)
 
 
 def times(folder: Path) -> pd.DataFrame:

@@ -23,7 +23,7 @@ class Foil:
 def _foil(name: str, file: str, kelvin: float, known: tuple[float, float, str], **more: object) -> Foil:
     first, count, source = known
     shell = KnownShell(R1_angstrom=first, N1=count, source=source)
-    settings = {"files": [f"{FOLDER}/{file}"], "known": shell, **more}
+    settings = {"files": [f"{FOLDER}/{file}"], "known": shell, "kelvin": kelvin, **more}
     return Foil(name, kelvin, Measurement(**settings))  # type: ignore[arg-type]
 
 

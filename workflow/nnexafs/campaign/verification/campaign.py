@@ -47,6 +47,7 @@ def _check_contents(config: CampaignConfig, folder: Path, findings: Findings) ->
     theories.check_theories(config, folder, phases_hash, findings)
     networks.check_training(config, folder, dataset_hash, findings)
     networks.check_predictions(config, folder, findings)
+    networks.check_refinements(config, folder, findings)
     networks.check_tracking(config, folder, findings)
 
 

@@ -12,6 +12,7 @@ from nnexafs.dataset.gathering import TEST, content_hash
 from nnexafs.errors import UserError
 from nnexafs.files import read_dataset, read_json
 from nnexafs.learning.ensemble import Ensemble
+from nnexafs.structures.first_shell import KEYS, shells_of
 
 
 def check_dataset(config: CampaignConfig, folder: Path, findings: Findings) -> str:
@@ -77,6 +78,28 @@ def check_predictions(config: CampaignConfig, folder: Path, findings: Findings) 
             findings.expect((table[spread] >= 0).all(), f"{name}: {file} has negative errors")
             findings.expect(table[mean].abs().sum() > 0, f"{name}: {file} is empty")
         findings.count("measured spectra")
+
+
+TOLERANCES = {"R1_angstrom": 1e-4, "N1": 1e-2, "sigma2_1_angstrom2": 1e-5}
+"""How far the first shell of the stored n(r) (six digits) may be from the stated one."""
+
+
+def check_refinements(config: CampaignConfig, folder: Path, findings: Findings) -> None:
+    """Of every refined structure: the first shell that is stated is that of its n(r); its path ends where it says."""
+    for name in config.refined:
+        place = folder / "refinement" / name
+        numbers = read_json(place / "refinement.json", what="refinement")
+        table = pd.read_csv(place / "rdf.csv")
+        shell = shells_of(table["r_angstrom"].to_numpy(), table["n"].to_numpy())
+        stated = [numbers[key] for key in KEYS]
+        same = np.allclose(shell, stated, rtol=0, atol=list(TOLERANCES.values()))
+        findings.expect(same, f"{name}: the refinement's first shell is not that of its n(r)")
+        path = pd.read_csv(place / "path.csv")
+        nearest = np.abs(path["r_factor"] - numbers["r_factor"]).min()
+        findings.expect(
+            nearest < 1e-5 * numbers["r_factor"], f"{name}: the refinement's answer is not on its path"
+        )
+        findings.count("refinements")
 
 
 def check_tracking(config: CampaignConfig, folder: Path, findings: Findings) -> None:

@@ -37,6 +37,8 @@ def expected(config: CampaignConfig, folder: Path) -> dict[Path, tuple[str, dict
         results[f"spectra/{name}/chi.nc"] = ("spectrum", {"measurement": name})
         results[f"spectra/{name}/fit.json"] = ("fit", {"measurement": name})
         results[f"inversion/{name}"] = ("predict", {"measurement": name})
+    for name in config.refined:
+        results[f"refinement/{name}"] = ("refine", {"measurement": name})
     for name in config.theories:
         results[f"theories/{name}/scattering"] = ("freeze", {"theory": name})
         if config.exafs.engine == "nbody":

@@ -12,7 +12,7 @@ RESULTS = (
     "exafs/*/spectra.nc", "dataset/dataset.nc", "training/*/network.pt", "training/*/history.csv",
     "ensemble/*.safetensors", "evaluation/evaluation.nc", "series/*/series.nc", "spectra/*/chi.nc",
     "spectra/*/fit.json", "inversion/*/rdf.csv", "inversion/*/angles.csv", "inversion/*/shells.json",
-    "inversion/*/forward_check.csv",
+    "inversion/*/forward_check.csv", "refinement/*/rdf.csv", "refinement/*/angles.csv", "refinement/*/structure.extxyz",
 )  # fmt: skip
 
 

@@ -1,10 +1,10 @@
-"""Experiment tracking with MLflow: one run a campaign, a child run a fold, of the ensemble and of studies."""
+"""Experiment tracking with MLflow: one run a campaign, below it one for each fold, study and refinement."""
 
 import logging
 import os
 import time
-from collections.abc import Callable, Mapping
-from contextlib import nullcontext
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager, nullcontext
 from pathlib import Path
 from typing import TYPE_CHECKING, TypeVar
 
@@ -192,16 +192,12 @@ class FoldTracker:
         """Create the fold's run with params, learning curves, metrics, figure and the files of `folder`; its id."""
         client, ids = self.client, self.ids
         tags = self.tags | {
-            "mlflow.parentRunId": ids["run_id"],
             "mlflow.runName": f"{self.study or ''} fold {metrics['fold']}".strip(),
-            "mlflow.source.git.commit": git_commit(),
             "dataset_hash": metrics["dataset_hash"],
             "fold": str(metrics["fold"]),
         }
         started = int(1000 * metrics["started"])
-        run = client.create_run(ids["experiment_id"], start_time=started, tags=tags)
-        run_id = run.info.run_id
-        try:
+        with _child_run(client, ids, tags, started) as run_id:
             _log_params(client, run_id, self.config)
             _log_history(client, run_id, history, started)
             # Under its own name the best loss would be one more point of the learning curve.
@@ -210,13 +206,46 @@ class FoldTracker:
             client.log_dict(run_id, dict(self.config), "config.json")
             client.log_dict(run_id, metrics, "metrics.json")
             client.log_figure(run_id, learning_curve(history, metrics["best_epoch"]), "learning_curve.png")
-            for path in sorted(Path(folder).iterdir()) if folder else ():
-                client.log_artifact(run_id, str(path))
-        except BaseException:
-            client.set_terminated(run_id, "FAILED")
-            raise
-        client.set_terminated(run_id, "FINISHED")
+            _log_files(client, run_id, folder)
         return run_id
+
+
+def record_result(
+    ids: Mapping[str, str], *, name: str, kind: str, settings: Mapping, metrics: Mapping, folder: Path
+) -> str:
+    """Create a child run of the campaign's for a finished result that is no training, such as a refinement; its id.
+
+    Its params are `settings`, its metrics the numbers of `metrics` (nested mappings), its artifacts the files of
+    `folder`; the tag `kind` tells it from the folds. UserError where the store or the campaign's run is gone.
+    """
+    client, _ = campaign_client(ids)
+    tags = {"kind": kind, "mlflow.runName": name}
+    with _child_run(client, ids, tags, int(1000 * time.time())) as run_id:
+        _log_params(client, run_id, settings)
+        _log_metrics(client, run_id, metrics)
+        _log_files(client, run_id, folder)
+    return run_id
+
+
+@contextmanager
+def _child_run(
+    client: PatientClient, ids: Mapping[str, str], tags: Mapping[str, str], started_ms: int
+) -> Iterator[str]:
+    """The id of a new run below the campaign's, which is marked as failed where the block raises."""
+    tags = {"mlflow.parentRunId": ids["run_id"], "mlflow.source.git.commit": git_commit(), **tags}
+    run_id = client.create_run(ids["experiment_id"], start_time=started_ms, tags=tags).info.run_id
+    try:
+        yield run_id
+    except BaseException:
+        client.set_terminated(run_id, "FAILED")
+        raise
+    client.set_terminated(run_id, "FINISHED")
+
+
+def _log_files(client: PatientClient, run_id: str, folder: Path | None) -> None:
+    for path in sorted(Path(folder).iterdir()) if folder else ():
+        if path.is_file():
+            client.log_artifact(run_id, str(path))
 
 
 def finish_campaign_run(ids: Mapping[str, str], metrics: Mapping) -> None:

@@ -1,0 +1,79 @@
+"""A cross-check of a refinement: one range of R is fitted, and the structure found there predicts the rest."""
+
+from dataclasses import dataclass
+
+import numpy as np
+
+from nnexafs.refinement.descent import Candidate, Step, refined
+from nnexafs.refinement.target import Target
+
+LONGEST_ANGSTROM, STEP_ANGSTROM = 8.0, 0.01
+"""Grid of R: beyond what the filter of the features passes."""
+
+
+@dataclass(frozen=True)
+class HeldOut:
+    """A descent on one range of R, and what it says of the others."""
+
+    fitted_angstrom: tuple[float, float]
+    """range of R (phase not corrected) that is fitted"""
+    path: list[Step]
+    fitted_r: np.ndarray
+    """(steps,): R-factor in this range"""
+    predicted_r: np.ndarray
+    """(steps,): R-factor in the rest, with the same E0 and S0^2"""
+
+    @property
+    def best(self) -> int:
+        """The step that predicts best: from there on the descent fits what is not structure."""
+        return int(self.predicted_r.argmin())
+
+
+def held_out(candidate: Candidate, target: Target, *, lowest: float, calls: int) -> list[HeldOut]:
+    """Refine a scaled simulation against the first shell alone, and against what lies beyond (see `descent.refined`).
+
+    Bands of k would not do: a wrong theory is wrong alike in all of them.
+    """
+    edge = after_first_shell(target.axis, target.features)
+    ranges = ((0.0, edge), (edge, LONGEST_ANGSTROM))
+    return [_on_range(candidate, target, one, lowest=lowest, calls=calls) for one in ranges]
+
+
+def after_first_shell(k: np.ndarray, features: np.ndarray) -> float:
+    """R (angstrom) of the first minimum of the transform of filtered chi (F,) on k (F,) after its highest peak."""
+    r = _grid()
+    height = np.abs(np.exp(-2j * np.outer(r, k)) @ features)
+    after = np.flatnonzero((np.diff(height) > 0) & (np.arange(len(r) - 1) > height.argmax()))
+    return float(r[after[0]])
+
+
+def band_filter(k: np.ndarray, low: float, high: float) -> np.ndarray:
+    """Matrix (F, F) that keeps of features on the uniform grid `k` (F,) what lies in a range of R."""
+    r = _grid()
+    phase = 2 * np.outer(k, r[(r >= low) & (r < high)])
+    scale = 2 * STEP_ANGSTROM * (k[1] - k[0]) / np.pi
+    return scale * (np.cos(phase) @ np.cos(phase).T + np.sin(phase) @ np.sin(phase).T)
+
+
+def _grid() -> np.ndarray:
+    return np.arange(0.0, LONGEST_ANGSTROM, STEP_ANGSTROM)
+
+
+def _on_range(
+    candidate: Candidate, target: Target, fitted: tuple[float, float], *, lowest: float, calls: int
+) -> HeldOut:
+    part = band_filter(target.axis, *fitted)
+    own = target.filtered(part)
+    start = candidate.rescaled(own)
+    path = refined(start.prior, start.replicas, own, start.best, lowest=lowest, calls=calls)
+    r_factors = []
+    for step in path:
+        difference = target.difference(start.chi(step), step.misfit)
+        inside, whole = part @ difference, part @ target.features
+        r_factors.append([_ratio(inside, whole), _ratio(difference - inside, target.features - whole)])
+    fitted_r, predicted_r = np.array(r_factors).T
+    return HeldOut(fitted, path, fitted_r, predicted_r)
+
+
+def _ratio(difference: np.ndarray, features: np.ndarray) -> float:
+    return float((difference**2).sum() / (features**2).sum())

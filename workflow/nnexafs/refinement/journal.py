@@ -1,0 +1,117 @@
+"""What a refinement has computed, kept on disk: a killed one computes none of it again and takes the same path."""
+
+import hashlib
+from collections.abc import Callable, Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from ase import Atoms
+
+from nnexafs.jobs.restart import RestartFolder
+from nnexafs.refinement.replicas import Pulls, Replicas
+from nnexafs.refinement.target import Misfit
+
+Arrays = dict[str, np.ndarray]
+
+
+class Journal:
+    """Arrays by what they were computed from, in a job's restart folder, each written as soon as it is known.
+
+    The folder belongs to one job: same spectrum, tables, settings and code, or it is not used (`RestartFolder`).
+    """
+
+    def __init__(self, folder: RestartFolder) -> None:
+        self.folder = folder
+        position = folder.load()
+        self._files: list[str] = [] if position is None else position["files"]
+        self.kept = len(self._files)
+        """results of an earlier attempt"""
+
+    def find(self, key: str) -> Arrays | None:
+        """The result with that key (hexadecimal); None where it is not kept."""
+        name = _file(key)
+        if name not in self._files:
+            return None
+        with np.load(self.folder.path(name), allow_pickle=False) as stored:
+            return dict(stored)
+
+    def keep(self, found: Mapping[str, Arrays]) -> None:
+        """Write new results by key, all or none."""
+        new = {_file(key): _writer(arrays) for key, arrays in found.items() if _file(key) not in self._files}
+        files = [*self._files, *new]
+        if self.folder.keep({"files": files}, new=new, still=self._files):
+            self._files = files
+
+
+def _file(key: str) -> str:
+    return f"restart-{key}.npz"
+
+
+def _writer(arrays: Arrays) -> Callable[[Path], None]:
+    return lambda path: np.savez(path, **arrays)  # type: ignore[arg-type]
+
+
+class KeptReplicas(Replicas):
+    """`Replicas` whose spectra and gradients are kept in a journal."""
+
+    def __init__(self, *arguments: Any, journal: Journal, **named: Any) -> None:
+        super().__init__(*arguments, **named)
+        self.journal = journal
+
+    def correct_taper(self, cells: Sequence[Atoms]) -> None:
+        """As in `Replicas`."""
+        key = self._key("taper", cells)
+        kept = self.journal.find(key)
+        if kept is not None:
+            self.correction = kept["correction"]
+            return
+        super().correct_taper(cells)
+        self.journal.keep({key: {"correction": self.correction}})
+
+    def chi(self, cells: Sequence[Atoms]) -> np.ndarray:
+        """As in `Replicas`."""
+        key = self._key("chi", cells)
+        kept = self.journal.find(key)
+        if kept is not None:
+            return kept["chi"]
+        chi = super().chi(cells)
+        self.journal.keep({key: {"chi": chi}})
+        return chi
+
+    def misfit_and_pulls(
+        self, cells: Sequence[Atoms], misfit_of: Callable[[np.ndarray], Misfit]
+    ) -> tuple[Misfit, Pulls]:
+        """As in `Replicas`; gradients are kept by the misfit's derivative too: the target may change on the way."""
+        of_chi = self._key("chi", cells)
+        kept = self.journal.find(of_chi)
+        if kept is not None:
+            misfit = misfit_of(kept["chi"])
+            pulls = self.journal.find(self._key("pulls", cells, misfit.by_chi))
+            if pulls is not None:
+                by_position = np.split(pulls["by_position"], pulls["ends"][:-1])
+                return misfit, Pulls(by_position, float(pulls["by_strain"]))
+        seen: list[np.ndarray] = []
+
+        def watched(chi: np.ndarray) -> Misfit:
+            seen.append(chi)
+            return misfit_of(chi)
+
+        misfit, found = super().misfit_and_pulls(cells, watched)
+        arrays = {
+            "by_position": np.concatenate(found.by_position),
+            "ends": np.cumsum([len(one) for one in found.by_position]),
+            "by_strain": np.array(found.by_strain),
+        }
+        self.journal.keep({of_chi: {"chi": seen[0]}, self._key("pulls", cells, misfit.by_chi): arrays})
+        return misfit, found
+
+    def _key(self, what: str, cells: Sequence[Atoms], *more: np.ndarray) -> str:
+        """Hash of what is asked, the cells, and the correction that is added to their spectrum."""
+        digest = hashlib.sha256(what.encode())
+        arrays = [self.correction, *more]
+        for atoms, absorbers in zip(cells, self.absorbers, strict=True):
+            arrays += [atoms.numbers, atoms.positions, atoms.cell[:], absorbers]
+        for values in arrays:
+            digest.update(np.ascontiguousarray(values).tobytes())
+        return digest.hexdigest()[:24]
