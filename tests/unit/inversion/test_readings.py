@@ -20,7 +20,7 @@ SHELLS = {
 REFINED = {
     "phase": "fcc", "r_factor": 0.0075, "R1_angstrom": 2.4925, "R1_angstrom_error68": 0.001, "N1": 12.0,
     "N1_error68": 0.0, "sigma2_1_angstrom2": 0.0061, "sigma2_1_angstrom2_error68": 0.0004, "e0_shift_ev": 2.9,
-    "e0_shift_ev_error68": 0.2, "s02": 0.85, "s02_error68": 0.02,
+    "e0_shift_ev_error68": 0.2, "s02": 0.85, "s02_error68": 0.02, "reached_stop": True, "stop_chi_square": 1.0,
 }  # fmt: skip
 
 
@@ -43,22 +43,22 @@ def test_the_table_has_each_method_with_its_errors_and_dashes_with_a_reason():
     assert table["networks"]["seconds"] == "4.3" and table["networks"]["R-factor"] == "0.011"
     refined = table["refinement (fcc)"]
     assert (refined["N₁"], refined["seconds"]) == ("12", "31")
-    assert refined["errors"] == "68 %, of spectrum, stop and simulations"
+    assert "not calibrated" in refined["errors"]
     assert table["larch's fit"]["N₁"] == "8 (fixed)"
     assert table["MD, fcc"]["N₁"] == table["MD, fcc"]["R-factor"] == "–"
     assert table["crystallography"]["σ²₁ (Å²)"] == "–"
     assert table["crystallography"]["errors"] == "known: diffraction"
 
 
+def test_errors_of_a_refinement_are_called_calibrated_where_they_are():
+    assert "not calibrated" in readings.of_refinement(REFINED).about
+    assert readings.of_refinement(REFINED | {"R1_angstrom_error95": 0.004}).about == "68 %, calibrated"
+
+
 def test_a_refinement_that_does_not_explain_the_spectrum_says_so():
-    assert (
-        "explain"
-        not in readings.of_refinement(REFINED | {"reached_stop": True, "stop_chi_square": 1.0}).about
-    )
-    failed = readings.of_refinement(REFINED | {"reached_stop": False, "stop_chi_square": 1.0})
-    assert failed.about.endswith(
-        "does not explain the spectrum: the misfit stays above 1 times the expected one"
-    )
+    assert "explain" not in readings.of_refinement(REFINED).about
+    failed = readings.of_refinement(REFINED | {"reached_stop": False, "stop_chi_square": 2.0})
+    assert failed.about.endswith("the misfit stays above 2 times what noise and theory leave")
 
 
 def test_what_is_not_known_has_a_reason():
@@ -91,7 +91,9 @@ def test_the_figure_has_a_point_for_each_method_and_the_curves():
         *readings.of_fit(FIT | {"shells": [SHELL, SHELL]}),
         readings.of_crystal(2.492, 12),
     ]
-    drawn = readings.figure(together, rdf, pd.DataFrame({"r_angstrom": R, "n": pair}))
+    drawn = readings.figure(
+        together, rdf, pd.DataFrame({"r_angstrom": R, "n": pair, "n_error68": 0.1 * pair})
+    )
     distances, numbers, widths, curves = drawn.axes
     assert [len(axes.containers) for axes in (distances, numbers, widths)] == [3, 3, 3]
     assert [text.get_text() for text in distances.get_yticklabels()] == [

@@ -369,7 +369,7 @@ FIT = {
 }  # fmt: skip
 REFINED = {
     "phase": "fcc", "r_factor": 0.007, "R1_angstrom": 2.494, "R1_angstrom_error68": 0.002, "N1": 12.0,
-    "sigma2_1_angstrom2": 0.0061, "sigma2_1_angstrom2_error68": 0.0004,
+    "sigma2_1_angstrom2": 0.0061, "reached_stop": True, "sigma2_1_angstrom2_error68": 0.0004,
 }  # fmt: skip
 NOTHING = Beside([], None)
 FOUND = {

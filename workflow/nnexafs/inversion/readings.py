@@ -72,12 +72,15 @@ def of_networks(shells: Mapping, *, seconds: float | None = None) -> Reading:
 
 
 def of_refinement(numbers: Mapping, *, seconds: float | None = None) -> Reading:
-    """A refinement, `refinement.json`."""
+    """A refinement, `refinement.json`; its errors are calibrated where it states those of 95 % too."""
     values, errors = _known(numbers, {name: f"{name}_error68" for name in COLUMNS})
-    about = "68 %, of spectrum, stop and simulations"
-    if not numbers.get("reached_stop", True):
-        stop = numbers["stop_chi_square"]
-        about += f"; does not explain the spectrum: the misfit stays above {stop:.2g} times the expected one"
+    calibrated = any(f"{name}_error95" in numbers for name in COLUMNS)
+    about = f"68 %, {'calibrated' if calibrated else 'of its sources together, not calibrated'}"
+    if not numbers["reached_stop"]:
+        about += (
+            "; does not explain the spectrum: the misfit stays above "
+            f"{numbers['stop_chi_square']:g} times what noise and theory leave"
+        )
     return Reading(f"refinement ({numbers['phase']})", values, errors, about, numbers["r_factor"], seconds)
 
 
@@ -246,7 +249,8 @@ COLOURS = {"networks": BLUE, "refinement": SECOND}
 def figure(readings: Sequence[Reading], rdf: pd.DataFrame, refined: pd.DataFrame | None) -> Figure:
     """R1, N1 and sigma2 of each method with its errors, crystallography as a line; n(r) of networks and refinement.
 
-    `rdf` has the columns r_angstrom, n_mean, n_std, n_95; `refined` r_angstrom, n (None: there is no refinement).
+    `rdf` has the columns r_angstrom, n_mean, n_std; `refined` r_angstrom, n, n_error68 (None: there is no
+    refinement).
     """
     with mpl.rc_context(SETTINGS):
         found = Figure(figsize=(11, 2.9), layout="constrained")
@@ -295,9 +299,15 @@ def _curves(axes: Axes, rdf: pd.DataFrame, refined: pd.DataFrame | None) -> None
     axes.fill_between(r, mean - half, mean + half, color=BLUE, alpha=0.3, linewidth=0)
     axes.plot(r, mean, color=BLUE, linewidth=1.2, label="networks, 68 %")
     if refined is not None:
-        axes.plot(refined["r_angstrom"], refined["n"], color=SECOND, linewidth=1.2, label="refinement")
+        _refined_band(axes, refined)
+        axes.plot(refined["r_angstrom"], refined["n"], color=SECOND, linewidth=1.2, label="refinement, 68 %")
     axes.set(xlabel="r (Å)", ylabel="n(r) (neighbours / Å)", xlim=(r[0], r[-1]))
     axes.legend(loc="upper left")
+
+
+def _refined_band(axes: Axes, refined: pd.DataFrame) -> None:
+    at, n, half = (refined[name].to_numpy() for name in ("r_angstrom", "n", "n_error68"))
+    axes.fill_between(at, n - half, n + half, color=SECOND, alpha=0.3, linewidth=0)
 
 
 def section(

@@ -57,7 +57,7 @@ def summary(found: Refinement) -> dict[str, Any]:
             {
                 "prior": one.candidate.prior.name,
                 "stop_chi_square": times * found.stop,
-                **_answer(one, place, found),
+                **_answer(one, place),
             }
             for one in found.refined
             for times in STOPS
