@@ -404,7 +404,8 @@ def test_the_summary_sets_network_refinement_fit_and_known_side_by_side(gathered
     row = measured.summary_row(gathered, one)
     assert row == (
         "foil", "Cu", "1.026", "2.490 ±\u00a00.010", "2.4940 ±\u00a00.0020", "2.480 ±\u00a00.010", "2.556",
-        "12.10 ±\u00a00.20", "12", "0.0060 ±\u00a00.0010", "0.0061 ±\u00a00.0004", "0.0050 ±\u00a00.0010", "outside (0.20)", "1",
+        "12.10 ±\u00a00.20", "12", "0.0060 ±\u00a00.0010", "0.0061 ±\u00a00.0004", "0.0050 ±\u00a00.0010",
+        "outside (0.20)", "1",
     )  # fmt: skip
     assert len(row) == sum(len(columns) for _, columns in measured.SUMMARY_GROUPS)
 
