@@ -98,7 +98,8 @@ def others(campaign: Path, material: Material, point: StatePoint) -> Material:
 
 
 def row_of(case: Case, campaign: Path, material: Material, *, replicas: int, threads: int) -> dict[str, Any]:
-    found = refine(case.spectrum, others(campaign, material, case.point), replicas=replicas, threads=threads)
+    known = others(campaign, material, case.point)
+    found = refine(case.spectrum, known, replicas=replicas, threads=threads, cross_check=False)
     first = found.refined[0]
     scaled = first.answers[0]
     return {

@@ -11,7 +11,9 @@ from nnexafs.files import write_json
 from nnexafs.inversion.beside import beside_networks, files_beside
 from nnexafs.jobs import record
 
-REFINED = {"phase": "fcc", "r_factor": 0.0075, "R1_angstrom": 2.49, "R1_angstrom_spread": 0.001}
+REFINED = {
+    "phase": "fcc", "r_factor": 0.0075, "R1_angstrom": 2.49, "R1_angstrom_error68": 0.001, "reached_stop": True,
+}  # fmt: skip
 SHELL = {"N": 12.0, "R_angstrom": 2.48, "R_std": 0.01, "sigma2_angstrom2": 0.005, "sigma2_std": 0.001}
 FIT = {
     "s02": 0.84, "s02_std": 0.02, "e0_shift_ev": 2.6, "e0_shift_std": 0.3, "r_factor": 0.0007, "shells": [SHELL],
@@ -29,7 +31,8 @@ def folder(tmp_path: Path) -> Path:
     write_json(tmp_path / "spectra" / "foil" / "fit.json", FIT)
     with record.job("refine", place, config=config_of(), measurement="foil"):
         write_json(place / "refinement.json", REFINED)
-        pd.DataFrame({"r_angstrom": [2.0, 2.5], "n": [0.0, 12.0]}).to_csv(place / "rdf.csv", index=False)
+        table = {"r_angstrom": [2.0, 2.5], "n": [0.0, 12.0], "n_error68": [0.0, 1.0]}
+        pd.DataFrame(table).to_csv(place / "rdf.csv", index=False)
     return tmp_path
 
 

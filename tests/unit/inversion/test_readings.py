@@ -18,9 +18,9 @@ SHELLS = {
     "errors": "calibrated", "withheld": None, "forward_check": {"r_factor_k": 0.011},
 }  # fmt: skip
 REFINED = {
-    "phase": "fcc", "r_factor": 0.0075, "R1_angstrom": 2.4925, "R1_angstrom_spread": 0.001, "N1": 12.0,
-    "N1_spread": 0.0, "sigma2_1_angstrom2": 0.0061, "sigma2_1_angstrom2_spread": 0.0004, "e0_shift_ev": 2.9,
-    "e0_shift_ev_spread": 0.2, "s02": 0.85, "s02_spread": 0.02,
+    "phase": "fcc", "r_factor": 0.0075, "R1_angstrom": 2.4925, "R1_angstrom_error68": 0.001, "N1": 12.0,
+    "N1_error68": 4e-16, "sigma2_1_angstrom2": 0.0061, "sigma2_1_angstrom2_error68": 0.0004, "e0_shift_ev": 2.9,
+    "e0_shift_ev_error68": 0.2, "s02": 0.85, "s02_error68": 0.02, "reached_stop": True, "stop_chi_square": 1.0,
 }  # fmt: skip
 
 
@@ -30,36 +30,34 @@ def by_name(found: list[Reading]) -> dict[str, dict[str, str]]:
 
 
 def test_the_table_has_each_method_with_its_errors_and_dashes_with_a_reason():
-    table = by_name(
-        [
-            readings.of_networks(SHELLS, seconds=4.26),
-            readings.of_refinement(REFINED, seconds=31.4),
-            *readings.of_fit(FIT),
-            readings.of_simulation("MD, fcc", {"R1_angstrom": 2.5, "R1_angstrom_std": 0.001, "N1": None}),
-            readings.of_crystal(2.492, 12, "diffraction"),
-        ]
-    )
+    together = [
+        readings.of_networks(SHELLS, seconds=4.26),
+        readings.of_refinement(REFINED, seconds=31.4),
+        *readings.of_fit(FIT),
+        readings.of_simulation("MD, fcc", {"R1_angstrom": 2.5, "R1_angstrom_std": 0.001, "N1": None}),
+        readings.of_crystal(2.492, 12, "diffraction"),
+    ]
+    table, told = by_name(together), readings.about(together)
     assert table["networks"]["R₁ (Å)"] == "2.4931 ± 0.0027"
     assert table["networks"]["seconds"] == "4.3" and table["networks"]["R-factor"] == "0.011"
     refined = table["refinement (fcc)"]
     assert (refined["N₁"], refined["seconds"]) == ("12", "31")
-    assert "not calibrated" in refined["errors"]
     assert table["larch's fit"]["N₁"] == "8 (fixed)"
     assert table["MD, fcc"]["N₁"] == table["MD, fcc"]["R-factor"] == "–"
     assert table["crystallography"]["σ²₁ (Å²)"] == "–"
-    assert table["crystallography"]["errors"] == "known: diffraction"
+    assert told.startswith("Errors. networks: 68 %, calibrated; refinement (fcc): 68 %")
+    assert told.endswith("crystallography: diffraction.")
 
 
-def test_calibrated_errors_of_a_refinement_are_used_where_it_has_them():
-    found = readings.of_refinement(REFINED | {"R1_angstrom_error68": 0.004})
-    assert found.about == "68 %, calibrated"
-    assert found.errors == {"R1_angstrom": 0.004}
+def test_errors_of_a_refinement_are_called_calibrated_where_they_are():
+    assert "not calibrated" in readings.of_refinement(REFINED).about
+    assert readings.of_refinement(REFINED | {"R1_angstrom_error95": 0.004}).about == "68 %, calibrated"
 
 
 def test_a_refinement_that_does_not_explain_the_spectrum_says_so():
-    assert "explain" not in readings.of_refinement(REFINED | {"reached_stop": True, "stop_r": 0.0075}).about
-    failed = readings.of_refinement(REFINED | {"reached_stop": False, "stop_r": 0.0075})
-    assert failed.about.endswith("does not explain the spectrum: R stays above 0.0075")
+    assert "explain" not in readings.of_refinement(REFINED).about
+    failed = readings.of_refinement(REFINED | {"reached_stop": False, "stop_chi_square": 2.0})
+    assert failed.about.endswith("the misfit stays above 2 times what noise and theory leave")
 
 
 def test_what_is_not_known_has_a_reason():
@@ -92,7 +90,9 @@ def test_the_figure_has_a_point_for_each_method_and_the_curves():
         *readings.of_fit(FIT | {"shells": [SHELL, SHELL]}),
         readings.of_crystal(2.492, 12),
     ]
-    drawn = readings.figure(together, rdf, pd.DataFrame({"r_angstrom": R, "n": pair}))
+    drawn = readings.figure(
+        together, rdf, pd.DataFrame({"r_angstrom": R, "n": pair, "n_error68": 0.1 * pair})
+    )
     distances, numbers, widths, curves = drawn.axes
     assert [len(axes.containers) for axes in (distances, numbers, widths)] == [3, 3, 3]
     assert [text.get_text() for text in distances.get_yticklabels()] == [

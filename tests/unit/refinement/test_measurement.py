@@ -37,7 +37,7 @@ def test_settings_are_those_of_the_config_and_the_record_says_so(campaign: Path)
     code, printed = refine(campaign, "--campaign", str(campaign), "--measurement", "foil", "--kelvin", "300")
     assert code == 0, printed
     found = read_json(campaign / "refinement" / "foil" / "refinement.json", what="refinement")
-    assert found["prior"] == "fcc_T0600_x1.0000_r0"
+    assert found["answers"][0]["prior"] == "fcc_T0600_x1.0000_r0"
     assert [one["phase"] for one in found["candidates"]] == ["fcc"]
     written = record.read(record.path_of(campaign / "refinement" / "foil"))
     config = load(campaign / "config.yaml")

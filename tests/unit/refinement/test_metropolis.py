@@ -9,14 +9,16 @@ from ase.build import bulk
 from fakes.nickel import alloy as ordered
 
 from nnexafs.config import Augmentation, Representation
+from nnexafs.errors import UserError
 from nnexafs.exafs.feff.reference import FrozenPotentials
 from nnexafs.exafs.nbody import tables, tables_file
 from nnexafs.refinement.descent import Step
-from nnexafs.refinement.metropolis import metropolis, wavelet_settings
+from nnexafs.refinement.metropolis import metropolis
 from nnexafs.refinement.prior import Prior
 from nnexafs.refinement.reduced import Reduced
 from nnexafs.refinement.replicas import Replicas
 from nnexafs.refinement.target import Target
+from nnexafs.refinement.wavelets import WaveletTarget
 
 SETTINGS = Representation(r_range_angstrom=(1.0, 3.4))
 K = np.arange(2.0, 17.0, 0.05)
@@ -47,12 +49,10 @@ def replicas(of: Prior, made: tables.Tables) -> Replicas:
     return Replicas(cells, made, element="Ni", correction=np.zeros(len(made.k)))
 
 
-def target(
-    made: tables.Tables, of: Prior, settings: Representation = SETTINGS, factor: float = 1.0
-) -> Target:
+def target(made: tables.Tables, of: Prior, kind: type[Target] = Target, *, factor: float = 1.0) -> Target:
     """The spectrum of a structure as it would be measured."""
     chi = np.interp(K, made.k, replicas(of, made).chi(of.cells(factor=factor, strain=0.0)))
-    return Target(K, chi, made.k, settings, Augmentation())
+    return kind(K, chi, made.k, SETTINGS, Augmentation())
 
 
 def step(of: Prior, made: tables.Tables, goal: Target, *, factor: float = 1.0, strain: float = 0.0) -> Step:
@@ -60,40 +60,45 @@ def step(of: Prior, made: tables.Tables, goal: Target, *, factor: float = 1.0, s
     return Step(found, factor, strain, None, 0.0)
 
 
-WAYS = pytest.mark.parametrize(
-    ("settings", "objective"), [(SETTINGS, "chi_square"), (wavelet_settings(SETTINGS), "r_factor")]
-)
+KINDS = pytest.mark.parametrize("kind", [Target, WaveletTarget])
 
 
-@WAYS
-def test_the_reduced_misfit_is_the_targets(settings, objective, made):
-    goal, of = target(made, nickel(1), settings), nickel(2)
-    reduced, cells = Reduced(goal, objective), replicas(of, made)
+@KINDS
+def test_the_reduced_misfit_is_the_targets(kind, made):
+    goal, of = target(made, nickel(1), kind), nickel(2)
+    reduced, cells = Reduced(goal), replicas(of, made)
     for factor, strain in ((1.0, 0.0), (1.4, 0.02), (0.5, -0.04)):
         chi = cells.chi(of.cells(factor=factor, strain=strain))
-        whole = getattr(goal.misfit(chi), objective)
-        # the R-factor of a misfit is that at the best E0 for chi_square
-        accuracy = 1e-3 if objective == "chi_square" else 0.05
-        assert reduced.value(chi @ reduced.basis) == pytest.approx(whole, rel=accuracy)
+        whole = goal.misfit(chi).chi_square
+        assert reduced.chi_square(chi @ reduced.basis) == pytest.approx(whole, rel=1e-3)
     assert reduced.basis.shape[1] < 0.5 * len(made.k)
 
 
-@WAYS
-def test_the_walk_finds_the_spectrum(settings, objective, made):
-    goal, of = target(made, nickel(1), settings, factor=1.2), nickel(5)
+def test_wavelets_are_compared_by_their_r_factor(made):
+    goal, of = target(made, nickel(1), WaveletTarget), nickel(2)
+    chi = replicas(of, made).chi(of.cells(factor=1.4, strain=0.02))
+    found = goal.misfit(chi)
+    assert goal.informed(chi, found) is goal
+    assert found.chi_square == pytest.approx(found.r_factor / goal.expected_r, rel=1e-9)
+    features = found.s02 * (goal.matrix(found.e0_shift_ev) @ chi)
+    by_hand = np.linalg.norm(features - goal.features) / np.linalg.norm(goal.features)
+    assert found.r_factor == pytest.approx(by_hand**2, rel=1e-9)
+    assert np.unique(goal.axis) == pytest.approx(np.arange(1.0, 3.41, SETTINGS.wavelet_r_step_angstrom))
+
+
+@KINDS
+def test_the_walk_finds_the_spectrum(kind, made):
+    goal, of = target(made, nickel(1), kind, factor=1.2), nickel(5)
     start = step(of, made, goal)
-    lowest = getattr(start.misfit, objective) / 5
-    told: list[Step] = []
-    path = metropolis(
-        of, replicas(of, made), goal, start, lowest=lowest, objective=objective, tell=told.append
-    )
+    lowest, told = start.misfit.chi_square / 5, []
+    path = metropolis(of, replicas(of, made), goal, start, lowest=lowest, tell=told.append)
     assert path[0] is start
     assert path[1:] == told
-    assert getattr(path[-1].misfit, objective) < 1.05 * lowest
-    assert getattr(path[-2].misfit, objective) > lowest
+    assert path[-1].misfit.chi_square < 1.001 * lowest
+    assert path[-2].misfit.chi_square > 0.999 * lowest
     assert 0 < path[-1].rms_moved_angstrom < 0.2
     own = replicas(of, made).chi(of.cells(factor=1.0, strain=0.0, moved=path[-1].moved))
-    assert goal.misfit(own).r_factor == pytest.approx(path[-1].misfit.r_factor, rel=1e-9)
+    assert goal.misfit(own).chi_square == pytest.approx(path[-1].misfit.chi_square, rel=1e-9)
 
 
 def test_the_same_seed_walks_the_same_way_and_another_one_does_not(made):
@@ -140,6 +145,13 @@ def test_a_walk_goes_on_from_where_another_one_stopped(made):
     assert np.linalg.norm(again.moved - first.moved, axis=-1).max() < 0.2
     assert np.count_nonzero(np.abs(again.moved - first.moved).sum(axis=-1) > 1e-9) <= 1
     assert again.seconds > first.seconds
+
+
+def test_atoms_of_one_species_cannot_be_swapped(made):
+    goal, of = target(made, nickel(1)), nickel(5)
+    start = step(of, made, goal)
+    with pytest.raises(UserError, match="all of one species"):
+        metropolis(of, replicas(of, made), goal, start, lowest=0.0, swaps=0.5)
 
 
 def test_swaps_bring_the_species_to_their_places(alloy):

@@ -160,7 +160,7 @@ def refine(
     if measurement is not None:
         config = _config_with(start["campaign"], measurement)
         start |= {"kelvin": config.measurements[measurement].kelvin, "phases": config.refinement.phases}
-        stop, calls = config.refinement.stop_r, config.refinement.calls
+        stop, calls = config.refinement.stop, config.refinement.calls
         replicas = min(config.refinement.replicas, config.dynamics.snapshots)
     origin = Origin.of(Options(**start))
     ids = _open_tracking(run)

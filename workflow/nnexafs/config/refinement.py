@@ -11,8 +11,6 @@ class Refinement(Model):
     replicas: Count = key(
         8, "snapshots of a simulation that are refined together; all of them where a run has fewer"
     )
-    stop_r: Positive | None = key(
-        None, "R-factor to stop at; null: noise of the data plus the theory's expected error"
-    )
-    calls: Count = key(30, "most evaluations of spectrum and gradient in one descent")
+    stop: Positive = key(1.0, "misfit to stop at, in units of what noise and the theory's error leave")
+    calls: Count = key(20, "most evaluations of spectrum and gradient in one descent")
     threads: Count = key(2, "cores of one refinement; no result depends on it")

@@ -20,7 +20,7 @@ class Beside:
 
     readings: list[Reading]
     refined: pd.DataFrame | None
-    """columns r_angstrom, n; None where there is no refinement"""
+    """columns r_angstrom, n, n_error68; None where there is no refinement"""
 
     def by_name(self, name: str) -> Reading | None:
         """The first reading whose name begins so; None without one."""

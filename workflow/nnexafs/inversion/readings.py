@@ -28,6 +28,8 @@ COLUMNS = {
     "s02": ("S₀²", "", 2),
 }
 """Symbol, unit and digits of the numbers that the methods are compared by."""
+ROUNDING = 1e-9
+"""Smaller errors are of the computer's numbers: the value is the same whatever was varied."""
 AGREE_WITHIN = 2.0
 """Differences up to so many combined errors of 68 % count as agreement."""
 
@@ -55,7 +57,7 @@ class Reading:
     def error(self, name: str) -> float | None:
         """The error of a value; None where it has none."""
         error = self.errors.get(name)
-        return error if error is not None and np.isfinite(error) and error > 0 else None
+        return error if error is not None and np.isfinite(error) and error > ROUNDING else None
 
 
 def of_networks(shells: Mapping, *, seconds: float | None = None) -> Reading:
@@ -72,13 +74,15 @@ def of_networks(shells: Mapping, *, seconds: float | None = None) -> Reading:
 
 
 def of_refinement(numbers: Mapping, *, seconds: float | None = None) -> Reading:
-    """A refinement, `refinement.json`; with its calibrated errors (`_error68`) where it has them, or its spread."""
-    calibrated = any(f"{name}_error68" in numbers for name in COLUMNS)
-    ending = "_error68" if calibrated else "_spread"
-    values, errors = _known(numbers, {name: name + ending for name in COLUMNS})
-    about = "68 %, calibrated" if calibrated else "spread over stops and simulations, not calibrated"
-    if not numbers.get("reached_stop", True):
-        about += f"; does not explain the spectrum: R stays above {numbers['stop_r']:.2g}"
+    """A refinement, `refinement.json`; its errors are calibrated where it states those of 95 % too."""
+    values, errors = _known(numbers, {name: f"{name}_error68" for name in COLUMNS})
+    calibrated = any(f"{name}_error95" in numbers for name in COLUMNS)
+    about = f"68 %, {'calibrated' if calibrated else 'of its sources together, not calibrated'}"
+    if not numbers["reached_stop"]:
+        about += (
+            ", does not explain the spectrum: the misfit stays above "
+            f"{numbers['stop_chi_square']:g} times what noise and theory leave"
+        )
     return Reading(f"refinement ({numbers['phase']})", values, errors, about, numbers["r_factor"], seconds)
 
 
@@ -99,7 +103,9 @@ def of_fit(fit: Mapping, *, seconds: float | None = None) -> list[Reading]:
         "e0_shift_ev": fit["e0_shift_std"],
         "s02": fit["s02_std"],
     }
-    about, fixed = "of the fit; N fixed", frozenset({"N1"})
+    about, fixed = "of the fit, N fixed", frozenset({"N1"})
+    if len(shells) > 1:
+        about += ", mean of its shells and the variance about it, since n(r) counts them as one"
     found = [Reading("larch's fit", values, errors, about, fit["r_factor"], seconds, fixed)]
     for number, shell in enumerate(shells if len(shells) > 1 else [], start=1):
         values = {
@@ -117,14 +123,13 @@ def of_fit(fit: Mapping, *, seconds: float | None = None) -> list[Reading]:
 def of_simulation(label: str, values: Mapping, *, seconds: float | None = None) -> Reading:
     """A simulation's first shell with `_std`, the standard error over its frames."""
     found, errors = _known(values, {shown.key: f"{shown.key}_std" for shown in FIELDS})
-    about = "of the mean over its frames; not fitted to the spectrum"
+    about = "of the mean over its frames, not fitted to the spectrum"
     return Reading(label, found, errors, about, seconds=seconds, compared=False)
 
 
 def of_crystal(r1_angstrom: float, n1: float, source: str = "") -> Reading:
     """A known structure."""
-    about = f"known{f': {source}' if source else ''}"
-    return Reading("crystallography", {"R1_angstrom": r1_angstrom, "N1": n1}, {}, about)
+    return Reading("crystallography", {"R1_angstrom": r1_angstrom, "N1": n1}, {}, source or "known")
 
 
 def nothing(name: str, reason: str) -> Reading:
@@ -165,7 +170,7 @@ def _known(numbers: Mapping, error_names: Mapping[str, str]) -> tuple[dict[str, 
 def table(readings: Sequence[Reading]) -> Rows:
     """One row a method; a dash for what it does not say."""
     heads = [f"{symbol} ({unit})" if unit else symbol for symbol, unit, _ in COLUMNS.values()]
-    rows: Rows = [("", *heads, "R-factor", "seconds", "errors")]
+    rows: Rows = [("", *heads, "R-factor", "seconds")]
     return rows + [_row(one) for one in readings]
 
 
@@ -174,7 +179,7 @@ def _row(one: Reading) -> tuple[str, ...]:
     seconds = (
         "–" if one.seconds is None else f"{one.seconds:.0f}" if one.seconds >= 10 else f"{one.seconds:.1f}"
     )
-    return (one.name, *(cell(one, name) for name in COLUMNS), r_factor, seconds, one.about)
+    return (one.name, *(cell(one, name) for name in COLUMNS), r_factor, seconds)
 
 
 def cell(one: Reading | None, name: str) -> str:
@@ -188,6 +193,11 @@ def cell(one: Reading | None, name: str) -> str:
         return f"{value:.{digits}f}".rstrip("0").rstrip(".")
     shown, error = value_and_error(value, one.error(name), digits=digits)
     return f"{shown} ± {error}" if error else shown
+
+
+def about(readings: Sequence[Reading]) -> str:
+    """What the errors of each method are, or why it says nothing."""
+    return f"Errors. {'; '.join(f'{one.name}: {one.about}' for one in readings if not one.part)}."
 
 
 NOTE = (
@@ -247,7 +257,8 @@ COLOURS = {"networks": BLUE, "refinement": SECOND}
 def figure(readings: Sequence[Reading], rdf: pd.DataFrame, refined: pd.DataFrame | None) -> Figure:
     """R1, N1 and sigma2 of each method with its errors, crystallography as a line; n(r) of networks and refinement.
 
-    `rdf` has the columns r_angstrom, n_mean, n_std, n_95; `refined` r_angstrom, n (None: there is no refinement).
+    `rdf` has the columns r_angstrom, n_mean, n_std; `refined` r_angstrom, n, n_error68 (None: there is no
+    refinement).
     """
     with mpl.rc_context(SETTINGS):
         found = Figure(figsize=(11, 2.9), layout="constrained")
@@ -296,9 +307,15 @@ def _curves(axes: Axes, rdf: pd.DataFrame, refined: pd.DataFrame | None) -> None
     axes.fill_between(r, mean - half, mean + half, color=BLUE, alpha=0.3, linewidth=0)
     axes.plot(r, mean, color=BLUE, linewidth=1.2, label="networks, 68 %")
     if refined is not None:
-        axes.plot(refined["r_angstrom"], refined["n"], color=SECOND, linewidth=1.2, label="refinement")
+        _refined_band(axes, refined)
+        axes.plot(refined["r_angstrom"], refined["n"], color=SECOND, linewidth=1.2, label="refinement, 68 %")
     axes.set(xlabel="r (Å)", ylabel="n(r) (neighbours / Å)", xlim=(r[0], r[-1]))
     axes.legend(loc="upper left")
+
+
+def _refined_band(axes: Axes, refined: pd.DataFrame) -> None:
+    at, n, half = (refined[name].to_numpy() for name in ("r_angstrom", "n", "n_error68"))
+    axes.fill_between(at, n - half, n + half, color=SECOND, alpha=0.3, linewidth=0)
 
 
 def section(
@@ -315,6 +332,7 @@ def section(
         "words": agreement(together),
         "figure": svg_of_page(drawn, description=text, prefix="readings"),
         "caption": caption(together),
+        "about": about(together),
         "note": NOTE,
     }
 

@@ -214,8 +214,7 @@ def _refine(config: CampaignConfig, measurement: str) -> dict:
         "priors": [point.id for point in priors_of(config, measurement)],
         "representation": config.representation,
         "distributions": config.distributions,
-        "e0_shift_ev": config.augmentation.e0_shift_ev,
-        "distortion": config.augmentation.distortion,
+        "augmentation": config.augmentation,
         "edge": config.edge,
     }
 

@@ -32,6 +32,13 @@ class Answer:
         parts = ("numbers", "n_r", "angles")
         return cls(*(how(np.array([getattr(one, part) for one in answers])) for part in parts))
 
+    @classmethod
+    def mean(cls, answers: "Sequence[Answer]", material: Material) -> "Answer":
+        """The answer of structures together: their mean curves and the first shell of these, mean E0 and S0^2."""
+        one = cls.combined(answers, lambda values: values.mean(axis=0))
+        shell = shells_of(r_grid(material.distributions), one.n_r)
+        return cls(np.append(shell, one.numbers[len(KEYS) :]), one.n_r, one.angles)
+
     def named(self) -> dict[str, float]:
         """The numbers by name."""
         return dict(zip(NUMBERS, map(float, self.numbers), strict=True))

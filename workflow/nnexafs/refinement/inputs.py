@@ -102,7 +102,7 @@ class Origin:
             raise UserError(
                 "--from: frames leave nothing to choose; leave it out, or name one frame and a --potential"
             )
-        if prediction and prediction.verdict == "outside":
+        if prediction and prediction.verdict == "outside" and not frames:
             LOGGER.warning("--from: the networks do not know such a spectrum: all phases are tried")
         return cls(options, config, frames, potentials, prediction)
 

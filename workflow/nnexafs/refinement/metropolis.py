@@ -1,7 +1,7 @@
 """Classical reverse Monte Carlo: one atom at a time, kept if the misfit falls, or by chance at a temperature.
 
-The alternative to `descent.refined`, with the same misfit and the same result. With `objective="r_factor"` and a target
-in wavelets (see `wavelet_settings`) it compares spectra as programs of the field do.
+The alternative to `descent.refined`, with the same misfit and the same result. With a `wavelets.WaveletTarget` it
+compares spectra as programs of the field do.
 """
 
 import time
@@ -9,12 +9,12 @@ from collections.abc import Callable
 
 import numpy as np
 
-from nnexafs.config import Representation
+from nnexafs.errors import UserError
 from nnexafs.exafs.nbody.histograms import PathHistograms
 from nnexafs.exafs.nbody.incremental import MovableCell
 from nnexafs.refinement.descent import Step
 from nnexafs.refinement.prior import Prior
-from nnexafs.refinement.reduced import Objective, Reduced
+from nnexafs.refinement.reduced import Reduced
 from nnexafs.refinement.replicas import TAPER_ANGSTROM, Replicas
 from nnexafs.refinement.target import Target
 
@@ -26,15 +26,6 @@ LONGEST_FACTOR = 10.0
 """How far the length of a move may go from `FIRST_MOVE_ANGSTROM`, up and down."""
 
 
-def wavelet_settings(settings: Representation) -> Representation:
-    """The representation in which R-factors compare Morlet transforms, over k and R.
-
-    Such an R-factor is the square of the norm of the transforms' difference over that of the data's, as
-    in EvAX (Timoshenko, Kuzmin, Purans, Comput. Phys. Commun. 183, 1237 (2012)).
-    """
-    return settings.model_copy(update={"space": "wavelet"})
-
-
 def metropolis(
     prior: Prior,
     replicas: Replicas,
@@ -42,7 +33,6 @@ def metropolis(
     start: Step,
     *,
     lowest: float,
-    objective: Objective = "chi_square",
     sweeps: float = 10.0,
     steps: int = 40,
     move_angstrom: float | None = None,
@@ -51,31 +41,34 @@ def metropolis(
     seed: int = 0,
     tell: Callable[[Step], None] = lambda step: None,
 ) -> list[Step]:
-    """Move single atoms by chance until the misfit is below `lowest`, or each atom has been tried `sweeps` times.
+    """Move single atoms by chance until chi_square is below `lowest`, or each atom has been tried `sweeps` times.
 
-    Returns `start` and `steps` more structures at even intervals of the walk. The misfit (`objective`) is that of the
-    replicas' mean, with E0 and S0^2 at their best values; the lattice stays that of the start. No atom goes farther
-    than `limit_angstrom` from where it started. `move_angstrom`: standard deviation of a move along each axis; None: as
+    Returns `start` and `steps` more structures at even intervals of the walk. The misfit is that of the replicas' mean,
+    with E0 and S0^2 at their best values; the lattice stays that of the start. No atom goes farther than
+    `limit_angstrom` from where it started. `move_angstrom`: standard deviation of a move along each axis; None: as
     long as lets 40 % of the moves be kept, found in the first quarter of the walk. `swaps`: share of the moves that
-    exchange two atoms of different species. The same seed gives the same walk.
+    exchange two atoms of different species; UserError where there is only one species. The same seed gives the same
+    walk.
 
     A move that makes the misfit larger by D is kept with probability exp(-D / T). Equipartition: each of n coordinates
     adds T / 2 to a quadratic misfit on average, so that T = 2 X / n adds X. T falls in the first half of the walk, from
-    this for the misfit X of the start to this for the misfit that noise and theory are expected to leave.
+    this for the misfit X of the start (if above 1) to this for X = 1, which noise and theory are expected to leave.
     """
-    walk = _Walk(prior, replicas, target, start, objective)
+    if swaps and len(set(prior.numbers)) == 1:
+        raise UserError(f"swaps: the atoms of {prior.name} are all of one species; refine without swaps")
+    walk = _Walk(prior, replicas, target, start)
     walk.limit_angstrom, walk.swaps, walk.generator = limit_angstrom, swaps, np.random.default_rng(seed)
     walk.move_angstrom = move_angstrom or FIRST_MOVE_ANGSTROM
-    began, path, first = time.perf_counter(), [start], walk.value
+    began, path, first = time.perf_counter(), [start], walk.chi_square
     moves = max(1, round(sweeps * walk.atoms / steps))
     for place in range(steps):
         cooled = min(1.0, 2 * place / steps)
-        added = first * (walk.reduced.expected / first) ** cooled
+        added = max(first, 1.0) ** (1 - cooled)
         adapting = move_angstrom is None and place < BURN_IN * steps
         walk.run(moves, 2 * added / (3 * walk.atoms), adapting=adapting)
         path.append(walk.step(start.seconds + time.perf_counter() - began))
         tell(path[-1])
-        if walk.value < lowest:
+        if walk.chi_square < lowest:
             break
     return path
 
@@ -89,9 +82,7 @@ class _Walk:
     move_angstrom: float
     """standard deviation of a move along each axis"""
 
-    def __init__(
-        self, prior: Prior, replicas: Replicas, target: Target, start: Step, objective: Objective
-    ) -> None:
+    def __init__(self, prior: Prior, replicas: Replicas, target: Target, start: Step) -> None:
         self.prior, self.replicas, self.target, self.start = prior, replicas, target, start
         self._lately: list[bool] = []
         """whether moves since the last change of their length were kept"""
@@ -105,10 +96,10 @@ class _Walk:
         self.origin = np.array([cell.positions for cell in self.cells])
         self.home = self.origin.copy()
         """where the atom that now has a place started: not its own start, after a swap"""
-        self.reduced = Reduced(target, objective)
+        self.reduced = Reduced(target)
         self.by_bins = self.reduced.by_bins(histograms)
         self.numbers = replicas.chi(cells) @ self.reduced.basis
-        self.value = self.reduced.value(self.numbers)
+        self.chi_square = self.reduced.chi_square(self.numbers)
 
     @property
     def atoms(self) -> int:
@@ -135,7 +126,7 @@ class _Walk:
         moved = moved if start.moved is None else start.moved + moved
         chi = self.replicas.chi(self.prior.cells(factor=start.factor, strain=start.strain, moved=moved))
         self.numbers = chi @ self.reduced.basis
-        self.value = self.reduced.value(self.numbers)
+        self.chi_square = self.reduced.chi_square(self.numbers)
         return Step(self.target.misfit(chi), start.factor, start.strain, moved, seconds)
 
     def _shift(self, temperature: float) -> bool:
@@ -153,8 +144,6 @@ class _Walk:
         place, numbers = int(self.generator.integers(len(self.cells))), self.prior.numbers
         one = int(self.generator.integers(len(numbers)))
         others = np.flatnonzero(numbers != numbers[one])
-        if not len(others):
-            return False
         pair = [one, int(self.generator.choice(others))]
         kept = self._tried(place, pair, self.cells[place].positions[pair[::-1]], temperature)
         if kept:
@@ -168,9 +157,9 @@ class _Walk:
         if too_close:
             return False
         numbers = self.numbers + self.by_bins @ change.ravel().astype(np.float32)  # single like the matrix
-        value = self.reduced.value(numbers)
-        if self.generator.random() >= np.exp(min(0.0, (self.value - value) / temperature)):
+        chi_square = self.reduced.chi_square(numbers)
+        if self.generator.random() >= np.exp(min(0.0, (self.chi_square - chi_square) / temperature)):
             return False
         cell.positions[atoms] = there
-        self.numbers, self.value = numbers, value
+        self.numbers, self.chi_square = numbers, chi_square
         return True

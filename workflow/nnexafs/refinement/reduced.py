@@ -4,8 +4,6 @@ A spectrum that is filtered in k and R holds few independent numbers, even if E0
 them once; a change of the histograms of paths changes them by one product with a matrix.
 """
 
-from typing import Literal
-
 import numpy as np
 
 from nnexafs.exafs.nbody.adjoint import by_bins
@@ -13,24 +11,16 @@ from nnexafs.exafs.nbody.histograms import PathHistograms
 from nnexafs.refinement.target import Target
 
 KEPT = 1e-8
-"""Smallest eigenvalue that is kept, of the features' mean square, as a fraction of the largest: R to 1e-3 of itself."""
-
-
-Objective = Literal["chi_square", "r_factor"]
-"""What is made small, of a `Misfit`."""
+"""Smallest eigenvalue that is kept, of the differences' mean square by chi, as a fraction of the largest: leaves
+chi_square to 1e-3 of itself."""
 
 
 class Reduced:
-    """A target's misfit with E0 and S0^2 at their best values, of numbers (Q,) that are linear in chi."""
+    """`chi_square` of a target with E0 and S0^2 at their best values, of numbers (Q,) that are linear in chi."""
 
-    def __init__(self, target: Target, objective: Objective = "chi_square") -> None:
+    def __init__(self, target: Target) -> None:
         """Q is 50 to 100; the value is that of the target's `Misfit` but for the parabola in E0."""
         weights = target.whiten / np.sqrt(target.independent)
-        self.expected = 1.0
-        """value that noise and the theory's error are expected to leave"""
-        if objective == "r_factor":
-            weights = np.eye(len(target.features)) / np.sqrt(target.square)
-            self.expected = target.expected_r
         matrices = [weights @ target.matrix(shift) for shift in target.shifts_ev]
         data = weights @ target.features
         squares, directions = np.linalg.eigh(sum(matrix.T @ matrix for matrix in matrices))
@@ -48,7 +38,7 @@ class Reduced:
         """
         return np.array([by_bins(histograms, direction).ravel() for direction in self.basis.T])
 
-    def value(self, numbers: np.ndarray) -> float:
+    def chi_square(self, numbers: np.ndarray) -> float:
         """The misfit at the lowest point of the parabola through the best of the target's E0 and its neighbours."""
         own, cross = (self._own @ numbers) @ numbers, self._cross @ numbers
         s02 = np.clip(cross / np.maximum(own, 1e-300), *self._s02)

@@ -83,12 +83,14 @@ def refine(
     s02: tuple[float, float] = S02_RANGE,
     calls: int = 20,
     threads: int = 1,
+    cross_check: bool = True,
 ) -> Refinement:
     """Find structures whose spectrum is the measured one, from simulations.
 
     `spectrum`: what `measured.chi.process` returns. Each phase of the material is scaled to the data from its first
     simulation; the best phase is refined from that and from its second one. `stop`: misfit to stop at, in units of what
-    noise and the theory's error are expected to leave; `s02`: range of S0^2. UserError for another element or too short
+    noise and the theory's error are expected to leave; `s02`: range of S0^2;
+    `cross_check`: also `held_out.held_out`. UserError for another element or too short
     a spectrum.
     """
     target = target_of(spectrum, material, s02)
@@ -102,7 +104,7 @@ def refine(
     ]
     candidates = sorted(map(candidate, (material.starts[phase][0] for phase in hopeful)), key=_r_factor)
     chosen = candidates[0]
-    target = target.informed(chosen.chi(chosen.best), chosen.best.misfit)
+    target = target.informed(chosen.spectra(), chosen.best.misfit)
     others = map(candidate, material.starts[chosen.prior.phase][1:PRIORS])
     found = [_refined(one.rescaled(target), target, stop, calls, material) for one in (chosen, *others)]
     answers = [one.answer for one in found]
@@ -111,9 +113,9 @@ def refine(
         [*candidates, *(one for one in few if one.prior.phase not in hopeful)],
         found,
         stop,
-        Answer.combined(answers, lambda values: values.mean(axis=0)),
+        Answer.mean(answers, material),
         _errors(found, answers, target, stop, material),
-        held_out(found[0].candidate, target, lowest=stop / BEYOND, calls=calls),
+        held_out(found[0].candidate, target, lowest=stop / BEYOND, calls=calls) if cross_check else [],
         material,
     )
 
