@@ -165,7 +165,7 @@ def scaled_start(material: Material, phase: str, frames: int, target: Target) ->
     found = Candidate(prior, replicas, scaled(prior, replicas, target))
     replicas.correct_taper(prior.cells(factor=found.best.factor, strain=found.best.strain))
     found = found.rescaled(target)
-    informed = target.informed(found.chi(), found.best.misfit)
+    informed = target.informed(found.chi(found.best), found.best.misfit)
     return Start(found.rescaled(informed), informed)
 
 
@@ -280,19 +280,15 @@ def main() -> None:
     parser.add_argument("--absorbers", type=int, default=3, help="given to FEFF")
     parser.add_argument("--out", type=Path)
     given = parser.parse_args()
+    print(ABOUT, flush=True)
     feff = feff_seconds(given.campaign, given.absorbers)
-    found = {
-        "about": ABOUT,
-        "cpus": os.cpu_count(),
-        "feff_cpu_s_an_absorber": feff,
-        "sizes": sizes(given.campaign, given.phase, given.atoms),
-        "race": race(given.campaign, given.phase, given.frames, given.foil) if given.foil else [],
-    }
-    print(ABOUT)
-    print_sizes(found["sizes"], feff)
-    print_race(found["race"])
+    by_size = sizes(given.campaign, given.phase, given.atoms)
+    print_sizes(by_size, feff)
+    raced = race(given.campaign, given.phase, given.frames, given.foil) if given.foil else []
+    print_race(raced)
     if given.out:
-        given.out.write_text(json.dumps(found, indent=1))
+        found = {"about": ABOUT, "cpus": os.cpu_count(), "feff_cpu_s_an_absorber": feff}
+        given.out.write_text(json.dumps(found | {"sizes": by_size, "race": raced}, indent=1))
 
 
 if __name__ == "__main__":

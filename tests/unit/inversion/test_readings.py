@@ -19,7 +19,7 @@ SHELLS = {
 }  # fmt: skip
 REFINED = {
     "phase": "fcc", "r_factor": 0.0075, "R1_angstrom": 2.4925, "R1_angstrom_error68": 0.001, "N1": 12.0,
-    "N1_error68": 0.0, "sigma2_1_angstrom2": 0.0061, "sigma2_1_angstrom2_error68": 0.0004, "e0_shift_ev": 2.9,
+    "N1_error68": 4e-16, "sigma2_1_angstrom2": 0.0061, "sigma2_1_angstrom2_error68": 0.0004, "e0_shift_ev": 2.9,
     "e0_shift_ev_error68": 0.2, "s02": 0.85, "s02_error68": 0.02, "reached_stop": True, "stop_chi_square": 1.0,
 }  # fmt: skip
 
@@ -30,24 +30,23 @@ def by_name(found: list[Reading]) -> dict[str, dict[str, str]]:
 
 
 def test_the_table_has_each_method_with_its_errors_and_dashes_with_a_reason():
-    table = by_name(
-        [
-            readings.of_networks(SHELLS, seconds=4.26),
-            readings.of_refinement(REFINED, seconds=31.4),
-            *readings.of_fit(FIT),
-            readings.of_simulation("MD, fcc", {"R1_angstrom": 2.5, "R1_angstrom_std": 0.001, "N1": None}),
-            readings.of_crystal(2.492, 12, "diffraction"),
-        ]
-    )
+    together = [
+        readings.of_networks(SHELLS, seconds=4.26),
+        readings.of_refinement(REFINED, seconds=31.4),
+        *readings.of_fit(FIT),
+        readings.of_simulation("MD, fcc", {"R1_angstrom": 2.5, "R1_angstrom_std": 0.001, "N1": None}),
+        readings.of_crystal(2.492, 12, "diffraction"),
+    ]
+    table, told = by_name(together), readings.about(together)
     assert table["networks"]["R₁ (Å)"] == "2.4931 ± 0.0027"
     assert table["networks"]["seconds"] == "4.3" and table["networks"]["R-factor"] == "0.011"
     refined = table["refinement (fcc)"]
     assert (refined["N₁"], refined["seconds"]) == ("12", "31")
-    assert "not calibrated" in refined["errors"]
     assert table["larch's fit"]["N₁"] == "8 (fixed)"
     assert table["MD, fcc"]["N₁"] == table["MD, fcc"]["R-factor"] == "–"
     assert table["crystallography"]["σ²₁ (Å²)"] == "–"
-    assert table["crystallography"]["errors"] == "known: diffraction"
+    assert told.startswith("Errors. networks: 68 %, calibrated; refinement (fcc): 68 %")
+    assert told.endswith("crystallography: diffraction.")
 
 
 def test_errors_of_a_refinement_are_called_calibrated_where_they_are():

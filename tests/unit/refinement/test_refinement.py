@@ -156,7 +156,7 @@ def test_a_target_informed_by_the_theory_finds_the_same_structure(made):
     start = prior(seed=1)
     cells = replicas(start, made)
     first = Candidate(start, cells, scaled(start, cells, goal))
-    informed = goal.informed(first.chi(first.best), first.best.misfit)
+    informed = goal.informed(first.spectra(), first.best.misfit)
     second = first.rescaled(informed)
     assert second.best.factor == pytest.approx(1.2, abs=0.02)
     assert second.best.misfit.s02 == pytest.approx(0.9, abs=0.01)

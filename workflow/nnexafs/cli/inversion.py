@@ -171,7 +171,8 @@ def predict(
     Several files are repeats of one measurement; with --each they are spectra of their own, folders are read file by
     file, and the answers are the rows of one table.
     """
-    from nnexafs.inversion.options import Options
+    with _uncollected():
+        from nnexafs.inversion.options import Options  # and NumPy's, SciPy's and xarray's modules
 
     options = Options(e0_shift, s02, k_range or None, distance_scale, anyway)
     if each and fitted:
@@ -190,12 +191,14 @@ def predict(
 def _uncollected() -> Iterator[None]:
     """Without Python's garbage collector, which looks through all that was imported again and again.
 
-    It takes a fifth of a command of three seconds, and finds a few megabytes.
+    It takes a fifth of a command of three seconds, and finds a few megabytes. Nor does it look through what was made
+    here later, when Python ends.
     """
     gc.disable()
     try:
         yield
     finally:
+        gc.freeze()
         gc.enable()
 
 

@@ -28,6 +28,8 @@ COLUMNS = {
     "s02": ("S₀²", "", 2),
 }
 """Symbol, unit and digits of the numbers that the methods are compared by."""
+ROUNDING = 1e-9
+"""Smaller errors are of the computer's numbers: the value is the same whatever was varied."""
 AGREE_WITHIN = 2.0
 """Differences up to so many combined errors of 68 % count as agreement."""
 
@@ -55,7 +57,7 @@ class Reading:
     def error(self, name: str) -> float | None:
         """The error of a value; None where it has none."""
         error = self.errors.get(name)
-        return error if error is not None and np.isfinite(error) and error > 0 else None
+        return error if error is not None and np.isfinite(error) and error > ROUNDING else None
 
 
 def of_networks(shells: Mapping, *, seconds: float | None = None) -> Reading:
@@ -78,7 +80,7 @@ def of_refinement(numbers: Mapping, *, seconds: float | None = None) -> Reading:
     about = f"68 %, {'calibrated' if calibrated else 'of its sources together, not calibrated'}"
     if not numbers["reached_stop"]:
         about += (
-            "; does not explain the spectrum: the misfit stays above "
+            ", does not explain the spectrum: the misfit stays above "
             f"{numbers['stop_chi_square']:g} times what noise and theory leave"
         )
     return Reading(f"refinement ({numbers['phase']})", values, errors, about, numbers["r_factor"], seconds)
@@ -101,7 +103,9 @@ def of_fit(fit: Mapping, *, seconds: float | None = None) -> list[Reading]:
         "e0_shift_ev": fit["e0_shift_std"],
         "s02": fit["s02_std"],
     }
-    about, fixed = "of the fit; N fixed", frozenset({"N1"})
+    about, fixed = "of the fit, N fixed", frozenset({"N1"})
+    if len(shells) > 1:
+        about += ", mean of its shells and the variance about it, since n(r) counts them as one"
     found = [Reading("larch's fit", values, errors, about, fit["r_factor"], seconds, fixed)]
     for number, shell in enumerate(shells if len(shells) > 1 else [], start=1):
         values = {
@@ -119,14 +123,13 @@ def of_fit(fit: Mapping, *, seconds: float | None = None) -> list[Reading]:
 def of_simulation(label: str, values: Mapping, *, seconds: float | None = None) -> Reading:
     """A simulation's first shell with `_std`, the standard error over its frames."""
     found, errors = _known(values, {shown.key: f"{shown.key}_std" for shown in FIELDS})
-    about = "of the mean over its frames; not fitted to the spectrum"
+    about = "of the mean over its frames, not fitted to the spectrum"
     return Reading(label, found, errors, about, seconds=seconds, compared=False)
 
 
 def of_crystal(r1_angstrom: float, n1: float, source: str = "") -> Reading:
     """A known structure."""
-    about = f"known{f': {source}' if source else ''}"
-    return Reading("crystallography", {"R1_angstrom": r1_angstrom, "N1": n1}, {}, about)
+    return Reading("crystallography", {"R1_angstrom": r1_angstrom, "N1": n1}, {}, source or "known")
 
 
 def nothing(name: str, reason: str) -> Reading:
@@ -167,7 +170,7 @@ def _known(numbers: Mapping, error_names: Mapping[str, str]) -> tuple[dict[str, 
 def table(readings: Sequence[Reading]) -> Rows:
     """One row a method; a dash for what it does not say."""
     heads = [f"{symbol} ({unit})" if unit else symbol for symbol, unit, _ in COLUMNS.values()]
-    rows: Rows = [("", *heads, "R-factor", "seconds", "errors")]
+    rows: Rows = [("", *heads, "R-factor", "seconds")]
     return rows + [_row(one) for one in readings]
 
 
@@ -176,7 +179,7 @@ def _row(one: Reading) -> tuple[str, ...]:
     seconds = (
         "–" if one.seconds is None else f"{one.seconds:.0f}" if one.seconds >= 10 else f"{one.seconds:.1f}"
     )
-    return (one.name, *(cell(one, name) for name in COLUMNS), r_factor, seconds, one.about)
+    return (one.name, *(cell(one, name) for name in COLUMNS), r_factor, seconds)
 
 
 def cell(one: Reading | None, name: str) -> str:
@@ -190,6 +193,11 @@ def cell(one: Reading | None, name: str) -> str:
         return f"{value:.{digits}f}".rstrip("0").rstrip(".")
     shown, error = value_and_error(value, one.error(name), digits=digits)
     return f"{shown} ± {error}" if error else shown
+
+
+def about(readings: Sequence[Reading]) -> str:
+    """What the errors of each method are, or why it says nothing."""
+    return f"Errors. {'; '.join(f'{one.name}: {one.about}' for one in readings if not one.part)}."
 
 
 NOTE = (
@@ -324,6 +332,7 @@ def section(
         "words": agreement(together),
         "figure": svg_of_page(drawn, description=text, prefix="readings"),
         "caption": caption(together),
+        "about": about(together),
         "note": NOTE,
     }
 

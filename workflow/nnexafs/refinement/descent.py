@@ -62,6 +62,16 @@ class Candidate:
         """Mean chi (K,) of the structure at a step."""
         return self.replicas.chi(self.cells(step))
 
+    def spectra(self) -> np.ndarray:
+        """chi of the scaled simulation: the mean (1, K), of a melt each cell's (C, K).
+
+        A cell of a hundred atoms of a melt differs from the next as much as from the data. In a crystal it does, too,
+        but there the descent finds the displacements that the data ask for.
+        """
+        if self.prior.has_sites:
+            return self.chi(self.best)[None]
+        return self.replicas.each(self.cells(self.best))
+
     def rescaled(self, target: Target) -> "Candidate":
         """The same simulation scaled to a target, from where it is."""
         steps = scaled(self.prior, self.replicas, target, start=self.best)

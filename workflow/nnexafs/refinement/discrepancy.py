@@ -46,6 +46,19 @@ def even_covariance(k: np.ndarray, to_features: np.ndarray, k_weight: float, squ
     return noise_covariance(to_features * np.maximum(k, 0.1) ** -k_weight, square)
 
 
+def sampling_covariance(features: np.ndarray) -> np.ndarray:
+    """Covariance (F, F) of the mean of the features (C, F) of cells, from their scatter.
+
+    Few cells scatter in few directions: half of the variance is taken from the covariance that they show, half of it is
+    spread evenly over the features. Zero for a single cell.
+    """
+    count = len(features)
+    if count < 2:
+        return np.zeros((features.shape[1],) * 2)
+    shown = np.cov(features.T) / count
+    return 0.5 * (shown + np.diag(np.diag(shown)))
+
+
 def whitening(covariance: np.ndarray) -> np.ndarray:
     """Matrix (N, F) that turns differences with this covariance (F, F) into N independent ones of variance 1."""
     variances, directions = np.linalg.eigh(covariance)

@@ -31,6 +31,7 @@ def summary(found: Refinement) -> dict[str, Any]:
         "stop_chi_square": found.stop,
         "noise_r": target.noise_r,
         "theory_r": target.theory_r,
+        "cells_r": target.cells_r,
         "expected_r": target.expected_r,
         "independent_points": target.independent,
         "k_range_per_angstrom": list(target.window),

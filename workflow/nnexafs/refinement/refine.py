@@ -104,7 +104,7 @@ def refine(
     ]
     candidates = sorted(map(candidate, (material.starts[phase][0] for phase in hopeful)), key=_r_factor)
     chosen = candidates[0]
-    target = target.informed(chosen.chi(chosen.best), chosen.best.misfit)
+    target = target.informed(chosen.spectra(), chosen.best.misfit)
     others = map(candidate, material.starts[chosen.prior.phase][1:PRIORS])
     found = [_refined(one.rescaled(target), target, stop, calls, material) for one in (chosen, *others)]
     answers = [one.answer for one in found]

@@ -63,6 +63,15 @@ class Replicas:
         """Mean chi (K,) over the absorbers of all cells."""
         return self._summed(cells)[1]
 
+    def each(self, cells: Sequence[Atoms]) -> np.ndarray:
+        """chi (C, K) of each cell by itself."""
+        found = []
+        for atoms, absorbers in zip(cells, self.absorbers, strict=True):
+            one = copy.copy(self)
+            one.absorbers = [absorbers]
+            found.append(Replicas.chi(one, [atoms]))
+        return np.array(found)
+
     def misfit_and_pulls(
         self, cells: Sequence[Atoms], misfit_of: Callable[[np.ndarray], Misfit]
     ) -> tuple[Misfit, Pulls]:

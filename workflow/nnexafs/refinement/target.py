@@ -20,6 +20,7 @@ from nnexafs.refinement.discrepancy import (
     distortion_rms,
     even_covariance,
     noise_covariance,
+    sampling_covariance,
     theory_covariance,
     whitening,
 )
@@ -75,7 +76,7 @@ class Target:
         self._grid = window_grid(settings, self.window)
         self._to_features = operator(self._grid, settings, self.window)
         self._augmentation = augmentation
-        self.theory_r = distortion_rms(augmentation) ** 2
+        self.theory_r, self.cells_r = distortion_rms(augmentation) ** 2, 0.0
         low, high = augmentation.e0_shift_ev
         self.shifts_ev = np.linspace(low, high, 1 + max(round((high - low) / E0_STEP_EV), 1))
         self._expect(self._even(self.expected_r))
@@ -83,16 +84,18 @@ class Target:
     def informed(self, chi: np.ndarray, misfit: Misfit) -> "Target":
         """The same data, whose differences are expected to be spread as the theory's error spreads those of a spectrum.
 
-        `chi` (K,), `misfit`: a simulated spectrum near the data. (With the data's own noise in the covariance, small
-        amplitudes would fit best.)
+        `chi` (C, K), `misfit`: spectra of simulated cells whose mean is near the data. The scatter of several is
+        expected, too. (With the data's own noise in the covariance, small amplitudes would fit best.)
         """
         one = copy.copy(self)
         true_k = np.nan_to_num(shifted_k(self._grid, misfit.e0_shift_ev))
-        model = misfit.s02 * (interpolation_matrix(self.simulated_k, true_k) @ chi)
-        theory = theory_covariance(self._grid, model, self._to_features, self._augmentation)
+        model = misfit.s02 * (interpolation_matrix(self.simulated_k, true_k) @ chi.T)
+        theory = theory_covariance(self._grid, model.mean(axis=1), self._to_features, self._augmentation)
+        cells = sampling_covariance((self._to_features @ model).T)
         one.theory_r = float(np.trace(theory)) / self.square
+        one.cells_r = float(np.trace(cells)) / self.square
         noise = noise_covariance(self._to_features, self.noise_r * self.square)
-        one._expect(theory + noise + self._even(LEAST_R))
+        one._expect(theory + noise + cells + self._even(LEAST_R))
         return one
 
     def filtered(self, part: np.ndarray) -> "Target":
@@ -129,8 +132,8 @@ class Target:
 
     @property
     def expected_r(self) -> float:
-        """R-factor that noise and the theory's error are expected to leave."""
-        return self.noise_r + self.theory_r + LEAST_R
+        """R-factor that noise, the theory's error and the small number of atoms are expected to leave."""
+        return self.noise_r + self.theory_r + self.cells_r + LEAST_R
 
     def matrix(self, shift_ev: float) -> np.ndarray:
         """What turns simulated chi (K,) into features (F,) of a spectrum whose E0 lies so far below FEFF's."""

@@ -8,9 +8,9 @@ from nnexafs.report.style import number, svg
 
 SUMMARY_GROUPS = (
     ("", ("spectrum", "element", "distances ×")),
-    ("R₁ (Å)", ("network", "refinement", "larch fit", "known")),
+    ("R₁ (Å)", ("network", "refinement", "known")),
     ("N₁", ("network", "known")),
-    ("σ²₁ (Å²)", ("network", "refinement", "larch fit")),
+    ("σ²₁ (Å²)", ("network", "refinement")),
     ("", ("verdict", "warnings")),
 )
 
@@ -46,18 +46,18 @@ def section(campaign: Campaign, one: Measured) -> dict[str, object]:
 
 
 def summary_row(campaign: Campaign, one: Measured) -> tuple[str, ...]:
-    """One spectrum in the table of all: network, fit and known structure."""
+    """One spectrum in the table of all: networks, refinement and known structure."""
     network, known = readings.of_networks(one.shells), one.settings.known
-    refined, fitted = one.beside.by_name("refinement"), one.beside.by_name("larch's fit")
+    refined = one.beside.by_name("refinement")
     return (
         one.name,
         one.element(campaign.config.element),
         f"{one.settings.distance_scale:g}",
-        *(cell(method, "R1_angstrom") for method in (network, refined, fitted)),
+        *(cell(method, "R1_angstrom") for method in (network, refined)),
         number(known and known.R1_angstrom, 3),
         cell(network, "N1"),
         f"{known.N1:g}" if known else "–",
-        *(cell(method, "sigma2_1_angstrom2") for method in (network, refined, fitted)),
+        *(cell(method, "sigma2_1_angstrom2") for method in (network, refined)),
         verdict(one),
         str(len(one.shells["warnings"])),
     )
@@ -83,11 +83,6 @@ def summary_note(campaign: Campaign) -> str:
         text += (
             " A spectrum of another element than the campaign's is outside, however near; its first shell is shown "
             "because the config names the element."
-        )
-    if any(len(one.fit["shells"]) > 1 for one in campaign.measured if one.fit):
-        text += (
-            " Where larch fits several shells, the table holds their mean distance and the variance about it, since "
-            "n(r) counts them as one."
         )
     if any(one.settings.distance_scale != 1 for one in campaign.measured):
         text += " Distances ×: factor between the networks' distances and those of the sample."

@@ -20,5 +20,6 @@ def section(campaign: Campaign, one: Measured) -> dict[str, object]:
         "words": readings.agreement(together),
         "figure": svg(readings.figure(together, one.rdf, one.beside.refined)),
         "caption": readings.caption(together),
+        "about": readings.about(together),
         "note": readings.NOTE,
     }
