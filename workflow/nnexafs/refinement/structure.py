@@ -41,6 +41,8 @@ CLOSEST_FRACTION = 0.85
 """ASSUME: a refinement moves no two atoms closer than this fraction of the shortest distance in the frames."""
 LARGEST_CHANGE = 0.03
 """Frames whose cell vectors differ from the mean by more than this fraction are not of one state."""
+GIVEN = "given"
+"""What the phase of a user's structure is called."""
 OTHER_ABSORBER = "name another absorber with --element, or another structure"
 
 
@@ -149,15 +151,15 @@ def with_structure(
             _of_dynamics(cells[0], potential, simulations, f"{name}, {label}", material, engine)
             for label, potential in simulations.potentials.items()
         ]
-    return replace(material, starts={"given": starts})
+    return replace(material, starts={GIVEN: starts})
 
 
 def lattice_scale(spectrum: xr.Dataset, material: Material, *, threads: int = 1) -> float:
-    """By how much all lengths are multiplied so that one frame of the first simulation is nearest to the data.
+    """By how much all lengths of a user's structure are multiplied so that one of its frames is nearest to the data.
 
     From lattices within 6 %. UserError as of `refine`.
     """
-    start = next(iter(material.starts.values()))[0](1)
+    start = material.starts[GIVEN][0](1)
     replicas = Replicas(
         start.prior.cells(factor=1.0, strain=0.0),
         material.tables,
@@ -249,7 +251,7 @@ def _of_dynamics(
 
 
 def _start(trajectory: xr.Dataset, name: str, count: int, material: Material, engine: Engine) -> Start:
-    prior = Prior.of(trajectory, name=name, phase="given", frames=count)
+    prior = Prior.of(trajectory, name=name, phase=GIVEN, frames=count)
     frames = [
         Frame(name, place, atoms, np.flatnonzero(atoms.symbols == material.element))
         for place, atoms in enumerate(prior.cells(factor=1.0, strain=0.0))
