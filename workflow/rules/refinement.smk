@@ -26,6 +26,7 @@ rule refine:
         rdf=f"{RESULTS}/refinement/{{measurement}}/rdf.csv",
         angles=f"{RESULTS}/refinement/{{measurement}}/angles.csv",
         path=f"{RESULTS}/refinement/{{measurement}}/path.csv",
+        held_out=f"{RESULTS}/refinement/{{measurement}}/held_out.csv",
         structure=f"{RESULTS}/refinement/{{measurement}}/structure.extxyz",
         figure=f"{RESULTS}/refinement/{{measurement}}/refinement.png",
     log:

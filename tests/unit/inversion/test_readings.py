@@ -38,7 +38,7 @@ def test_the_table_has_each_method_with_its_errors_and_dashes_with_a_reason():
         readings.of_crystal(2.492, 12, "diffraction"),
     ]
     table, told = by_name(together), readings.about(together)
-    assert table["networks"]["R₁ (Å)"] == "2.4931 ± 0.0027"
+    assert table["networks"]["R₁ (Å)"] == "2.4931 ±\u00a00.0027"
     assert table["networks"]["seconds"] == "4.3" and table["networks"]["R-factor"] == "0.011"
     refined = table["refinement (fcc)"]
     assert (refined["N₁"], refined["seconds"]) == ("12", "31")

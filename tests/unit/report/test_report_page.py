@@ -397,14 +397,15 @@ def spectrum(
     )
 
 
-def test_the_summary_sets_network_refinement_and_known_side_by_side(gathered):
+def test_the_summary_sets_network_refinement_fit_and_known_side_by_side(gathered):
     known = {"R1_angstrom": 2.556, "N1": 12}
     beside = Beside([readings.of_refinement(REFINED), *readings.of_fit(FIT)], None)
     one = spectrum(element="Cu", distance_scale=1.026, known=known, beside=beside)
     row = measured.summary_row(gathered, one)
     assert row == (
-        "foil", "Cu", "1.026", "2.490 ± 0.010", "2.4940 ± 0.0020", "2.556", "12.10 ± 0.20", "12", "0.0060 ± 0.0010",
-        "0.0061 ± 0.0004", "outside (0.20)", "1",
+        "foil", "Cu", "1.026", "2.490 ±\u00a00.010", "2.4940 ±\u00a00.0020", "2.480 ±\u00a00.010", "2.556",
+        "12.10 ±\u00a00.20", "12", "0.0060 ±\u00a00.0010", "0.0061 ±\u00a00.0004", "0.0050 ±\u00a00.0010",
+        "outside (0.20)", "1",
     )  # fmt: skip
     assert len(row) == sum(len(columns) for _, columns in measured.SUMMARY_GROUPS)
 
@@ -412,7 +413,7 @@ def test_the_summary_sets_network_refinement_and_known_side_by_side(gathered):
 def test_without_fit_shell_and_known_structure_there_are_dashes(gathered):
     nothing = dict.fromkeys(FOUND) | {"warnings": [], "e0_scan": FOUND["e0_scan"]}
     one = spectrum(nothing, None)
-    assert measured.summary_row(gathered, one)[3:] == ("–",) * 8 + ("0",)
+    assert measured.summary_row(gathered, one)[3:] == ("–",) * 10 + ("0",)
     section = measured.section(gathered, one)
     assert section["title"] == "foil"
     assert "larch fit" not in section["note"]

@@ -21,6 +21,8 @@ from nnexafs.structures.first_shell import FIELDS
 if TYPE_CHECKING:
     from nnexafs.inversion.beside import Beside
 
+UNBROKEN = "\u00a0"
+"""A space at which no line ends: a narrow table breaks a value before its ±."""
 Rows = list[tuple[str, ...]]
 COLUMNS = {
     **{shown.key: (shown.symbol, shown.unit, shown.digits) for shown in FIELDS},
@@ -192,7 +194,7 @@ def cell(one: Reading | None, name: str) -> str:
     if one.error(name) is None:
         return f"{value:.{digits}f}".rstrip("0").rstrip(".")
     shown, error = value_and_error(value, one.error(name), digits=digits)
-    return f"{shown} ± {error}" if error else shown
+    return f"{shown} ±{UNBROKEN}{error}" if error else shown
 
 
 def about(readings: Sequence[Reading]) -> str:

@@ -8,9 +8,9 @@ from nnexafs.report.style import number, svg
 
 SUMMARY_GROUPS = (
     ("", ("spectrum", "element", "distances ×")),
-    ("R₁ (Å)", ("network", "refinement", "known")),
+    ("R₁ (Å)", ("network", "refinement", "larch fit", "known")),
     ("N₁", ("network", "known")),
-    ("σ²₁ (Å²)", ("network", "refinement")),
+    ("σ²₁ (Å²)", ("network", "refinement", "larch fit")),
     ("", ("verdict", "warnings")),
 )
 
@@ -46,18 +46,18 @@ def section(campaign: Campaign, one: Measured) -> dict[str, object]:
 
 
 def summary_row(campaign: Campaign, one: Measured) -> tuple[str, ...]:
-    """One spectrum in the table of all: networks, refinement and known structure."""
+    """One spectrum in the table of all: networks, refinement, fit and known structure."""
     network, known = readings.of_networks(one.shells), one.settings.known
-    refined = one.beside.by_name("refinement")
+    refined, fitted = one.beside.by_name("refinement"), one.beside.by_name("larch's fit")
     return (
         one.name,
         one.element(campaign.config.element),
         f"{one.settings.distance_scale:g}",
-        *(cell(method, "R1_angstrom") for method in (network, refined)),
+        *(cell(method, "R1_angstrom") for method in (network, refined, fitted)),
         number(known and known.R1_angstrom, 3),
         cell(network, "N1"),
         f"{known.N1:g}" if known else "–",
-        *(cell(method, "sigma2_1_angstrom2") for method in (network, refined)),
+        *(cell(method, "sigma2_1_angstrom2") for method in (network, refined, fitted)),
         verdict(one),
         str(len(one.shells["warnings"])),
     )
@@ -83,6 +83,11 @@ def summary_note(campaign: Campaign) -> str:
         text += (
             " A spectrum of another element than the campaign's is outside, however near; its first shell is shown "
             "because the config names the element."
+        )
+    if any(len(one.fit["shells"]) > 1 for one in campaign.measured if one.fit):
+        text += (
+            " Where larch fits several shells, the table holds their mean distance and the variance about it, since "
+            "n(r) counts them as one."
         )
     if any(one.settings.distance_scale != 1 for one in campaign.measured):
         text += " Distances ×: factor between the networks' distances and those of the sample."
