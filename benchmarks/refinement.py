@@ -165,7 +165,7 @@ def scaled_start(material: Material, phase: str, frames: int, target: Target) ->
     found = Candidate(prior, replicas, scaled(prior, replicas, target))
     replicas.correct_taper(prior.cells(factor=found.best.factor, strain=found.best.strain))
     found = found.rescaled(target)
-    informed = target.informed(found.chi(found.best), found.best.misfit)
+    informed = target.informed(found.spectra(), found.best.misfit)
     return Start(found.rescaled(informed), informed)
 
 

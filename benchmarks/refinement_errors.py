@@ -113,7 +113,7 @@ def row_of(case: Case, campaign: Path, material: Material, *, replicas: int, thr
         "sources": {name: one.numbers.tolist() for name, one in found.errors.items()},
         "n_r_error": relative(found.answer.n_r, case.true.n_r),
         "scaled_n_r_error": relative(scaled.n_r, case.true.n_r),
-        "n_r": [np.abs(found.answer.n_r - case.true.n_r).tolist(), found.error.n_r.tolist()],
+        "n_r": [np.abs(found.answer.n_r - case.true.n_r).tolist(), found.error(68).n_r.tolist()],
         "chi_square": [first.path[0].misfit.chi_square, first.path[first.stop].misfit.chi_square],
         "r_factor": [first.path[0].misfit.r_factor, first.path[first.stop].misfit.r_factor],
         "steps": [first.stop, len(first.path)],

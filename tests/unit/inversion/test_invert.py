@@ -391,7 +391,8 @@ def test_other_element_is_said(tmp_path):
 def test_first_shell_is_withheld_in_all_files_outside_unless_asked_for(tmp_path):
     """n(r) stays: it is drawn beside the verdict."""
     ensemble = FakeEnsemble()
-    ensemble.manifest |= {"element": "Ni", "edge": "K"}
+    domain = ensemble.manifest["training_domain"] | {"N1": [3.0, 5.0]}
+    ensemble.manifest |= {"element": "Ni", "edge": "K", "training_domain": domain}
     iron = spectrum(CHI).assign_attrs(element="Fe", edge="K")
     hidden = invert(iron, ensemble, out=tmp_path / "hidden")
     shown = invert(iron, ensemble, out=tmp_path / "shown", options=Options(anyway=True))
@@ -401,6 +402,8 @@ def test_first_shell_is_withheld_in_all_files_outside_unless_asked_for(tmp_path)
         assert hidden[name] is None and hidden[f"{name}_std"] is None and hidden[f"{name}_95"] is None
         assert shown[name] > 0 and shown["per_network"][0][name] > 0
         assert all(row[name] is None for row in (*hidden["per_network"], *hidden["e0_scan"]))
+    assert any(line.startswith("N1 ") for line in shown["warnings"])
+    assert not any(line.startswith("N1 ") for line in hidden["warnings"])
     assert (tmp_path / "hidden" / "rdf.csv").read_bytes() == (tmp_path / "shown" / "rdf.csv").read_bytes()
     assert json.loads((tmp_path / "hidden" / "shells.json").read_text())["withheld"] == hidden["withheld"]
     page = (tmp_path / "hidden" / "prediction.html").read_text(encoding="utf-8")

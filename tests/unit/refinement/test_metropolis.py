@@ -78,7 +78,7 @@ def test_wavelets_are_compared_by_their_r_factor(made):
     goal, of = target(made, nickel(1), WaveletTarget), nickel(2)
     chi = replicas(of, made).chi(of.cells(factor=1.4, strain=0.02))
     found = goal.misfit(chi)
-    assert goal.informed(chi, found) is goal
+    assert goal.informed(chi[None], found) is goal
     assert found.chi_square == pytest.approx(found.r_factor / goal.expected_r, rel=1e-9)
     features = found.s02 * (goal.matrix(found.e0_shift_ev) @ chi)
     by_hand = np.linalg.norm(features - goal.features) / np.linalg.norm(goal.features)

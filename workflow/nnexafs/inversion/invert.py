@@ -187,6 +187,8 @@ def _withhold(report: dict, verdict: Verdict, *, anyway: bool) -> str | None:
         check = report["forward_check"]
         for one in (check, check["best"]) if check else ():
             one |= dict.fromkeys(SCALARS)
+        told = (*KEYS, *SCALARS)  # by warnings that these lie outside the training set's
+        report["warnings"] = [line for line in report["warnings"] if not line.startswith(told)]
     return reason
 
 

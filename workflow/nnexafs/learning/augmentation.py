@@ -64,7 +64,7 @@ class Augmenter:
         position = (squared.clamp(min=0.0).sqrt() - self.k_first) / self.k_step
         first = (position.floor().long() - 1).clamp(0, chi.shape[1] - 4)
         weights = lagrange_weights(position - first)
-        return sum(weight * chi.gather(1, first + i) for i, weight in enumerate(weights))  # type: ignore[return-value]
+        return sum(weight * chi.gather(1, first + i) for i, weight in enumerate(weights))
 
     def simulated(self, chi: Tensor) -> Augmented:
         """Spectra (B, K) as they are, in the representation's own window."""

@@ -17,6 +17,9 @@ S02_PRIOR, E0_PRIOR_EV = 0.15, 5.0
 """Standard deviations of S0^2 and E0 before the spectrum is seen."""
 STEPS = np.array([5e-4, 0.02, 0.2])
 """Of strain, factor and E0 (eV), for the slopes of the spectrum."""
+FACTORS = {68: 1.0, 95: 2.0}
+"""Errors of 68 and 95 % in units of the standard deviation of all sources together; how often they hold is measured on
+simulated spectra (docs/explanations/refinement.md)."""
 E0, S02 = 2, 3
 """Places of E0 and S0^2 among the parameters: strain, factor, E0, S0^2."""
 
@@ -85,6 +88,7 @@ def half_range(answers: Sequence[Answer]) -> Answer:
     return Answer.combined(answers, lambda values: np.ptp(values, axis=0) / 2)
 
 
-def together(errors: Mapping[str, Answer]) -> Answer:
-    """Errors of independent sources, added in quadrature."""
-    return Answer.combined(list(errors.values()), lambda values: np.sqrt((values**2).sum(axis=0)))
+def together(errors: Mapping[str, Answer], percent: int) -> Answer:
+    """Errors that hold in 68 or 95 % of cases, of independent sources (standard deviations), added in quadrature."""
+    factor = FACTORS[percent]
+    return Answer.combined(list(errors.values()), lambda values: factor * np.sqrt((values**2).sum(axis=0)))

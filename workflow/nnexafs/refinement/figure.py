@@ -47,7 +47,7 @@ def _spectrum(axes: Axes, found: Refinement) -> None:
 
 
 def _structure(axes: Axes, found: Refinement) -> None:
-    r, answer, error = r_grid(found.material.distributions), found.answer.n_r, found.error.n_r
+    r, answer, error = r_grid(found.material.distributions), found.answer.n_r, found.error(68).n_r
     axes.plot(r, found.refined[0].answers[0].n_r, color=QUIET, label="scaled simulation")
     axes.fill_between(r, answer - error, answer + error, color=BLUE, alpha=0.3, linewidth=0, label="68 %")
     axes.plot(r, answer, color=BLUE, label="refined")
@@ -82,7 +82,7 @@ def _along(axes: Axes, found: Refinement, name: str) -> None:
         values = [answer.numbers[place] for answer in one.answers]
         misfits = [step.misfit.chi_square for step in one.path]
         axes.plot(misfits, values, "o-", color=colour, markersize=3, label=f"from {one.candidate.prior.name}")
-    middle, error = found.answer.numbers[place], found.error.numbers[place]
+    middle, error = found.answer.numbers[place], found.error(68).numbers[place]
     axes.axhspan(middle - error, middle + error, color=QUIET, alpha=0.2, linewidth=0, label="answer, 68 %")
     axes.axvline(found.stop, color=QUIET, linestyle="--", linewidth=1, label="stop")
     axes.set_xscale("log")

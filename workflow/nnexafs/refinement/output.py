@@ -12,6 +12,7 @@ import pandas as pd
 from nnexafs.files import json_value, write_json
 from nnexafs.refinement.answers import excess_kurtosis
 from nnexafs.refinement.descent import Step
+from nnexafs.refinement.errors import FACTORS
 from nnexafs.refinement.held_out import HeldOut
 from nnexafs.refinement.refine import STOPS, Refined, Refinement, nearest_step
 from nnexafs.structures.distributions import angle_grid, r_grid
@@ -20,7 +21,11 @@ from nnexafs.structures.distributions import angle_grid, r_grid
 def summary(found: Refinement) -> dict[str, Any]:
     """The numbers: the answer with its errors and their sources, the candidates, every simulation at every stop."""
     first, target = found.refined[0], found.target
-    errors = {f"{name}_error68": value for name, value in found.error.named().items()}
+    errors = {
+        f"{name}_error{percent}": value
+        for percent in FACTORS
+        for name, value in found.error(percent).named().items()
+    }
     return {
         "phase": first.candidate.prior.phase,
         **found.answer.named(),
@@ -73,12 +78,12 @@ def write(out: Path, found: Refinement, *, title: str) -> dict[str, Any]:
 
     numbers = summary(found)
     first, grids = found.refined[0], found.material.distributions
-    answer, error = found.answer, found.error
+    answer, errors = found.answer, {percent: found.error(percent) for percent in FACTORS}
+    n_r = {f"n_error{percent}": one.n_r for percent, one in errors.items()}
+    angles = {f"density_error{percent}": one.angles for percent, one in errors.items()}
     tables = {
-        "rdf.csv": pd.DataFrame({"r_angstrom": r_grid(grids), "n": answer.n_r, "n_error68": error.n_r}),
-        "angles.csv": pd.DataFrame(
-            {"angle_degree": angle_grid(grids), "density": answer.angles, "density_error68": error.angles}
-        ),
+        "rdf.csv": pd.DataFrame({"r_angstrom": r_grid(grids), "n": answer.n_r, **n_r}),
+        "angles.csv": pd.DataFrame({"angle_degree": angle_grid(grids), "density": answer.angles, **angles}),
         "path.csv": pd.concat([_path(one, r_grid(grids)) for one in found.refined], ignore_index=True),
         "held_out.csv": pd.concat([_held_out(one) for one in found.held_out], ignore_index=True),
     }

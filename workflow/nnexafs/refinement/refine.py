@@ -68,10 +68,9 @@ class Refinement:
     """cross-checks of the first simulation's descent"""
     material: Material
 
-    @property
-    def error(self) -> Answer:
-        """All sources together, not calibrated."""
-        return together(self.errors)
+    def error(self, percent: int) -> Answer:
+        """Errors of the answer that hold in 68 or 95 % of cases."""
+        return together(self.errors, percent)
 
 
 def refine(
