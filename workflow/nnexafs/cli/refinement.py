@@ -173,8 +173,8 @@ def refine(
 
     It starts from a campaign's simulations, or from dynamics of a crystal, scales their lattice and disorder to the
     data, compares the phases, and then moves every atom of the best one down the exact gradient of the misfit. SPECTRUM
-    is mu(E) or chi(k) as for `nnexafs predict`; several files are repeats of one measurement. A run that was killed
-    goes on where it was when it is started again with the same options.
+    is mu(E) or chi(k) as for `nnexafs predict`; several files are repeats of one measurement. A killed run resumes
+    when it is started again with the same options.
     """
     from nnexafs.refinement.inputs import Options, Origin
 
