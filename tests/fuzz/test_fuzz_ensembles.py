@@ -11,6 +11,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from nnexafs.learning.ensemble import Ensemble
+from nnexafs.learning.manifest import FORMAT
 
 K = 0.05 * np.arange(361)
 CHI = np.sin(4.6 * K)[None] / (5 + K**2)
@@ -44,7 +45,7 @@ def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return write_ensemble(tmp_path_factory.mktemp("ensemble") / "ensemble")
 
 
-@pytest.fixture(scope="module", params=[1, 2, 3])
+@pytest.fixture(scope="module", params=[1, 2, FORMAT])
 def any_format(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Path:
     return write_ensemble(tmp_path_factory.mktemp("ensemble") / "ensemble", request.param)
 

@@ -233,6 +233,9 @@ def test_rounded_weights_are_within_half_a_step_of_their_32_neighbours() -> None
     for scale in (None, np.ones((5, 2), np.float32)):
         with pytest.raises(ValueError, match=r"trunk\.0\.weight has no scales"):
             restored({"trunk.0.weight": held["trunk.0.weight"], "trunk.0.weight_scale": scale})
+    huge = np.full((5, 3), 3e38, np.float32)
+    with pytest.raises(ValueError, match="not finite"):
+        restored({"trunk.0.weight": held["trunk.0.weight"], "trunk.0.weight_scale": huge})
 
 
 def test_ensembles_with_weights_of_half_precision_still_load(tmp_path: Path) -> None:

@@ -19,9 +19,11 @@ if TYPE_CHECKING:
     import xarray as xr
 
     from nnexafs.jobs.restart import RestartFolder
+    from nnexafs.refinement.descent import Way
     from nnexafs.refinement.inputs import Origin
 
 REPLICAS, REPLICAS_OF_DYNAMICS = 8, 4
+STEPS_OF_WALK = 40
 
 
 @click.command()
@@ -103,6 +105,19 @@ REPLICAS, REPLICAS_OF_DYNAMICS = 8, 4
     help="Misfit to stop at, in units of what noise and the theory's error leave.",
 )
 @click.option(
+    "--method",
+    type=click.Choice(["gradient", "metropolis"]),
+    default="gradient",
+    show_default=True,
+    help="How atoms are moved: down the gradient, or one by one at random (reverse Monte Carlo).",
+)
+@click.option(
+    "--swaps",
+    type=click.FloatRange(0, 1),
+    default=0.0,
+    help="With metropolis: share of moves that exchange atoms of two species.  [default: 0]",
+)
+@click.option(
     "--calls", type=click.IntRange(min=1), default=20, show_default=True, help="Most evaluations a descent."
 )
 @click.option(
@@ -124,7 +139,11 @@ REPLICAS, REPLICAS_OF_DYNAMICS = 8, 4
     help="Without --campaign: folder for phases and tables.  [default: ~/.cache/nnexafs]",
 )
 @click.option(
-    "--seed", type=click.IntRange(min=0), default=0, show_default=True, help="Seed of the dynamics."
+    "--seed",
+    type=click.IntRange(min=0),
+    default=0,
+    show_default=True,
+    help="Seed of dynamics and random moves.",
 )
 @click.option("--threads", type=click.IntRange(min=1), default=2, show_default=True, help="Cores to use.")
 @click.option(
@@ -141,6 +160,8 @@ def refine(
     s02: float | None,
     stop: float,
     calls: int,
+    method: str,
+    swaps: float,
     replicas: int | None,
     threads: int,
     run: Path | None,
@@ -152,8 +173,8 @@ def refine(
 
     It starts from a campaign's simulations, or from dynamics of a crystal, scales their lattice and disorder to the
     data, compares the phases, and then moves every atom of the best one down the exact gradient of the misfit. SPECTRUM
-    is mu(E) or chi(k) as for `nnexafs predict`; several files are repeats of one measurement. A run that was killed
-    goes on where it was when it is started again with the same options.
+    is mu(E) or chi(k) as for `nnexafs predict`; several files are repeats of one measurement. A killed run resumes
+    when it is started again with the same options.
     """
     from nnexafs.refinement.inputs import Options, Origin
 
@@ -172,6 +193,9 @@ def refine(
         "stop": stop,
         "replicas": origin.replicas(replicas, usual=REPLICAS, of_dynamics=REPLICAS_OF_DYNAMICS),
         "calls": calls,
+        "method": method,
+        "swaps": swaps,
+        "seed": start["seed"],
     }
     files = origin.files()
     about: dict[str, Any] = {"settings": settings}
@@ -243,10 +267,22 @@ def _refined(
         replicas=settings["replicas"],
         stop=settings["stop"],
         s02=(s02, s02) if s02 else S02_RANGE,
-        calls=settings["calls"],
+        way=_way(settings),
+        most_steps=STEPS_OF_WALK if settings["method"] == "metropolis" else settings["calls"],
         threads=threads,
     )
     return write(out, found, title=title)
+
+
+def _way(settings: dict[str, Any]) -> "Way":
+    from nnexafs.refinement.descent import refined
+    from nnexafs.refinement.metropolis import metropolis
+
+    if settings["method"] == "metropolis":
+        return partial(metropolis, steps=STEPS_OF_WALK, swaps=settings["swaps"], seed=settings["seed"])
+    if settings["swaps"]:
+        raise UserError("--swaps: the gradient cannot exchange atoms; add --method metropolis")
+    return partial(refined, calls=settings["calls"])
 
 
 def _open_tracking(run: Path | None) -> dict | None:

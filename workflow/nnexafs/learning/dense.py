@@ -56,7 +56,7 @@ def rounded(tensors: Mapping[str, np.ndarray]) -> dict[str, np.ndarray]:
 def restored(tensors: Mapping[str, np.ndarray]) -> dict[str, np.ndarray]:
     """The tensors of a network by name in single precision, from those of `rounded`, or from unrounded ones.
 
-    ValueError where weights are integers without scales of their shape.
+    ValueError where weights are integers without scales of their shape, or too large.
     """
     found = {}
     for name, one in tensors.items():
@@ -65,7 +65,10 @@ def restored(tensors: Mapping[str, np.ndarray]) -> dict[str, np.ndarray]:
             expected = (len(one), -(-one.shape[-1] // INPUTS_OF_A_SCALE)) if one.ndim == 2 else None
             if scale is None or scale.shape != expected:
                 raise ValueError(f"{name} has no scales, or of another shape")
-            found[name] = one * _of_each_input(scale.astype(np.float32), one.shape[1])
+            with np.errstate(over="ignore"):
+                found[name] = one * _of_each_input(scale.astype(np.float32), one.shape[1])
+            if not np.isfinite(found[name]).all():
+                raise ValueError(f"{name} is not finite")
         elif not name.endswith(".weight" + SCALE):
             found[name] = one.astype(np.float32)
     return found

@@ -3,6 +3,7 @@
 import time
 from collections.abc import Callable
 from dataclasses import dataclass
+from typing import Protocol
 
 import numpy as np
 from ase import Atoms
@@ -17,6 +18,8 @@ STRAIN, DISPLACEMENT_ANGSTROM, JOINT_STRAIN = 0.01, 0.02, 0.002
 SCALE = 100.0
 """What the misfit is multiplied by, so that the optimiser's first steps are neither too short nor too long."""
 MEMORY = 20
+CALLS = 20
+"""Most evaluations of a descent."""
 LOWEST_FACTOR, HIGHEST_FACTOR, LARGEST_STRAIN = 0.3, 3.0, 0.08
 SCANNED_STRAINS = np.linspace(-0.06, 0.06, 13)
 SCANNED_CELLS = 2
@@ -39,6 +42,22 @@ class Step:
     def rms_moved_angstrom(self) -> float:
         """How far atoms moved from the scaled simulation (rms of the distance)."""
         return 0.0 if self.moved is None else float(np.sqrt((self.moved**2).sum(axis=-1).mean()))
+
+
+class Way(Protocol):
+    """How atoms are moved: `refined`, or `metropolis.metropolis`."""
+
+    def __call__(
+        self,
+        prior: Prior,
+        replicas: Replicas,
+        target: Target,
+        start: Step,
+        *,
+        lowest: float,
+        tell: Callable[[Step], None] = ...,
+    ) -> list[Step]:
+        """Structures on the way from `start` until chi_square is below `lowest`."""
 
 
 @dataclass(frozen=True)
@@ -135,7 +154,7 @@ def refined(
     start: Step,
     *,
     lowest: float,
-    calls: int,
+    calls: int = CALLS,
     tell: Callable[[Step], None] = lambda step: None,
 ) -> list[Step]:
     """Move every atom and the lattice down the gradient, until chi_square is below `lowest` or after so many calls.

@@ -4,7 +4,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from nnexafs.refinement.descent import Candidate, Step, refined
+from nnexafs.refinement.descent import Candidate, Step, Way
 from nnexafs.refinement.target import Target
 
 LONGEST_ANGSTROM, STEP_ANGSTROM = 8.0, 0.01
@@ -29,14 +29,14 @@ class HeldOut:
         return int(self.predicted_r.argmin())
 
 
-def held_out(candidate: Candidate, target: Target, *, lowest: float, calls: int) -> list[HeldOut]:
-    """Refine a scaled simulation against the first shell alone, and against what lies beyond (see `descent.refined`).
+def held_out(candidate: Candidate, target: Target, *, lowest: float, way: Way) -> list[HeldOut]:
+    """Refine a scaled simulation against the first shell alone, and against what lies beyond in the same way.
 
     Bands of k would not do: a wrong theory is wrong alike in all of them.
     """
     edge = after_first_shell(target.axis, target.features)
     ranges = ((0.0, edge), (edge, LONGEST_ANGSTROM))
-    return [_on_range(candidate, target, one, lowest=lowest, calls=calls) for one in ranges]
+    return [_on_range(candidate, target, one, lowest=lowest, way=way) for one in ranges]
 
 
 def after_first_shell(k: np.ndarray, features: np.ndarray) -> float:
@@ -60,12 +60,12 @@ def _grid() -> np.ndarray:
 
 
 def _on_range(
-    candidate: Candidate, target: Target, fitted: tuple[float, float], *, lowest: float, calls: int
+    candidate: Candidate, target: Target, fitted: tuple[float, float], *, lowest: float, way: Way
 ) -> HeldOut:
     part = band_filter(target.axis, *fitted)
     own = target.filtered(part)
     start = candidate.rescaled(own)
-    path = refined(start.prior, start.replicas, own, start.best, lowest=lowest, calls=calls)
+    path = way(start.prior, start.replicas, own, start.best, lowest=lowest)
     r_factors = []
     for step in path:
         difference = target.difference(start.chi(step), step.misfit)

@@ -27,6 +27,7 @@ class Journal:
         self._files: list[str] = [] if position is None else position["files"]
         self.kept = len(self._files)
         """results of an earlier attempt"""
+        self._writable = True
 
     def find(self, key: str) -> Arrays | None:
         """The result with that key (hexadecimal); None where it is not kept."""
@@ -37,10 +38,13 @@ class Journal:
             return dict(stored)
 
     def keep(self, found: Mapping[str, Arrays]) -> None:
-        """Write new results by key, all or none."""
+        """Write new results by key, all or none; none any more after a failure (a full disk), which the log tells."""
+        if not self._writable:
+            return
         new = {_file(key): _writer(arrays) for key, arrays in found.items() if _file(key) not in self._files}
         files = [*self._files, *new]
-        if self.folder.keep({"files": files}, new=new, still=self._files):
+        self._writable = self.folder.keep({"files": files}, new=new, still=self._files)
+        if self._writable:
             self._files = files
 
 

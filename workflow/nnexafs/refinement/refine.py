@@ -13,7 +13,7 @@ from nnexafs.learning.representation import window_for
 from nnexafs.measured.quality import quality_of
 from nnexafs.progress import Steps
 from nnexafs.refinement.answers import Answer, answer_of
-from nnexafs.refinement.descent import Candidate, Step, refined, scaled
+from nnexafs.refinement.descent import CALLS, Candidate, Step, Way, refined, scaled
 from nnexafs.refinement.errors import half_range, of_sampling, of_spectrum, together
 from nnexafs.refinement.held_out import HeldOut, held_out
 from nnexafs.refinement.sources import Material, Start
@@ -80,7 +80,8 @@ def refine(
     replicas: int = 8,
     stop: float = 1.0,
     s02: tuple[float, float] = S02_RANGE,
-    calls: int = 20,
+    way: Way = refined,
+    most_steps: int = CALLS,
     threads: int = 1,
     cross_check: bool = True,
 ) -> Refinement:
@@ -88,9 +89,10 @@ def refine(
 
     `spectrum`: what `measured.chi.process` returns. Each phase of the material is scaled to the data from its first
     simulation; the best phase is refined from that and from its second one. `stop`: misfit to stop at, in units of what
-    noise and the theory's error are expected to leave; `s02`: range of S0^2;
-    `cross_check`: also `held_out.held_out`. UserError for another element or too short
-    a spectrum.
+    noise and the theory's error are expected to leave; `s02`: range of S0^2; `way`: how
+    atoms are moved, `descent.refined` or `metropolis.metropolis` with settings of their own, in at most `most_steps`
+    (for the progress line); `cross_check`: also
+    `held_out.held_out`. UserError for another element or too short a spectrum.
     """
     target = target_of(spectrum, material, s02)
 
@@ -105,7 +107,9 @@ def refine(
     chosen = candidates[0]
     target = target.informed(chosen.spectra(), chosen.best.misfit)
     others = map(candidate, material.starts[chosen.prior.phase][1:PRIORS])
-    found = [_refined(one.rescaled(target), target, stop, calls, material) for one in (chosen, *others)]
+    found = [
+        _refined(one.rescaled(target), target, stop, way, most_steps, material) for one in (chosen, *others)
+    ]
     answers = [one.answer for one in found]
     return Refinement(
         target,
@@ -114,7 +118,7 @@ def refine(
         stop,
         Answer.mean(answers, material),
         _errors(found, answers, target, stop, material),
-        held_out(found[0].candidate, target, lowest=stop / BEYOND, calls=calls) if cross_check else [],
+        held_out(found[0].candidate, target, lowest=stop / BEYOND, way=way) if cross_check else [],
         material,
     )
 
@@ -190,21 +194,17 @@ def _candidate(start: Start, material: Material, target: Target, threads: int) -
     return found.rescaled(target)
 
 
-def _refined(candidate: Candidate, target: Target, stop: float, calls: int, material: Material) -> Refined:
-    with Steps("steps down the misfit", calls) as steps:
+def _refined(
+    candidate: Candidate, target: Target, stop: float, way: Way, most_steps: int, material: Material
+) -> Refined:
+    with Steps("steps down the misfit", most_steps) as steps:
 
         def tell(step: Step) -> None:
             steps.note(f"R {step.misfit.r_factor:.4f}")
             steps.update()
 
-        path = refined(
-            candidate.prior,
-            candidate.replicas,
-            target,
-            candidate.best,
-            lowest=stop / BEYOND,
-            calls=calls,
-            tell=tell,
+        path = way(
+            candidate.prior, candidate.replicas, target, candidate.best, lowest=stop / BEYOND, tell=tell
         )
     answers = [
         answer_of(candidate.cells(step), step.misfit.e0_shift_ev, step.misfit.s02, material) for step in path
