@@ -30,11 +30,11 @@ from nnexafs.exafs.feff.reference import FrozenPotentials
 from nnexafs.exafs.nbody.histograms import PathHistograms
 from nnexafs.exafs.nbody.incremental import MovableCell
 from nnexafs.measured.chi import read_processed
-from nnexafs.refinement.answers import answer_of
+from nnexafs.refinement.answers import answer_at
 from nnexafs.refinement.descent import Candidate, Step, refined, scaled
 from nnexafs.refinement.metropolis import metropolis
 from nnexafs.refinement.reduced import Reduced
-from nnexafs.refinement.replicas import TAPER_ANGSTROM, Replicas
+from nnexafs.refinement.replicas import TAPER_ANGSTROM, Pulls, Replicas
 from nnexafs.refinement.sources import Material, of_simulations
 from nnexafs.refinement.target import Target
 from nnexafs.refinement.wavelets import WaveletTarget
@@ -82,7 +82,7 @@ def cost_of_size(campaign: Path, phase: str, atoms: int) -> dict[str, float]:
     goal = target_of(K, np.interp(K, material.tables.k, other), material)
     repeats = 5 if atoms < 1000 else 2
     value = cpu_ms(lambda: goal.misfit(replicas.chi([cell])), repeats)
-    gradient = cpu_ms(lambda: replicas.misfit_and_pulls([cell], goal.misfit), repeats)
+    gradient = cpu_ms(lambda: gradient_of(replicas, cell, goal), repeats)
     move = move_ms(cell, replicas, goal)
     status = Path("/proc/self/status").read_text(encoding="ascii")
     return {
@@ -95,6 +95,12 @@ def cost_of_size(campaign: Path, phase: str, atoms: int) -> dict[str, float]:
         "differences_by_sums_s": 3e-3 * len(cell) * value,
         "peak_MiB": int(status.split("VmHWM:")[1].split()[0]) / 1024,
     }
+
+
+def gradient_of(replicas: Replicas, cell: Atoms, goal: Target) -> Pulls:
+    """The derivatives of the misfit by the cell's atoms and by strain."""
+    chi, pull = replicas.chi_and_pull([cell])
+    return pull(goal.misfit(chi).by_chi)
 
 
 def move_ms(cell: Atoms, replicas: Replicas, goal: Target, moves: int = 200) -> float:
@@ -231,7 +237,7 @@ def row(name: str, at: Timed, start: Start, material: Material) -> Row:
         "chi_square": step.misfit.chi_square,
         "r_factor": step.misfit.r_factor,
         "rms_moved_angstrom": step.rms_moved_angstrom,
-        **answer_of(cells, step.misfit.e0_shift_ev, step.misfit.s02, material).named(),
+        **answer_at(cells, step.misfit, [material]).named([""]),
     }
 
 

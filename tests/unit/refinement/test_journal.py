@@ -1,18 +1,17 @@
 """Spectra and gradients that are kept for a killed refinement: the same as computed, and found by what they are of."""
 
-from collections.abc import Callable
 from pathlib import Path
 
 import numpy as np
 import pytest
+from ase import Atoms
 from fakes.refinable import frames
 
 from nnexafs.exafs.feff.reference import FrozenPotentials
 from nnexafs.exafs.nbody import tables, tables_file
 from nnexafs.jobs.restart import RestartFolder
 from nnexafs.refinement.journal import Journal, KeptReplicas
-from nnexafs.refinement.replicas import Replicas
-from nnexafs.refinement.target import Misfit
+from nnexafs.refinement.replicas import Pulls, Replicas
 
 
 @pytest.fixture(scope="module")
@@ -29,15 +28,10 @@ def kept(made: tables.Tables, own: Journal) -> KeptReplicas:
     return KeptReplicas(frames()[:2], made, element="Ni", correction=nothing, journal=own)
 
 
-def misfit_of(weight: float) -> Callable[[np.ndarray], Misfit]:
-    """A misfit that is linear in chi: enough for a gradient."""
-
-    def misfit(chi: np.ndarray) -> Misfit:
-        slope = weight * np.cos(np.arange(len(chi)) / 10)
-        value = float(slope @ chi)
-        return Misfit(value, value, 0.0, 1.0, np.zeros(1), slope)
-
-    return misfit
+def pulls_of(own: Replicas, cells: list[Atoms], weight: float = 1.0) -> Pulls:
+    """The derivatives of a function that is linear in chi."""
+    chi, pull = own.chi_and_pull(cells)
+    return pull(weight * np.cos(np.arange(len(chi)) / 10))
 
 
 def never(*arguments: object) -> None:
@@ -48,8 +42,8 @@ def computed(own: Replicas) -> list:
     """What replicas say of their cells after the taper's correction, as numbers and arrays."""
     cells = frames()[:2]
     own.correct_taper(cells)
-    misfit, pulls = own.misfit_and_pulls(cells, misfit_of(1.0))
-    return [own.correction, own.chi(cells), misfit.chi_square, *pulls.by_position, pulls.by_strain]
+    pulls = pulls_of(own, cells)
+    return [own.correction, own.chi(cells), *pulls.by_position, pulls.by_strain]
 
 
 def test_what_was_kept_is_what_is_computed(
@@ -70,8 +64,8 @@ def test_what_was_kept_is_what_is_computed(
 def test_other_cells_and_another_target_are_other_results(made: tables.Tables, tmp_path: Path):
     cells, others = frames()[:2], frames(seed=2)[:2]
     own = kept(made, journal(tmp_path / "restart"))
-    first, second = own.misfit_and_pulls(cells, misfit_of(1.0)), own.misfit_and_pulls(cells, misfit_of(2.0))
-    assert second[1].by_position[0] == pytest.approx(2 * first[1].by_position[0])
+    first, second = pulls_of(own, cells), pulls_of(own, cells, weight=2.0)
+    assert second.by_position[0] == pytest.approx(2 * first.by_position[0])
     assert not np.array_equal(own.chi(cells), own.chi(others))
     assert not np.array_equal(own.chi(cells), own.first(1).chi(cells[:1]))
 

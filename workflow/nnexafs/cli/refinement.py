@@ -1,5 +1,6 @@
 """Commands of the package refinement: refine."""
 
+from collections.abc import Sequence
 from dataclasses import replace
 from functools import partial
 from pathlib import Path
@@ -87,6 +88,13 @@ STEPS_OF_WALK = 40
     help=f"Snapshots of a simulation that are refined together.  [default: {REPLICAS}; of the dynamics of --structure "
     f"{REPLICAS_OF_DYNAMICS}]",
 )
+@click.option(
+    "--also",
+    multiple=True,
+    metavar="FILE[:ELEMENT]",
+    help="Spectrum of another edge of the same sample, such as Al.chi:Al, explained by the same atoms; repeat it. The "
+    "start is frames (--structure).",
+)
 @reading_options("Group to read from an Athena project; repeat it for several.  [default: the only one]")
 @click.option(
     "--k-range", type=float, nargs=2, metavar="MIN MAX", help="Part of the data to use, per angstrom."
@@ -154,6 +162,7 @@ STEPS_OF_WALK = 40
 @out_option("Folder to write refinement.json, structure.extxyz, tables and a figure to.")
 def refine(
     spectra: tuple[Path, ...],
+    also: tuple[str, ...],
     groups: tuple[str, ...],
     chosen: dict[str, Any],
     k_range: tuple[float, float] | None,
@@ -173,20 +182,29 @@ def refine(
 
     It starts from a campaign's simulations, or from dynamics of a crystal, scales their lattice and disorder to the
     data, compares the phases, and then moves every atom of the best one down the exact gradient of the misfit. SPECTRUM
-    is mu(E) or chi(k) as for `nnexafs predict`; several files are repeats of one measurement. A killed run resumes
-    when it is started again with the same options.
+    is mu(E) or chi(k) as for `nnexafs predict`; several files are repeats of one measurement; --also adds other edges.
+    A killed run resumes when it is started again with the same options.
     """
-    from nnexafs.refinement.inputs import Options, Origin
+    from nnexafs.refinement.inputs import Options, Origin, file_and_element
+    from nnexafs.refinement.sources import suffixes
+
+    if also:
+        _check_several_edges(method, s02, measurement)
 
     if measurement is not None:
         config = _config_with(start["campaign"], measurement)
         start |= {"kelvin": config.measurements[measurement].kelvin, "phases": config.refinement.phases}
         stop, calls = config.refinement.stop, config.refinement.calls
         replicas = min(config.refinement.replicas, config.dynamics.snapshots)
-    origin = Origin.of(Options(**start))
+    origin = Origin.of(Options(several_edges=bool(also), **start))
     ids = _open_tracking(run)
-    measured = origin.measured(spectra, chosen, groups, k_range=k_range or None)
+    measured = [
+        origin.measured(spectra, chosen, groups, k_range=k_range or None),
+        *(origin.measured_also(words, chosen, k_range=k_range or None) for words in also),
+    ]
+    others = [file_and_element(words)[0] for words in also]
     settings = {
+        "edges": [f"{one.attrs['element']}_{one.attrs['edge']}" for one in measured],
         "reading": chosen | {"groups": list(groups), "k_range": list(k_range or [])},
         "start": origin.settings(),
         "s02": s02,
@@ -202,18 +220,27 @@ def refine(
     if measurement is not None:
         files = _campaign_files(start["campaign"], config, measurement)
         about = {"config": config, "measurement": measurement}
-    with job("refine", out, inputs=checked(*spectra, *files), **about) as record:
+    with job("refine", out, inputs=checked(*spectra, *others, *files), **about) as record:
         restart = record.restart_folder(spectra[0].name)
-        numbers = _refined(
-            measured, origin, restart, settings, threads=threads, out=out, title=spectra[0].name
-        )
+        title = " + ".join(file.name for file in (spectra[0], *others))
+        numbers = _refined(measured, origin, restart, settings, threads=threads, out=out, title=title)
         if ids:
             record.describe(run_id=_track(ids, settings, numbers, out))
         restart.remove()
-    _tell(numbers)
+    _tell(numbers, suffixes=suffixes(settings["edges"]))
     if settings["replicas"] == 1 and len({one["prior"] for one in numbers["answers"]}) == 1:
         click.echo("warning: one cell: the errors leave out how well its few atoms stand for the sample")
     click.echo(f"wrote {out}")
+
+
+def _check_several_edges(method: str, s02: float | None, measurement: str | None) -> None:
+    for wrong, reason in (
+        (method == "metropolis", "--method metropolis: takes one edge; leave it out"),
+        (s02, "--s02: each edge has its own S0^2; leave it out"),
+        (measurement, "--measurement: of the campaign's one edge; give the files and --structure"),
+    ):
+        if wrong:
+            raise UserError(f"{reason}, or leave out --also")
 
 
 def _config_with(campaign: Path | None, measurement: str) -> CampaignConfig:
@@ -239,7 +266,7 @@ def _campaign_files(campaign: Path, config: CampaignConfig, measurement: str) ->
 
 
 def _refined(
-    measured: "xr.Dataset",
+    measured: "Sequence[xr.Dataset]",
     origin: "Origin",
     restart: "RestartFolder",
     settings: dict[str, Any],
@@ -257,13 +284,12 @@ def _refined(
     journal = Journal(restart)
     if journal.kept:
         LOGGER.warning("%s: resumed, %d spectra computed before are used", title, journal.kept)
-    material = replace(
-        origin.material(measured, threads=threads), evaluator=partial(KeptReplicas, journal=journal)
-    )
+    kept = partial(KeptReplicas, journal=journal)
+    materials = [replace(origin.material(one, threads=threads), evaluator=kept) for one in measured]
     s02 = settings["s02"]
     found = refined_from(
         measured,
-        material,
+        materials,
         replicas=settings["replicas"],
         stop=settings["stop"],
         s02=(s02, s02) if s02 else S02_RANGE,
@@ -304,14 +330,16 @@ def _track(ids: dict, settings: dict[str, Any], numbers: dict[str, Any], out: Pa
     )
 
 
-def _tell(numbers: dict[str, Any]) -> None:
+def _tell(numbers: dict[str, Any], *, suffixes: list[str]) -> None:
     for one in numbers["candidates"]:
         click.echo(
             f"{one['phase']}: misfit {one['chi_square']:.2f}, R {one['r_factor']:.4f} from {one['prior']}, scaled"
         )
     digits = {"R1_angstrom": 4, "N1": 2, "sigma2_1_angstrom2": 5, "e0_shift_ev": 1, "s02": 2}
-    for name, places in digits.items():
-        click.echo(f"{name} {numbers[name]:.{places}f} +- {numbers[name + '_error68']:.{places}f}")
+    for suffix in suffixes:
+        for name, places in digits.items():
+            value, error = numbers[f"{name}{suffix}"], numbers[f"{name}_error68{suffix}"]
+            click.echo(f"{name}{suffix} {value:.{places}f} +- {error:.{places}f}")
     click.echo(
         f"misfit {numbers['chi_square']:.2f}, R {numbers['r_factor']:.4f} ({numbers['expected_r']:.4f} expected)"
     )

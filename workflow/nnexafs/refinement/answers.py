@@ -1,30 +1,33 @@
-"""What a structure says: its first shell, n(r) and bond angles, with the E0 and S0^2 that it was found with."""
+"""What a structure says: first shell, n(r) and bond angles of each absorber, with the E0 and S0^2 of its spectrum."""
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
 import numpy as np
 from ase import Atoms
+from numpy.typing import ArrayLike
 
+from nnexafs.refinement.joint import JointMisfit
 from nnexafs.refinement.sources import Material
+from nnexafs.refinement.target import Misfit
 from nnexafs.structures.distributions import angle_distribution, pair_distribution, r_grid
 from nnexafs.structures.first_shell import KEYS, first_shell, shells_of
 from nnexafs.structures.neighbours import neighbours_within
 
 NUMBERS = (*KEYS, "e0_shift_ev", "s02")
-"""Names of the single numbers of an answer."""
+"""Names of the single numbers of an answer, for each edge."""
 
 
 @dataclass(frozen=True)
 class Answer:
-    """The numbers (`NUMBERS`) and curves of a structure, or their errors."""
+    """The numbers (`NUMBERS`) and curves of a structure around the absorbers of each edge, or their errors."""
 
     numbers: np.ndarray
-    """(5,)"""
+    """(edge, 5)"""
     n_r: np.ndarray
-    """(R,), neighbours per angstrom"""
+    """(edge, R), neighbours per angstrom"""
     angles: np.ndarray
-    """(A,), density"""
+    """(edge, A), density"""
 
     @classmethod
     def combined(cls, answers: "Sequence[Answer]", how: Callable[[np.ndarray], np.ndarray]) -> "Answer":
@@ -33,21 +36,40 @@ class Answer:
         return cls(*(how(np.array([getattr(one, part) for one in answers])) for part in parts))
 
     @classmethod
-    def mean(cls, answers: "Sequence[Answer]", material: Material) -> "Answer":
+    def mean(cls, answers: "Sequence[Answer]", materials: Sequence[Material]) -> "Answer":
         """The answer of structures together: their mean curves and the first shell of these, mean E0 and S0^2."""
         one = cls.combined(answers, lambda values: values.mean(axis=0))
-        shell = shells_of(r_grid(material.distributions), one.n_r)
-        return cls(np.append(shell, one.numbers[len(KEYS) :]), one.n_r, one.angles)
+        return cls(_numbers(one.n_r, one.numbers[:, len(KEYS) :], materials), one.n_r, one.angles)
 
-    def named(self) -> dict[str, float]:
-        """The numbers by name."""
-        return dict(zip(NUMBERS, map(float, self.numbers), strict=True))
+    def named(self, suffixes: Sequence[str]) -> dict[str, float]:
+        """The numbers by name, with the suffix of each edge (`sources.suffixes`)."""
+        return {
+            f"{name}{suffix}": float(value)
+            for suffix, values in zip(suffixes, self.numbers, strict=True)
+            for name, value in zip(NUMBERS, values, strict=True)
+        }
 
 
-def answer_of(cells: Sequence[Atoms], e0_shift_ev: float, s02: float, material: Material) -> Answer:
-    """The answer of cells: means over all atoms of the absorbing element, on the material's grids."""
-    n_r, angles = curves_of(cells, material)
-    return Answer(np.append(shells_of(r_grid(material.distributions), n_r), [e0_shift_ev, s02]), n_r, angles)
+def answer_of(cells: Sequence[Atoms], e0_and_s02: ArrayLike, materials: Sequence[Material]) -> Answer:
+    """The answer of cells: means over all atoms of each absorbing element, on the materials' grids.
+
+    `e0_and_s02` (edge, 2): E0 (eV) and S0^2 of each edge's spectrum.
+    """
+    n_r, angles = map(np.array, zip(*(curves_of(cells, one) for one in materials), strict=True))
+    return Answer(_numbers(n_r, np.asarray(e0_and_s02), materials), n_r, angles)
+
+
+def answer_at(cells: Sequence[Atoms], misfit: Misfit | JointMisfit, materials: Sequence[Material]) -> Answer:
+    """The answer of cells with the E0 and S0^2 that their misfit has."""
+    return answer_of(cells, [(one.e0_shift_ev, one.s02) for one in misfit.parts], materials)
+
+
+def _numbers(n_r: np.ndarray, e0_and_s02: np.ndarray, materials: Sequence[Material]) -> np.ndarray:
+    """(edge, 5) from n(r) (edge, R), E0 and S0^2 (edge, 2)."""
+    shells = [
+        shells_of(r_grid(material.distributions), one) for material, one in zip(materials, n_r, strict=True)
+    ]
+    return np.column_stack([shells, e0_and_s02])
 
 
 def excess_kurtosis(r: np.ndarray, n_r: np.ndarray) -> float:

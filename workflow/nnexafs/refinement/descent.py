@@ -9,6 +9,7 @@ import numpy as np
 from ase import Atoms
 from scipy.optimize import least_squares, minimize
 
+from nnexafs.refinement.joint import JointMisfit, JointReplicas, JointTarget
 from nnexafs.refinement.prior import Prior
 from nnexafs.refinement.replicas import Replicas
 from nnexafs.refinement.target import Misfit, Target
@@ -31,7 +32,7 @@ CHANGE = 1e-3
 class Step:
     """One structure on the way down."""
 
-    misfit: Misfit
+    misfit: Misfit | JointMisfit
     factor: float
     strain: float
     moved: np.ndarray | None
@@ -50,8 +51,8 @@ class Way(Protocol):
     def __call__(
         self,
         prior: Prior,
-        replicas: Replicas,
-        target: Target,
+        replicas: Replicas | JointReplicas,
+        target: Target | JointTarget,
         start: Step,
         *,
         lowest: float,
@@ -65,7 +66,7 @@ class Candidate:
     """A simulation with its lattice and displacements scaled to the data."""
 
     prior: Prior
-    replicas: Replicas
+    replicas: Replicas | JointReplicas
     steps: list[Step]
 
     @property
@@ -91,7 +92,7 @@ class Candidate:
             return self.chi(self.best)[None]
         return self.replicas.each(self.cells(self.best))
 
-    def rescaled(self, target: Target) -> "Candidate":
+    def rescaled(self, target: Target | JointTarget) -> "Candidate":
         """The same simulation scaled to a target, from where it is."""
         steps = scaled(self.prior, self.replicas, target, start=self.best)
         return Candidate(self.prior, self.replicas, steps)
@@ -99,8 +100,8 @@ class Candidate:
 
 def scaled(
     prior: Prior,
-    replicas: Replicas,
-    target: Target,
+    replicas: Replicas | JointReplicas,
+    target: Target | JointTarget,
     *,
     start: Step | None = None,
     tell: Callable[[Step], None] = lambda step: None,
@@ -137,7 +138,7 @@ def scaled(
     return [*steps, best]
 
 
-def _best_strain(prior: Prior, replicas: Replicas, target: Target) -> float:
+def _best_strain(prior: Prior, replicas: Replicas | JointReplicas, target: Target | JointTarget) -> float:
     """The strain of a scan with the smallest misfit: the misfit has a minimum for every period of the spectrum."""
     few = replicas.first(SCANNED_CELLS)
     found = [
@@ -149,8 +150,8 @@ def _best_strain(prior: Prior, replicas: Replicas, target: Target) -> float:
 
 def refined(
     prior: Prior,
-    replicas: Replicas,
-    target: Target,
+    replicas: Replicas | JointReplicas,
+    target: Target | JointTarget,
     start: Step,
     *,
     lowest: float,
@@ -170,7 +171,9 @@ def refined(
         strain = start.strain + JOINT_STRAIN * variables[-1]
         moved = DISPLACEMENT_ANGSTROM * variables[:-1].reshape(shape)
         cells = prior.cells(factor=start.factor, strain=strain, moved=moved)
-        found, pulls = replicas.misfit_and_pulls(cells, target.misfit)
+        chi, pull = replicas.chi_and_pull(cells)
+        found = target.misfit(chi)
+        pulls = pull(found.by_chi)
         seconds = start.seconds + time.perf_counter() - began
         latest = Step(found, start.factor, strain, moved, seconds)
         slopes = (1 + strain) * DISPLACEMENT_ANGSTROM * np.array(pulls.by_position).ravel()

@@ -5,9 +5,11 @@ from dataclasses import dataclass
 
 import numpy as np
 from ase import Atoms
+from scipy.linalg import block_diag
 
 from nnexafs.refinement.answers import Answer, answer_of
 from nnexafs.refinement.descent import Candidate
+from nnexafs.refinement.joint import JointTarget
 from nnexafs.refinement.sources import Material
 from nnexafs.refinement.target import Target
 
@@ -15,69 +17,89 @@ DRAWS = 24
 """Of lattice and displacements that the spectrum allows; their scatter is known to 15 %."""
 S02_PRIOR, E0_PRIOR_EV = 0.15, 5.0
 """Standard deviations of S0^2 and E0 before the spectrum is seen."""
-STEPS = np.array([5e-4, 0.02, 0.2])
-"""Of strain, factor and E0 (eV), for the slopes of the spectrum."""
+STRAIN_STEP, FACTOR_STEP, E0_STEP_EV = 5e-4, 0.02, 0.2
+"""For the slopes of the spectrum."""
 FACTORS = {68: 1.0, 95: 2.0}
 """Errors of 68 and 95 % in units of the standard deviation of all sources together; how often they hold is measured on
 simulated spectra (docs/explanations/refinement.md)."""
-E0, S02 = 2, 3
-"""Places of E0 and S0^2 among the parameters: strain, factor, E0, S0^2."""
+STRUCTURE = 2
+"""Parameters that are the structure's, strain and factor; E0 of each edge follow, then S0^2 of each edge."""
 
 
 @dataclass(frozen=True)
 class Allowed:
-    """What the spectrum allows near a scaled simulation: strain, factor, E0 (eV) and S0^2."""
+    """What the spectra of n edges allow near a scaled simulation: strain, factor, E0 (eV) and S0^2 of each edge."""
 
     centre: np.ndarray
-    """(4,)"""
+    """(2 + 2n,)"""
     covariance: np.ndarray
-    """(4, 4)"""
+    """(2 + 2n, 2 + 2n)"""
 
 
-def allowed(candidate: Candidate, target: Target) -> Allowed:
+def allowed(candidate: Candidate, target: Target | JointTarget) -> Allowed:
     """Parameters of a scaled simulation and their covariance, from the slopes of the spectrum at the best fit.
 
     The differences that are expected (noise, the theory's error) are those of `Target`; where the misfit is larger,
     errors grow with it.
     """
     best, replicas = candidate.best, candidate.replicas
-    centre = np.array([best.strain, best.factor, best.misfit.e0_shift_ev, best.misfit.s02])
+    parts, edges = target.parts, len(target.parts)
+    shifts_ev, s02 = zip(*((one.e0_shift_ev, one.s02) for one in best.misfit.parts), strict=True)
+    centre = np.array([best.strain, best.factor, *shifts_ev, *s02])
 
-    def features(parameters: np.ndarray) -> np.ndarray:
-        strain, factor, shift_ev, s02 = parameters
-        chi = replicas.chi(candidate.prior.cells(factor=factor, strain=strain))
-        return s02 * (target.whiten @ (target.matrix(shift_ev) @ chi))
+    def features(parameters: np.ndarray) -> list[np.ndarray]:
+        strain, factor = parameters[:STRUCTURE]
+        chi = target.split(replicas.chi(candidate.prior.cells(factor=factor, strain=strain)))
+        each = zip(parts, chi, *np.split(parameters[STRUCTURE:], 2), strict=True)
+        return [s02 * (one.whiten @ (one.matrix(shift_ev) @ own)) for one, own, shift_ev, s02 in each]
 
     here = features(centre)
-    slopes = np.empty((len(here), 4))
-    for place, step in enumerate(STEPS):
+    # towards the inside of the range of E0 that the tables' k allow
+    e0_steps = [
+        -E0_STEP_EV if shift_ev > one.shifts_ev.mean() else E0_STEP_EV
+        for shift_ev, one in zip(shifts_ev, parts, strict=True)
+    ]
+    columns = []
+    for place, step in enumerate((STRAIN_STEP, FACTOR_STEP, *e0_steps)):
         there = centre.copy()
-        # towards the inside of the range of E0 that the tables' k allow
-        there[place] += -step if place == E0 and centre[E0] > target.shifts_ev.mean() else step
-        slopes[:, place] = (features(there) - here) / (there[place] - centre[place])
-    slopes[:, S02] = here / centre[S02]
-    known = np.diag([0.0, 0.0, E0_PRIOR_EV**-2, S02_PRIOR**-2])
-    free = np.array([True, candidate.prior.has_sites, True, True])
+        there[place] += step
+        columns.append(
+            (np.concatenate(features(there)) - np.concatenate(here)) / (there[place] - centre[place])
+        )
+    by_s02 = block_diag(*(own[:, None] / value for own, value in zip(here, s02, strict=True)))
+    slopes = np.column_stack([*columns, by_s02])
+    known = np.diag([0.0] * STRUCTURE + [E0_PRIOR_EV**-2] * edges + [S02_PRIOR**-2] * edges)
+    free = np.array([True, candidate.prior.has_sites] + [True] * 2 * edges)
     precision = (slopes.T @ slopes + known)[np.ix_(free, free)]
-    covariance = np.zeros((4, 4))
+    covariance = np.zeros_like(known)
     covariance[np.ix_(free, free)] = np.linalg.inv(precision) * max(1.0, best.misfit.chi_square)
     return Allowed(centre, covariance)
 
 
-def of_spectrum(candidate: Candidate, target: Target, material: Material, *, seed: int = 1) -> Answer:
+def of_spectrum(
+    candidate: Candidate,
+    target: Target | JointTarget,
+    materials: Sequence[Material],
+    *,
+    seed: int = 1,
+) -> Answer:
     """Standard deviations of every answer over draws of lattice, displacements, E0, S0^2 that the spectrum allows."""
     own = allowed(candidate, target)
     draws = np.random.default_rng(seed).multivariate_normal(own.centre, own.covariance, size=DRAWS)
     answers = [
-        answer_of(candidate.prior.cells(factor=max(factor, 0.0), strain=strain), shift_ev, s02, material)
-        for strain, factor, shift_ev, s02 in draws
+        answer_of(
+            candidate.prior.cells(factor=max(factor, 0.0), strain=strain),
+            np.reshape(e0_and_s02, (2, -1)).T,
+            materials,
+        )
+        for strain, factor, *e0_and_s02 in draws
     ]
     return Answer.combined(answers, lambda values: values.std(axis=0, ddof=1))
 
 
-def of_sampling(cells: Sequence[Atoms], material: Material) -> Answer:
+def of_sampling(cells: Sequence[Atoms], materials: Sequence[Material]) -> Answer:
     """Standard errors of every answer from the scatter of the cells; 0 of a single cell, where it is not known."""
-    answers = [answer_of([one], 0.0, 0.0, material) for one in cells]
+    answers = [answer_of([one], np.zeros((len(materials), 2)), materials) for one in cells]
     if len(cells) == 1:
         return Answer.combined(answers, lambda values: np.zeros(values.shape[1:]))
     return Answer.combined(answers, lambda values: values.std(axis=0, ddof=1) / np.sqrt(len(values)))

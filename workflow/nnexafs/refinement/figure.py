@@ -4,6 +4,7 @@ from pathlib import Path
 from typing import Any
 
 import matplotlib as mpl
+import numpy as np
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
@@ -12,6 +13,8 @@ from nnexafs.refinement.answers import NUMBERS
 from nnexafs.refinement.refine import Refinement
 from nnexafs.structures.distributions import r_grid
 
+STYLES = ("-", "--", "-.", ":")
+"""Of the lines of the first, second, ... edge."""
 ALONG = {"R1_angstrom": "R₁ (Å)", "sigma2_1_angstrom2": "σ²₁ (Å²)", "s02": "S₀²"}
 
 
@@ -30,27 +33,33 @@ def draw(path: Path, found: Refinement, numbers: dict[str, Any], *, title: str) 
 
 
 def _spectrum(axes: Axes, found: Refinement) -> None:
-    one, target = found.refined[0], found.target
+    """The edges' spectra, one below the other."""
+    one, edges = found.refined[0], zip(found.target.parts, _names(found), strict=True)
     step = one.path[one.stop]
-    difference = target.difference(one.candidate.chi(step), step.misfit)
-    k = target.axis
-    axes.plot(k, target.features, color=INK, linewidth=1.3, label="measured, filtered")
-    axes.plot(
-        k,
-        target.features + difference,
-        color=BLUE,
-        linewidth=1.2,
-        label=f"refined, R {step.misfit.r_factor:.4f}",
-    )
-    axes.plot(k, difference, color=SECOND, linewidth=0.9, label="difference")
+    differences = found.target.differences(one.candidate.chi(step), step.misfit)
+    spacing = 2.5 * max(np.abs(target.features).max() for target in found.target.parts)
+    for place, (target, name) in enumerate(edges):
+        k, difference, level = target.axis, differences[place], -place * spacing
+        r_factor = step.misfit.parts[place].r_factor
+        axes.plot(k, level + target.features, color=INK, linewidth=1.3, label=f"measured{name}, filtered")
+        axes.plot(
+            k,
+            level + target.features + difference,
+            color=BLUE,
+            linewidth=1.2,
+            label=f"refined{name}, R {r_factor:.4f}",
+        )
+        axes.plot(k, level + difference, color=SECOND, linewidth=0.9, label=f"difference{name}")
     _label(axes, "k (1/Å)", "k²χ(k) (1/Å²)", "Spectrum")
 
 
 def _structure(axes: Axes, found: Refinement) -> None:
-    r, answer, error = r_grid(found.material.distributions), found.answer.n_r, found.error(68).n_r
-    axes.plot(r, found.refined[0].answers[0].n_r, color=QUIET, label="scaled simulation")
-    axes.fill_between(r, answer - error, answer + error, color=BLUE, alpha=0.3, linewidth=0, label="68 %")
-    axes.plot(r, answer, color=BLUE, label="refined")
+    r, error = r_grid(found.materials[0].distributions), found.error(68).n_r
+    for place, (name, style) in enumerate(zip(_names(found), STYLES, strict=False)):
+        start, answer, half = found.refined[0].answers[0].n_r[place], found.answer.n_r[place], error[place]
+        axes.plot(r, start, style, color=QUIET, label=f"scaled simulation{name}")
+        axes.fill_between(r, answer - half, answer + half, color=BLUE, alpha=0.3, linewidth=0)
+        axes.plot(r, answer, style, color=BLUE, label=f"refined{name}, 68 %")
     _label(axes, "r (Å)", "n(r) (neighbours / Å)", "Structure")
 
 
@@ -77,13 +86,16 @@ def _held_out(axes: Axes, found: Refinement) -> None:
 
 def _along(axes: Axes, found: Refinement, name: str) -> None:
     """A number along each path against the misfit, with the stop and the answer."""
-    place = NUMBERS.index(name)
-    for one, colour in zip(found.refined, (BLUE, SECOND, INK), strict=False):
-        values = [answer.numbers[place] for answer in one.answers]
-        misfits = [step.misfit.chi_square for step in one.path]
-        axes.plot(misfits, values, "o-", color=colour, markersize=3, label=f"from {one.candidate.prior.name}")
-    middle, error = found.answer.numbers[place], found.error(68).numbers[place]
-    axes.axhspan(middle - error, middle + error, color=QUIET, alpha=0.2, linewidth=0, label="answer, 68 %")
+    place, error = NUMBERS.index(name), found.error(68)
+    for edge, (of_edge, style) in enumerate(zip(_names(found), STYLES, strict=False)):
+        for one, colour in zip(found.refined, (BLUE, SECOND, INK), strict=False):
+            values = [answer.numbers[edge, place] for answer in one.answers]
+            misfits = [step.misfit.chi_square for step in one.path]
+            label = f"from {one.candidate.prior.name}{of_edge}"
+            axes.plot(misfits, values, f"o{style}", color=colour, markersize=3, label=label)
+        middle, half = found.answer.numbers[edge, place], error.numbers[edge, place]
+        band = f"answer, 68 %{of_edge}"
+        axes.axhspan(middle - half, middle + half, color=QUIET, alpha=0.2, linewidth=0, label=band)
     axes.axvline(found.stop, color=QUIET, linestyle="--", linewidth=1, label="stop")
     axes.set_xscale("log")
     axes.invert_xaxis()
@@ -93,6 +105,11 @@ def _along(axes: Axes, found: Refinement, name: str) -> None:
         ALONG[name],
         f"{ALONG[name]} on the way",
     )
+
+
+def _names(found: Refinement) -> list[str]:
+    """The edge for a label, such as ", Ni K"; nothing where there is only one."""
+    return [suffix and f", {suffix[1:].replace('_', ' ')}" for suffix in found.suffixes]
 
 
 def _label(axes: Axes, x: str, y: str, title: str) -> None:

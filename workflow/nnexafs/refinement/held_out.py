@@ -1,11 +1,12 @@
 """A cross-check of a refinement: one range of R is fitted, and the structure found there predicts the rest."""
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
 
 from nnexafs.refinement.descent import Candidate, Step, Way
-from nnexafs.refinement.target import Target
+from nnexafs.refinement.joint import JointTarget
 
 LONGEST_ANGSTROM, STEP_ANGSTROM = 8.0, 0.01
 """Grid of R: beyond what the filter of the features passes."""
@@ -16,7 +17,7 @@ class HeldOut:
     """A descent on one range of R, and what it says of the others."""
 
     fitted_angstrom: tuple[float, float]
-    """range of R (phase not corrected) that is fitted"""
+    """range of R (phase not corrected) that is fitted, the same at every edge"""
     path: list[Step]
     fitted_r: np.ndarray
     """(steps,): R-factor in this range"""
@@ -29,13 +30,15 @@ class HeldOut:
         return int(self.predicted_r.argmin())
 
 
-def held_out(candidate: Candidate, target: Target, *, lowest: float, way: Way) -> list[HeldOut]:
+def held_out(candidate: Candidate, target: JointTarget, *, lowest: float, way: Way) -> list[HeldOut]:
     """Refine a scaled simulation against the first shell alone, and against what lies beyond in the same way.
+
+    The first shell ends where the last of the edges' first shells does.
 
     Bands of k would not do: a wrong theory is wrong alike in all of them.
     """
-    edge = after_first_shell(target.axis, target.features)
-    ranges = ((0.0, edge), (edge, LONGEST_ANGSTROM))
+    end = max(after_first_shell(one.axis, one.features) for one in target.parts)
+    ranges = ((0.0, end), (end, LONGEST_ANGSTROM))
     return [_on_range(candidate, target, one, lowest=lowest, way=way) for one in ranges]
 
 
@@ -60,19 +63,34 @@ def _grid() -> np.ndarray:
 
 
 def _on_range(
-    candidate: Candidate, target: Target, fitted: tuple[float, float], *, lowest: float, way: Way
+    candidate: Candidate, target: JointTarget, fitted: tuple[float, float], *, lowest: float, way: Way
 ) -> HeldOut:
-    part = band_filter(target.axis, *fitted)
-    own = target.filtered(part)
+    filters = [band_filter(one.axis, *fitted) for one in target.parts]
+    own = target.filtered(filters)
+    whole = [one.features for one in target.parts]
+    inside = _each(filters, whole)
     start = candidate.rescaled(own)
     path = way(start.prior, start.replicas, own, start.best, lowest=lowest)
     r_factors = []
     for step in path:
-        difference = target.difference(start.chi(step), step.misfit)
-        inside, whole = part @ difference, part @ target.features
-        r_factors.append([_ratio(inside, whole), _ratio(difference - inside, target.features - whole)])
+        differences = target.differences(start.chi(step), step.misfit)
+        own_inside = _each(filters, differences)
+        r_factors.append(
+            [
+                _ratio(np.concatenate(own_inside), np.concatenate(inside)),
+                _ratio(_rest(differences, own_inside), _rest(whole, inside)),
+            ]
+        )
     fitted_r, predicted_r = np.array(r_factors).T
     return HeldOut(fitted, path, fitted_r, predicted_r)
+
+
+def _each(filters: Sequence[np.ndarray], features: Sequence[np.ndarray]) -> list[np.ndarray]:
+    return [one @ own for one, own in zip(filters, features, strict=True)]
+
+
+def _rest(features: Sequence[np.ndarray], inside: Sequence[np.ndarray]) -> np.ndarray:
+    return np.concatenate(features) - np.concatenate(inside)
 
 
 def _ratio(difference: np.ndarray, features: np.ndarray) -> float:

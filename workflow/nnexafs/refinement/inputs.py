@@ -47,6 +47,8 @@ class Options:
     """which frames of `structure`, as ASE's slice"""
     potentials: Sequence[str] = ()
     """names, see `potential_of`"""
+    several_edges: bool = False
+    """whether spectra of other edges are refined together with the first"""
     prediction: Path | None = None
     """folder of `nnexafs predict`"""
     kelvin: float | None = None
@@ -74,9 +76,23 @@ class Options:
                 self.phases and self.structure,
                 "--phase: chooses among a campaign's simulations; leave out --structure",
             ),
+            (
+                self.several_edges and (self.campaign or self.potentials),
+                "--also: spectra of several edges are refined from frames; give --structure alone, without --campaign "
+                "and --potential",
+            ),
         ):
             if wrong:
                 raise UserError(reason)
+
+
+def file_and_element(words: str) -> tuple[Path, str | None]:
+    """A spectrum's file and its element, from FILE or FILE:ELEMENT; UserError where there is no such file."""
+    file, colon, element = words.rpartition(":")
+    found = (Path(words), None) if not colon or Path(words).exists() else (Path(file), element)
+    if not found[0].is_file():
+        raise UserError(f"--also {words}: no file '{found[0]}'; expected FILE or FILE:ELEMENT")
+    return found
 
 
 @dataclass(frozen=True)
@@ -175,6 +191,13 @@ class Origin:
         known = spectrum["k"].values[inside & np.isfinite(spectrum["chi"].values)]
         window_for(known, config.representation if config else Representation())
         return spectrum.isel(k=np.flatnonzero(inside))
+
+    def measured_also(
+        self, words: str, chosen: Mapping[str, object], *, k_range: tuple[float, float] | None
+    ) -> xr.Dataset:
+        """chi(k) of a file of another edge, told as FILE or FILE:ELEMENT (see `file_and_element`)."""
+        file, element = file_and_element(words)
+        return self.measured([file], {**chosen, "element": element}, (), k_range=k_range)
 
     def material(self, spectrum: xr.Dataset, *, threads: int) -> Material:
         """Tables and simulations to refine the spectrum with; makes the tables where there are none."""

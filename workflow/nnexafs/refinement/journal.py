@@ -10,7 +10,6 @@ from ase import Atoms
 
 from nnexafs.jobs.restart import RestartFolder
 from nnexafs.refinement.replicas import Pulls, Replicas
-from nnexafs.refinement.target import Misfit
 
 Arrays = dict[str, np.ndarray]
 
@@ -56,6 +55,14 @@ def _writer(arrays: Arrays) -> Callable[[Path], None]:
     return lambda path: np.savez(path, **arrays)  # type: ignore[arg-type]
 
 
+def _arrays(pulls: Pulls) -> Arrays:
+    return {
+        "by_position": np.concatenate(pulls.by_position),
+        "ends": np.cumsum([len(one) for one in pulls.by_position]),
+        "by_strain": np.array(pulls.by_strain),
+    }
+
+
 class KeptReplicas(Replicas):
     """`Replicas` whose spectra and gradients are kept in a journal."""
 
@@ -83,36 +90,28 @@ class KeptReplicas(Replicas):
         self.journal.keep({key: {"chi": chi}})
         return chi
 
-    def misfit_and_pulls(
-        self, cells: Sequence[Atoms], misfit_of: Callable[[np.ndarray], Misfit]
-    ) -> tuple[Misfit, Pulls]:
+    def chi_and_pull(self, cells: Sequence[Atoms]) -> tuple[np.ndarray, Callable[[np.ndarray], Pulls]]:
         """As in `Replicas`; gradients are kept by the misfit's derivative too: the target may change on the way."""
+        compute = super().chi_and_pull
         of_chi = self._key("chi", cells)
         kept = self.journal.find(of_chi)
-        if kept is not None:
-            misfit = misfit_of(kept["chi"])
-            pulls = self.journal.find(self._key("pulls", cells, misfit.by_chi))
-            if pulls is not None:
-                by_position = np.split(pulls["by_position"], pulls["ends"][:-1])
-                return misfit, Pulls(by_position, float(pulls["by_strain"]))
-        seen: list[np.ndarray] = []
+        chi, computed = compute(cells) if kept is None else (kept["chi"], None)
 
-        def watched(chi: np.ndarray) -> Misfit:
-            seen.append(chi)
-            return misfit_of(chi)
+        def pull(by_chi: np.ndarray) -> Pulls:
+            of_pulls = self._key("pulls", cells, by_chi)
+            arrays = self.journal.find(of_pulls)
+            if arrays is None:
+                arrays = _arrays((computed or compute(cells)[1])(by_chi))
+                self.journal.keep({of_chi: {"chi": chi}, of_pulls: arrays})
+            by_position = np.split(arrays["by_position"], arrays["ends"][:-1])
+            return Pulls(by_position, float(arrays["by_strain"]))
 
-        misfit, found = super().misfit_and_pulls(cells, watched)
-        arrays = {
-            "by_position": np.concatenate(found.by_position),
-            "ends": np.cumsum([len(one) for one in found.by_position]),
-            "by_strain": np.array(found.by_strain),
-        }
-        self.journal.keep({of_chi: {"chi": seen[0]}, self._key("pulls", cells, misfit.by_chi): arrays})
-        return misfit, found
+        return chi, pull
 
     def _key(self, what: str, cells: Sequence[Atoms], *more: np.ndarray) -> str:
-        """Hash of what is asked, the cells, and the correction that is added to their spectrum."""
+        """Hash of what is asked, the cells, the tables, and the correction that is added to their spectrum."""
         digest = hashlib.sha256(what.encode())
+        digest.update(self.tables.phases_hash.encode())
         arrays = [self.correction, *more]
         for atoms, absorbers in zip(cells, self.absorbers, strict=True):
             arrays += [atoms.numbers, atoms.positions, atoms.cell[:], absorbers]

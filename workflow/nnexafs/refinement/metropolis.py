@@ -13,6 +13,7 @@ from nnexafs.errors import UserError
 from nnexafs.exafs.nbody.histograms import PathHistograms
 from nnexafs.exafs.nbody.incremental import MovableCell
 from nnexafs.refinement.descent import Step
+from nnexafs.refinement.joint import JointReplicas, JointTarget
 from nnexafs.refinement.prior import Prior
 from nnexafs.refinement.reduced import Reduced
 from nnexafs.refinement.replicas import TAPER_ANGSTROM, Replicas
@@ -28,8 +29,8 @@ LONGEST_FACTOR = 10.0
 
 def metropolis(
     prior: Prior,
-    replicas: Replicas,
-    target: Target,
+    replicas: Replicas | JointReplicas,
+    target: Target | JointTarget,
     start: Step,
     *,
     lowest: float,
@@ -47,8 +48,8 @@ def metropolis(
     with E0 and S0^2 at their best values; the lattice stays that of the start. No atom goes farther than
     `limit_angstrom` from where it started. `move_angstrom`: standard deviation of a move along each axis; None: as
     long as lets 40 % of the moves be kept, found in the first quarter of the walk. `swaps`: share of the moves that
-    exchange two atoms of different species; UserError where there is only one species. The same seed gives the same
-    walk.
+    exchange two atoms of different species; UserError where there is only one species, or more than one edge. The same
+    seed gives the same walk.
 
     A move that makes the misfit larger by D is kept with probability exp(-D / T). Equipartition: each of n coordinates
     adds T / 2 to a quadratic misfit on average, so that T = 2 X / n adds X. T falls in the first half of the walk, from
@@ -56,7 +57,9 @@ def metropolis(
     """
     if swaps and len(set(prior.numbers)) == 1:
         raise UserError(f"swaps: the atoms of {prior.name} are all of one species; refine without swaps")
-    walk = _Walk(prior, replicas, target, start)
+    if len(target.parts) > 1:
+        raise UserError("metropolis: takes the spectrum of one edge; refine several edges by the gradient")
+    walk = _Walk(prior, replicas.parts[0], target.parts[0], start)
     walk.limit_angstrom, walk.swaps, walk.generator = limit_angstrom, swaps, np.random.default_rng(seed)
     walk.move_angstrom = move_angstrom or FIRST_MOVE_ANGSTROM
     began, path, first = time.perf_counter(), [start], walk.chi_square

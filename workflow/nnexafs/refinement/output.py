@@ -2,6 +2,7 @@
 
 import shutil
 import tempfile
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -20,26 +21,21 @@ from nnexafs.structures.distributions import angle_grid, r_grid
 
 def summary(found: Refinement) -> dict[str, Any]:
     """The numbers: the answer with its errors and their sources, the candidates, every simulation at every stop."""
-    first, target = found.refined[0], found.target
-    errors = {
-        f"{name}_error{percent}": value
-        for percent in FACTORS
-        for name, value in found.error(percent).named().items()
-    }
+    first, target, suffixes = found.refined[0], found.target, found.suffixes
+    errors: dict[str, float] = {}
+    for percent in FACTORS:
+        errors |= found.error(percent).named([f"_error{percent}{suffix}" for suffix in suffixes])
     return {
         "phase": first.candidate.prior.phase,
-        **found.answer.named(),
+        **found.answer.named(suffixes),
         **errors,
-        "error_sources": {source: one.named() for source, one in found.errors.items()},
-        **_misfit(first.path[first.stop]),
+        "error_sources": {source: one.named(suffixes) for source, one in found.errors.items()},
+        **_misfit(first.path[first.stop], suffixes),
         "reached_stop": bool(min(step.misfit.chi_square for step in first.path) <= found.stop),
         "stop_chi_square": found.stop,
-        "noise_r": target.noise_r,
-        "theory_r": target.theory_r,
-        "cells_r": target.cells_r,
+        **_expected(found),
         "expected_r": target.expected_r,
         "independent_points": target.independent,
-        "k_range_per_angstrom": list(target.window),
         "held_out": [
             {
                 "fitted_angstrom": list(one.fitted_angstrom),
@@ -55,7 +51,7 @@ def summary(found: Refinement) -> dict[str, Any]:
                 "prior": one.prior.name,
                 "displacement_factor": one.best.factor if one.prior.has_sites else None,
                 "strain": one.best.strain,
-                **_misfit(one.best),
+                **_misfit(one.best, suffixes),
             }
             for one in found.candidates
         ],
@@ -63,7 +59,7 @@ def summary(found: Refinement) -> dict[str, Any]:
             {
                 "prior": one.candidate.prior.name,
                 "stop_chi_square": times * found.stop,
-                **_answer(one, place),
+                **_answer(one, place, suffixes),
             }
             for one in found.refined
             for times in STOPS
@@ -77,14 +73,15 @@ def write(out: Path, found: Refinement, *, title: str) -> dict[str, Any]:
     from nnexafs.refinement.figure import draw  # and matplotlib: after the work
 
     numbers = summary(found)
-    first, grids = found.refined[0], found.material.distributions
-    answer, errors = found.answer, {percent: found.error(percent) for percent in FACTORS}
-    n_r = {f"n_error{percent}": one.n_r for percent, one in errors.items()}
-    angles = {f"density_error{percent}": one.angles for percent, one in errors.items()}
+    first, grids = found.refined[0], found.materials[0].distributions
     tables = {
-        "rdf.csv": pd.DataFrame({"r_angstrom": r_grid(grids), "n": answer.n_r, **n_r}),
-        "angles.csv": pd.DataFrame({"angle_degree": angle_grid(grids), "density": answer.angles, **angles}),
-        "path.csv": pd.concat([_path(one, r_grid(grids)) for one in found.refined], ignore_index=True),
+        "rdf.csv": pd.DataFrame({"r_angstrom": r_grid(grids), **_curves(found, "n", "n_r")}),
+        "angles.csv": pd.DataFrame(
+            {"angle_degree": angle_grid(grids), **_curves(found, "density", "angles")}
+        ),
+        "path.csv": pd.concat(
+            [_path(one, r_grid(grids), found.suffixes) for one in found.refined], ignore_index=True
+        ),
         "held_out.csv": pd.concat([_held_out(one) for one in found.held_out], ignore_index=True),
     }
     out.mkdir(parents=True, exist_ok=True)
@@ -102,24 +99,54 @@ def write(out: Path, found: Refinement, *, title: str) -> dict[str, Any]:
     return numbers
 
 
-def _misfit(step: Step) -> dict[str, float]:
-    return {"chi_square": step.misfit.chi_square, "r_factor": step.misfit.r_factor}
+def _expected(found: Refinement) -> dict[str, Any]:
+    """What was expected of each edge's spectrum, and the part of it that was used."""
+    numbers: dict[str, Any] = {}
+    for suffix, one in zip(found.suffixes, found.target.parts, strict=True):
+        numbers |= {
+            f"noise_r{suffix}": one.noise_r,
+            f"theory_r{suffix}": one.theory_r,
+            f"cells_r{suffix}": one.cells_r,
+            f"k_range_per_angstrom{suffix}": list(one.window),
+        }
+    return numbers
 
 
-def _answer(one: Refined, place: int) -> dict[str, float]:
+def _curves(found: Refinement, column: str, curve: str) -> dict[str, np.ndarray]:
+    """A curve of the answer with its errors, around the absorbers of each edge, by column."""
+    columns = {}
+    for place, suffix in enumerate(found.suffixes):
+        columns[f"{column}{suffix}"] = getattr(found.answer, curve)[place]
+        for percent in FACTORS:
+            columns[f"{column}_error{percent}{suffix}"] = getattr(found.error(percent), curve)[place]
+    return columns
+
+
+def _misfit(step: Step, suffixes: Sequence[str]) -> dict[str, float]:
+    """Misfit and R-factor of each edge, and of all together."""
+    numbers = {}
+    for suffix, one in zip(suffixes, step.misfit.parts, strict=True):
+        numbers |= {f"chi_square{suffix}": one.chi_square, f"r_factor{suffix}": one.r_factor}
+    return numbers | {"chi_square": step.misfit.chi_square, "r_factor": step.misfit.r_factor}
+
+
+def _answer(one: Refined, place: int, suffixes: Sequence[str]) -> dict[str, float]:
     step = one.path[place]
     moved = {"rms_moved_angstrom": step.rms_moved_angstrom, "strain": step.strain}
-    return {**one.answers[place].named(), **_misfit(step), **moved}
+    return {**one.answers[place].named(suffixes), **_misfit(step, suffixes), **moved}
 
 
-def _path(one: Refined, r: np.ndarray) -> pd.DataFrame:
+def _path(one: Refined, r: np.ndarray, suffixes: Sequence[str]) -> pd.DataFrame:
     rows = [
         {
             "prior": one.candidate.prior.name,
             "step": place,
             "seconds": step.seconds,
-            **_answer(one, place),
-            "excess_kurtosis_1": excess_kurtosis(r, one.answers[place].n_r),
+            **_answer(one, place, suffixes),
+            **{
+                f"excess_kurtosis_1{suffix}": excess_kurtosis(r, n_r)
+                for suffix, n_r in zip(suffixes, one.answers[place].n_r, strict=True)
+            },
         }
         for place, step in enumerate(one.path)
     ]

@@ -1,6 +1,6 @@
 """A refinement from the data to its answer: candidates compared, the best one refined from two simulations."""
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -12,11 +12,12 @@ from nnexafs.errors import UserError
 from nnexafs.learning.representation import window_for
 from nnexafs.measured.quality import quality_of
 from nnexafs.progress import Steps
-from nnexafs.refinement.answers import Answer, answer_of
+from nnexafs.refinement.answers import Answer, answer_at
 from nnexafs.refinement.descent import CALLS, Candidate, Step, Way, refined, scaled
 from nnexafs.refinement.errors import half_range, of_sampling, of_spectrum, together
 from nnexafs.refinement.held_out import HeldOut, held_out
-from nnexafs.refinement.sources import Material, Start
+from nnexafs.refinement.joint import JointReplicas, JointTarget
+from nnexafs.refinement.sources import Material, suffixes
 from nnexafs.refinement.target import S02_RANGE, Target
 
 BEYOND = 2.0
@@ -53,7 +54,7 @@ class Refined:
 class Refinement:
     """Everything that a refinement found."""
 
-    target: Target
+    target: JointTarget
     candidates: list[Candidate]
     """one of each phase, nearest to the data first"""
     refined: list[Refined]
@@ -66,7 +67,13 @@ class Refinement:
     """standard deviations by source: spectrum, stop, simulation, sampling"""
     held_out: list[HeldOut]
     """cross-checks of the first simulation's descent"""
-    material: Material
+    materials: Sequence[Material]
+    """of each edge"""
+
+    @property
+    def suffixes(self) -> list[str]:
+        """What is added to the names of each edge's results."""
+        return suffixes([one.label for one in self.materials])
 
     def error(self, percent: int) -> Answer:
         """Errors of the answer that hold in 68 or 95 % of cases."""
@@ -74,8 +81,8 @@ class Refinement:
 
 
 def refine(
-    spectrum: xr.Dataset,
-    material: Material,
+    spectra: Sequence[xr.Dataset],
+    materials: Sequence[Material],
     *,
     replicas: int = 8,
     stop: float = 1.0,
@@ -85,30 +92,35 @@ def refine(
     threads: int = 1,
     cross_check: bool = True,
 ) -> Refinement:
-    """Find structures whose spectrum is the measured one, from simulations.
+    """Find structures whose spectrum is the measured one, from simulations; or whose spectra are, at several edges.
 
-    `spectrum`: what `measured.chi.process` returns. Each phase of the material is scaled to the data from its first
+    `spectra`, `materials`: what `measured.chi.process` returns, and the absorber, of each edge; all materials hold the
+    same simulations. Each phase of the material is scaled to the data from its first
     simulation; the best phase is refined from that and from its second one. `stop`: misfit to stop at, in units of what
     noise and the theory's error are expected to leave; `s02`: range of S0^2; `way`: how
     atoms are moved, `descent.refined` or `metropolis.metropolis` with settings of their own, in at most `most_steps`
     (for the progress line); `cross_check`: also
-    `held_out.held_out`. UserError for another element or too short a spectrum.
+    `held_out.held_out`. UserError for another element, too short a spectrum, or two of one edge.
     """
-    target = target_of(spectrum, material, s02)
+    _check_edges(materials)
+    target = JointTarget(
+        [target_of(spectrum, material, s02) for spectrum, material in zip(spectra, materials, strict=True)]
+    )
 
-    def candidate(start: Callable[[int], Start]) -> Candidate:
-        return _candidate(start(replicas), material, target, threads)
+    def candidate(phase: str, place: int) -> Candidate:
+        return _candidate(phase, place, replicas, materials, target, threads)
 
-    few = _compared(material, target, min(replicas, SCREENED), threads, "phases compared")
+    few = _compared(materials, target, min(replicas, SCREENED), threads, "phases compared")
     hopeful = [
         one.prior.phase for one in few if one.best.misfit.r_factor < HOPEFUL * few[0].best.misfit.r_factor
     ]
-    candidates = sorted(map(candidate, (material.starts[phase][0] for phase in hopeful)), key=_r_factor)
+    candidates = sorted((candidate(phase, 0) for phase in hopeful), key=_r_factor)
     chosen = candidates[0]
+    phase = chosen.prior.phase
     target = target.informed(chosen.spectra(), chosen.best.misfit)
-    others = map(candidate, material.starts[chosen.prior.phase][1:PRIORS])
+    others = (candidate(phase, place) for place in range(1, min(PRIORS, len(materials[0].starts[phase]))))
     found = [
-        _refined(one.rescaled(target), target, stop, way, most_steps, material) for one in (chosen, *others)
+        _refined(one.rescaled(target), target, stop, way, most_steps, materials) for one in (chosen, *others)
     ]
     answers = [one.answer for one in found]
     return Refinement(
@@ -116,19 +128,29 @@ def refine(
         [*candidates, *(one for one in few if one.prior.phase not in hopeful)],
         found,
         stop,
-        Answer.mean(answers, material),
-        _errors(found, answers, target, stop, material),
+        Answer.mean(answers, materials),
+        _errors(found, answers, target, stop, materials),
         held_out(found[0].candidate, target, lowest=stop / BEYOND, way=way) if cross_check else [],
-        material,
+        materials,
     )
 
 
-def _compared(material: Material, target: Target, replicas: int, threads: int, title: str) -> list[Candidate]:
-    """Each phase of the material, scaled to the data; nearest first."""
-    candidates = []
-    with Steps(title, len(material.starts)) as steps:
-        for starts in material.starts.values():
-            candidates.append(_candidate(starts[0](replicas), material, target, threads))
+def _check_edges(materials: Sequence[Material]) -> None:
+    labels = [f"{one.element} {one.edge}" for one in materials]
+    if twice := [label for label in labels if labels.count(label) > 1]:
+        raise UserError(
+            f"spectra: several of {twice[0]}; repeats of one measurement are given together as SPECTRUM, each edge once"
+        )
+
+
+def _compared(
+    materials: Sequence[Material], target: JointTarget, replicas: int, threads: int, title: str
+) -> list[Candidate]:
+    """Each phase of the simulations, scaled to the data; nearest first."""
+    candidates, phases = [], materials[0].starts
+    with Steps(title, len(phases)) as steps:
+        for phase in phases:
+            candidates.append(_candidate(phase, 0, replicas, materials, target, threads))
             steps.update()
     return sorted(candidates, key=_r_factor)
 
@@ -138,15 +160,19 @@ def _r_factor(candidate: Candidate) -> float:
 
 
 def _errors(
-    found: Sequence[Refined], answers: Sequence[Answer], target: Target, stop: float, material: Material
+    found: Sequence[Refined],
+    answers: Sequence[Answer],
+    target: JointTarget,
+    stop: float,
+    materials: Sequence[Material],
 ) -> dict[str, Answer]:
     first = found[0]
     places = {nearest_step(first.path, times * stop) for times in STOPS}
     return {
-        "spectrum": of_spectrum(first.candidate, target, material),
+        "spectrum": of_spectrum(first.candidate, target, materials),
         "stop": half_range([first.answers[place] for place in sorted(places)]),
         "simulation": half_range(answers),
-        "sampling": of_sampling([cell for one in found for cell in one.cells()], material),
+        "sampling": of_sampling([cell for one in found for cell in one.cells()], materials),
     }
 
 
@@ -180,14 +206,23 @@ def target_of(spectrum: xr.Dataset, material: Material, s02: tuple[float, float]
     )
 
 
-def _candidate(start: Start, material: Material, target: Target, threads: int) -> Candidate:
-    prior = start.prior
-    replicas = material.evaluator(
-        prior.cells(factor=1.0, strain=0.0),
-        material.tables,
-        element=material.element,
-        correction=start.correction,
-        threads=threads,
+def _candidate(
+    phase: str, place: int, count: int, materials: Sequence[Material], target: JointTarget, threads: int
+) -> Candidate:
+    """So many frames of a phase's simulation with this place, scaled to the data."""
+    starts = [one.starts[phase][place](count) for one in materials]
+    prior = starts[0].prior
+    replicas = JointReplicas(
+        [
+            material.evaluator(
+                prior.cells(factor=1.0, strain=0.0),
+                material.tables,
+                element=material.element,
+                correction=start.correction,
+                threads=threads,
+            )
+            for material, start in zip(materials, starts, strict=True)
+        ]
     )
     found = Candidate(prior, replicas, scaled(prior, replicas, target))
     replicas.correct_taper(prior.cells(factor=found.best.factor, strain=found.best.strain))
@@ -195,7 +230,12 @@ def _candidate(start: Start, material: Material, target: Target, threads: int) -
 
 
 def _refined(
-    candidate: Candidate, target: Target, stop: float, way: Way, most_steps: int, material: Material
+    candidate: Candidate,
+    target: JointTarget,
+    stop: float,
+    way: Way,
+    most_steps: int,
+    materials: Sequence[Material],
 ) -> Refined:
     with Steps("steps down the misfit", most_steps) as steps:
 
@@ -206,9 +246,7 @@ def _refined(
         path = way(
             candidate.prior, candidate.replicas, target, candidate.best, lowest=stop / BEYOND, tell=tell
         )
-    answers = [
-        answer_of(candidate.cells(step), step.misfit.e0_shift_ev, step.misfit.s02, material) for step in path
-    ]
+    answers = [answer_at(candidate.cells(step), step.misfit, materials) for step in path]
     return Refined(candidate, path, answers, nearest_step(path, stop))
 
 

@@ -12,7 +12,6 @@ from nnexafs.exafs.nbody.adjoint import derivatives
 from nnexafs.exafs.nbody.classes import NeighbourList
 from nnexafs.exafs.nbody.histograms import PathHistograms, neighbours_of
 from nnexafs.exafs.nbody.tables import Tables
-from nnexafs.refinement.target import Misfit
 
 TAPER_ANGSTROM = 0.3
 """chi fades out over the last half path lengths: a sharp end makes the misfit jump when an atom crosses it."""
@@ -20,7 +19,7 @@ TAPER_ANGSTROM = 0.3
 
 @dataclass(frozen=True)
 class Pulls:
-    """Derivatives of a misfit: by the positions of each cell's atoms, and by isotropic strain of all cells."""
+    """Derivatives of a function of chi: by the positions of each cell's atoms, and by isotropic strain of all cells."""
 
     by_position: list[np.ndarray]
     """(atom, xyz) of each cell, per angstrom"""
@@ -44,6 +43,11 @@ class Replicas:
     ) -> None:
         self.tables, self.correction, self.threads = tables, correction, threads
         self.absorbers = [np.flatnonzero(atoms.symbols == element) for atoms in cells]
+
+    @property
+    def parts(self) -> tuple["Replicas", ...]:
+        """Of each edge: as of `joint.JointReplicas`."""
+        return (self,)
 
     def correct_taper(self, cells: Sequence[Atoms]) -> None:
         """Add what the taper takes from the spectrum of these cells to the correction, once and for all."""
@@ -72,20 +76,20 @@ class Replicas:
             found.append(Replicas.chi(one, [atoms]))
         return np.array(found)
 
-    def misfit_and_pulls(
-        self, cells: Sequence[Atoms], misfit_of: Callable[[np.ndarray], Misfit]
-    ) -> tuple[Misfit, Pulls]:
-        """The misfit of the cells' mean chi, and the derivatives of its chi_square."""
+    def chi_and_pull(self, cells: Sequence[Atoms]) -> tuple[np.ndarray, Callable[[np.ndarray], Pulls]]:
+        """Mean chi (K,) of the cells, and what turns a function's derivative (K,) by it into one by the atoms."""
         (whole, around), chi = self._summed(cells)
-        found = misfit_of(chi)
 
-        def pull(place: int) -> tuple[np.ndarray, float]:
-            one = derivatives(whole, around[place], self.absorbers[place], found.by_chi)
-            return one.by_position, float(np.trace(one.by_strain))
+        def pull(by_chi: np.ndarray) -> Pulls:
+            def of_cell(place: int) -> tuple[np.ndarray, float]:
+                one = derivatives(whole, around[place], self.absorbers[place], by_chi)
+                return one.by_position, float(np.trace(one.by_strain))
 
-        with ThreadPoolExecutor(self.threads) as pool:
-            pulls = list(pool.map(pull, range(len(cells))))
-        return found, Pulls([by_position for by_position, _ in pulls], sum(strain for _, strain in pulls))
+            with ThreadPoolExecutor(self.threads) as pool:
+                pulls = list(pool.map(of_cell, range(len(cells))))
+            return Pulls([by_position for by_position, _ in pulls], sum(strain for _, strain in pulls))
+
+        return chi, pull
 
     def _summed(
         self, cells: Sequence[Atoms]

@@ -47,6 +47,16 @@ class Material:
     evaluator: Callable[..., Replicas] = Replicas
     """what computes spectra and gradients of cells; `journal.KeptReplicas` also keeps them"""
 
+    @property
+    def label(self) -> str:
+        """The absorbing element and its edge, such as Ni_K."""
+        return f"{self.element}_{self.edge}"
+
+
+def suffixes(labels: Sequence[str]) -> list[str]:
+    """What is added to the names of each edge's results (`Material.label`): nothing if there is only one edge."""
+    return [f"_{one}" for one in labels] if len(labels) > 1 else [""]
+
 
 def of_campaign_tables(campaign: Path) -> tuple[Material, Engine]:
     """A campaign's material without any simulation, and what computes its spectra.

@@ -47,6 +47,11 @@ class Misfit:
     by_chi: np.ndarray
     """derivative (K,) of `chi_square` by the simulated chi"""
 
+    @property
+    def parts(self) -> tuple["Misfit", ...]:
+        """Of each edge: as of `joint.JointMisfit`."""
+        return (self,)
+
 
 class Target:
     """Features of measured chi(k): k-weighted, filtered to a range in R, as the networks see it."""
@@ -80,6 +85,15 @@ class Target:
         low, high = augmentation.e0_shift_ev
         self.shifts_ev = np.linspace(low, high, 1 + max(round((high - low) / E0_STEP_EV), 1))
         self._expect(self._even(self.expected_r))
+
+    @property
+    def parts(self) -> tuple["Target", ...]:
+        """Of each edge: as of `joint.JointTarget`."""
+        return (self,)
+
+    def split(self, chi: np.ndarray) -> list[np.ndarray]:
+        """chi of each edge: as of `joint.JointTarget`."""
+        return [chi]
 
     def informed(self, chi: np.ndarray, misfit: Misfit) -> "Target":
         """The same data, whose differences are expected to be spread as the theory's error spreads those of a spectrum.
