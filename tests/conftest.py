@@ -77,3 +77,11 @@ def alloy_tables(once: Callable) -> Path:
     from fakes.nickel import write_alloy_tables
 
     return once("alloy", write_alloy_tables)
+
+
+@pytest.fixture(scope="session")
+def aluminium_tables(once: Callable) -> Path:
+    """The same of Ni3Al, absorbing aluminium; not to be changed."""
+    from fakes.nickel import write_alloy_tables
+
+    return once("aluminium", lambda folder: write_alloy_tables(folder, "Al"))

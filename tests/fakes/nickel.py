@@ -58,10 +58,10 @@ def alloy(repeat: int) -> Atoms:
     return atoms.repeat(repeat)
 
 
-def write_alloy_tables(folder: Path) -> None:
-    """The same of Ni3Al for paths of 4.2 angstrom (ten seconds); the fixture `alloy_tables`."""
+def write_alloy_tables(folder: Path, element: str = "Ni") -> None:
+    """The same of Ni3Al for paths of 4.2 angstrom (ten seconds); the fixtures `alloy_tables`, `aluminium_tables`."""
     settings = Feff(scf=False, path_length_angstrom=4.2)
-    freeze(alloy(1), element="Ni", edge="K", settings=settings, folder=folder)
+    freeze(alloy(1), element=element, edge="K", settings=settings, folder=folder)
     phases, domain = FrozenPotentials.load(folder), tables.Domain(2.0, 4.2)
     made = tables.make(phases, domain, processes=2)
     tables_file.write(made, folder / TABLES_FILE, fingerprint=tables_file.fingerprint(phases, domain))
