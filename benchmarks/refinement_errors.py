@@ -25,6 +25,7 @@ from nnexafs.files import read_dataset
 from nnexafs.k_axis import shifted_k
 from nnexafs.learning.augmentation import Augmenter
 from nnexafs.refinement.answers import NUMBERS, Answer, answer_of
+from nnexafs.refinement.errors import FACTORS
 from nnexafs.refinement.prior import Prior
 from nnexafs.refinement.refine import PRIORS, refine
 from nnexafs.refinement.sources import Material, of_simulations, start_of
@@ -113,7 +114,10 @@ def row_of(case: Case, campaign: Path, material: Material, *, replicas: int, thr
         "sources": {name: one.numbers.tolist() for name, one in found.errors.items()},
         "n_r_error": relative(found.answer.n_r, case.true.n_r),
         "scaled_n_r_error": relative(scaled.n_r, case.true.n_r),
-        "n_r": [np.abs(found.answer.n_r - case.true.n_r).tolist(), found.error(68).n_r.tolist()],
+        "n_r": [
+            np.abs(found.answer.n_r - case.true.n_r).tolist(),
+            *(found.error(p).n_r.tolist() for p in FACTORS),
+        ],
         "chi_square": [first.path[0].misfit.chi_square, first.path[first.stop].misfit.chi_square],
         "r_factor": [first.path[0].misfit.r_factor, first.path[first.stop].misfit.r_factor],
         "steps": [first.stop, len(first.path)],
@@ -138,11 +142,12 @@ def table(rows: list[dict[str, Any]]) -> None:
         difference = np.array([row["answer"] for row in own]) - np.array([row["true"] for row in own])
         errors = np.sqrt(sum(np.array([row["sources"][s] for row in own]) ** 2 for s in own[0]["sources"]))
         cells = [
-            f"{np.sqrt((d**2).mean()):.4f}, {d.mean():+.4f}, {(abs(d) <= e).mean():.0%}, {(abs(d) <= 2 * e).mean():.0%}"
+            f"{np.sqrt((d**2).mean()):.4f}, {d.mean():+.4f}, "
+            + ", ".join(f"{(abs(d) <= factor * e).mean():.0%}" for factor, _ in FACTORS.values())
             for d, e in zip(difference.T, np.maximum(errors.T, 1e-9), strict=True)
         ]
         bins = [np.array(row["n_r"]) for row in own]
-        inside = [np.mean([(b[0] <= times * b[1] + 1e-9).mean() for b in bins]) for times in (1, 2)]
+        inside = [np.mean([(b[0] <= b[place] + 1e-9).mean() for b in bins]) for place in (1, 2)]
         curves = np.sqrt(np.mean([row["n_r_error"] ** 2 for row in own]))
         scaled = np.sqrt(np.mean([row["scaled_n_r_error"] ** 2 for row in own]))
         print(

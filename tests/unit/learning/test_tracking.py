@@ -229,7 +229,7 @@ def test_registered_ensemble_predicts_with_one_call(
                 np.ravel(one[name + end]), rel=1e-4, abs=1e-6, nan_ok=True
             )
     pair = found[(found["spectrum"] == 1) & (found["quantity"] == "pair_distribution")]
-    assert pair["x"].to_numpy() == pytest.approx(expected["r"].values)
+    assert pair["x"].to_numpy() == pytest.approx(expected[1]["r"].values)
     assert len(found) == 2 * (195 + 90 + 5)
 
 
