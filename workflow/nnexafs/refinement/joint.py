@@ -109,7 +109,9 @@ class JointReplicas:
 
         def pull(by_chi: np.ndarray) -> Pulls:
             pulls = [own(part) for (_, own), part in zip(each, np.split(by_chi, ends[:-1]), strict=True)]
-            by_position = [sum(of_cell) for of_cell in zip(*(one.by_position for one in pulls), strict=True)]
+            by_position = [
+                np.sum(of_cell, axis=0) for of_cell in zip(*(one.by_position for one in pulls), strict=True)
+            ]
             return Pulls(by_position, sum(one.by_strain for one in pulls))
 
         return np.concatenate([chi for chi, _ in each]), pull

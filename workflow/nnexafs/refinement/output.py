@@ -124,7 +124,7 @@ def _curves(found: Refinement, column: str, curve: str) -> dict[str, np.ndarray]
 
 def _misfit(step: Step, suffixes: Sequence[str]) -> dict[str, float]:
     """Misfit and R-factor of each edge, and of all together."""
-    numbers = {}
+    numbers: dict[str, float] = {}
     for suffix, one in zip(suffixes, step.misfit.parts, strict=True):
         numbers |= {f"chi_square{suffix}": one.chi_square, f"r_factor{suffix}": one.r_factor}
     return numbers | {"chi_square": step.misfit.chi_square, "r_factor": step.misfit.r_factor}
