@@ -234,13 +234,15 @@ REFUSED = {
     "random moves": (("--method", "metropolis"), "takes one edge"),
     "one S0^2": (("--s02", "0.9"), "each edge has its own"),
     "potential": (("--potential", "Ni_u3.eam"), "refined from frames"),
+    "no element": (("--also", "Al.chi"), "Al.chi:ELEMENT"),
     "no such file": (("--also", "nowhere.chi:Al"), "no file 'nowhere.chi'"),
 }
 
 
 @pytest.mark.parametrize(("options", "words"), REFUSED.values(), ids=REFUSED)
 def test_a_mistake_is_one_line(place: Path, options: tuple[str, ...], words: str):
-    done = CliRunner().invoke(main, command(place, *options))
+    given = (str(place / one) if (place / one).exists() else one for one in options)
+    done = CliRunner().invoke(main, command(place, *given))
     errors = [line for line in done.output.splitlines() if "error: " in line]
     assert done.exit_code == 2 and len(errors) == 1 and words in errors[0], done.output
     assert not (place / "out").exists()

@@ -5,7 +5,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import partial
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
 import numpy as np
 import xarray as xr
@@ -195,9 +195,21 @@ class Origin:
     def measured_also(
         self, words: str, chosen: Mapping[str, object], *, k_range: tuple[float, float] | None
     ) -> xr.Dataset:
-        """chi(k) of a file of another edge, told as FILE or FILE:ELEMENT (see `file_and_element`)."""
+        """chi(k) of a file of another edge, told as FILE or FILE:ELEMENT (see `file_and_element`).
+
+        Read as `chosen`, but for the element and E0 of the first spectrum. UserError where the element is not known.
+        """
         file, element = file_and_element(words)
-        return self.measured([file], {**chosen, "element": element}, (), k_range=k_range)
+        background = {**cast("Mapping[str, object]", chosen["background"]), "e0_ev": None}
+        own = {**chosen, "element": element, "background": background}
+        read = read_measurement([file], own)
+        try:
+            read.absorber()
+        except UserError as error:
+            raise UserError(
+                f"--also {file}: neither its contents nor its edge tell the element; write {file}:ELEMENT"
+            ) from error
+        return self.measured([file], own, (), k_range=k_range)
 
     def material(self, spectrum: xr.Dataset, *, threads: int) -> Material:
         """Tables and simulations to refine the spectrum with; makes the tables where there are none."""
