@@ -6,6 +6,7 @@ from typing import Any
 import matplotlib as mpl
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
+from matplotlib.ticker import FormatStrFormatter, LogLocator, NullLocator
 
 from nnexafs.inversion.drawing import BLUE, INK, QUIET, SECOND, SETTINGS
 from nnexafs.refinement.answers import NUMBERS
@@ -70,8 +71,8 @@ def _held_out(axes: Axes, found: Refinement) -> None:
             markersize=8,
             markerfacecolor="none",
         )
-    axes.set(xscale="log", yscale="log")
-    axes.invert_xaxis()
+    axes.set_yscale("log")
+    _misfits(axes)
     _label(axes, "misfit / expected misfit of the fitted range", "R-factor", "Cross-check")
 
 
@@ -85,14 +86,22 @@ def _along(axes: Axes, found: Refinement, name: str) -> None:
     middle, error = found.answer.numbers[place], found.error(68).numbers[place]
     axes.axhspan(middle - error, middle + error, color=QUIET, alpha=0.2, linewidth=0, label="answer, 68 %")
     axes.axvline(found.stop, color=QUIET, linestyle="--", linewidth=1, label="stop")
-    axes.set_xscale("log")
-    axes.invert_xaxis()
+    _misfits(axes)
     _label(
         axes,
         "misfit / expected misfit (the refinement goes to the right)",
         ALONG[name],
         f"{ALONG[name]} on the way",
     )
+
+
+def _misfits(axes: Axes) -> None:
+    """Misfits along x, falling, with plain numbers at 1, 1.5, 2, 3, 5, 7."""
+    axes.set_xscale("log")
+    axes.xaxis.set_major_locator(LogLocator(subs=(1, 1.5, 2, 3, 5, 7)))
+    axes.xaxis.set_major_formatter(FormatStrFormatter("%g"))
+    axes.xaxis.set_minor_locator(NullLocator())
+    axes.invert_xaxis()
 
 
 def _label(axes: Axes, x: str, y: str, title: str) -> None:
