@@ -1,5 +1,6 @@
 """The figure of a refinement: spectrum and structure, and what every step of the path says."""
 
+from itertools import cycle
 from pathlib import Path
 from typing import Any
 
@@ -7,6 +8,7 @@ import matplotlib as mpl
 import numpy as np
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
+from matplotlib.ticker import FormatStrFormatter, LogLocator, NullLocator
 
 from nnexafs.inversion.drawing import BLUE, INK, QUIET, SECOND, SETTINGS
 from nnexafs.refinement.answers import NUMBERS
@@ -55,7 +57,7 @@ def _spectrum(axes: Axes, found: Refinement) -> None:
 
 def _structure(axes: Axes, found: Refinement) -> None:
     r, error = r_grid(found.materials[0].distributions), found.error(68).n_r
-    for place, (name, style) in enumerate(zip(_names(found), STYLES, strict=False)):
+    for place, (name, style) in enumerate(zip(_names(found), cycle(STYLES), strict=False)):
         start, answer, half = found.refined[0].answers[0].n_r[place], found.answer.n_r[place], error[place]
         axes.plot(r, start, style, color=QUIET, label=f"scaled simulation{name}")
         axes.fill_between(r, answer - half, answer + half, color=BLUE, alpha=0.3, linewidth=0)
@@ -79,15 +81,15 @@ def _held_out(axes: Axes, found: Refinement) -> None:
             markersize=8,
             markerfacecolor="none",
         )
-    axes.set(xscale="log", yscale="log")
-    axes.invert_xaxis()
+    axes.set_yscale("log")
+    _misfits(axes)
     _label(axes, "misfit / expected misfit of the fitted range", "R-factor", "Cross-check")
 
 
 def _along(axes: Axes, found: Refinement, name: str) -> None:
     """A number along each path against the misfit, with the stop and the answer."""
     place, error = NUMBERS.index(name), found.error(68)
-    for edge, (of_edge, style) in enumerate(zip(_names(found), STYLES, strict=False)):
+    for edge, (of_edge, style) in enumerate(zip(_names(found), cycle(STYLES), strict=False)):
         for one, colour in zip(found.refined, (BLUE, SECOND, INK), strict=False):
             values = [answer.numbers[edge, place] for answer in one.answers]
             misfits = [step.misfit.chi_square for step in one.path]
@@ -97,8 +99,7 @@ def _along(axes: Axes, found: Refinement, name: str) -> None:
         band = f"answer, 68 %{of_edge}"
         axes.axhspan(middle - half, middle + half, color=QUIET, alpha=0.2, linewidth=0, label=band)
     axes.axvline(found.stop, color=QUIET, linestyle="--", linewidth=1, label="stop")
-    axes.set_xscale("log")
-    axes.invert_xaxis()
+    _misfits(axes)
     _label(
         axes,
         "misfit / expected misfit (the refinement goes to the right)",
@@ -110,6 +111,15 @@ def _along(axes: Axes, found: Refinement, name: str) -> None:
 def _names(found: Refinement) -> list[str]:
     """The edge for a label, such as ", Ni K"; nothing where there is only one."""
     return [suffix and f", {suffix[1:].replace('_', ' ')}" for suffix in found.suffixes]
+
+
+def _misfits(axes: Axes) -> None:
+    """Misfits along x, falling, with plain numbers at 1, 1.5, 2, 3, 5, 7."""
+    axes.set_xscale("log")
+    axes.xaxis.set_major_locator(LogLocator(subs=(1, 1.5, 2, 3, 5, 7)))
+    axes.xaxis.set_major_formatter(FormatStrFormatter("%g"))
+    axes.xaxis.set_minor_locator(NullLocator())
+    axes.invert_xaxis()
 
 
 def _label(axes: Axes, x: str, y: str, title: str) -> None:
