@@ -19,12 +19,14 @@ from nnexafs.exafs.engines import Engine
 from nnexafs.exafs.feff.reference import FrozenPotentials
 from nnexafs.exafs.nbody import tables_file
 from nnexafs.k_axis import shifted_k
+from nnexafs.jobs.restart import RestartFolder
 from nnexafs.refinement import inputs
 from nnexafs.refinement.answers import curves_of
 from nnexafs.refinement.descent import Candidate, refined, scaled
 from nnexafs.refinement.errors import allowed
 from nnexafs.refinement.inputs import file_and_element
 from nnexafs.refinement.joint import JointReplicas, JointTarget
+from nnexafs.refinement.journal import Journal, KeptReplicas
 from nnexafs.refinement.metropolis import metropolis
 from nnexafs.refinement.prior import Prior
 from nnexafs.refinement.refine import refine
@@ -171,6 +173,18 @@ def test_metropolis_and_an_edge_twice_are_refused(materials):
         metropolis(prior(1), own, goal, scaled(prior(1), own, goal)[-1], lowest=1.0)
     with pytest.raises(UserError, match="several of Al K"):
         refine([], [materials["Al"], materials["Al"]])
+
+
+def test_kept_spectra_of_two_edges_of_an_element_are_not_mixed_up(materials, tmp_path: Path):
+    """The same cells and absorbers, other tables."""
+    own, of = Journal(RestartFolder(tmp_path / "restart", key="job", name="both")), prior(1)
+    kept = [
+        KeptReplicas(cells(of), one.tables, element="Ni", correction=np.zeros(len(one.tables.k)), journal=own)
+        for one in materials.values()
+    ]
+    first, second = (one.chi(cells(of)) for one in kept)
+    assert np.abs(first - second).max() > 0.01
+    assert np.array_equal(kept[1].chi(cells(of)), second)
 
 
 # --- the command -------------------------------------------------------------------------------
