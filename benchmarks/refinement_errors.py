@@ -65,7 +65,7 @@ def cases(campaign: Path, material: Material, spectra: int) -> Iterator[Case]:
                     distortion_rms=rms,
                 )
                 for number in range(count):
-                    numbers = np.append(true.numbers[:3], seen.scalars[number].numpy())
+                    numbers = np.append(true.numbers[0, :3], seen.scalars[number].numpy())[None]
                     measured = seen.chi[number].numpy().astype(float)
                     spectrum = xr.Dataset(
                         {"chi": ("k", measured), "chi_repeats": (("repeat", "k"), measured[None])},
@@ -77,7 +77,7 @@ def cases(campaign: Path, material: Material, spectra: int) -> Iterator[Case]:
 def truth(campaign: Path, point: StatePoint, material: Material) -> Answer:
     trajectory = read_dataset(campaign / "md" / point.id / "trajectory.nc", what="trajectory")
     all_frames = Prior.of(trajectory, name=point.id, phase=point.phase, frames=trajectory.sizes["frame"])
-    return answer_of(all_frames.cells(factor=1.0, strain=0.0), 0.0, 1.0, material)
+    return answer_of(all_frames.cells(factor=1.0, strain=0.0), [(0.0, 1.0)], [material])
 
 
 def others(campaign: Path, material: Material, point: StatePoint) -> Material:
@@ -100,7 +100,7 @@ def others(campaign: Path, material: Material, point: StatePoint) -> Material:
 
 def row_of(case: Case, campaign: Path, material: Material, *, replicas: int, threads: int) -> dict[str, Any]:
     known = others(campaign, material, case.point)
-    found = refine(case.spectrum, known, replicas=replicas, threads=threads, cross_check=False)
+    found = refine([case.spectrum], [known], replicas=replicas, threads=threads, cross_check=False)
     first = found.refined[0]
     scaled = first.answers[0]
     return {
@@ -108,15 +108,15 @@ def row_of(case: Case, campaign: Path, material: Material, *, replicas: int, thr
         "point": case.point.id,
         "phase": case.point.phase,
         "number": case.number,
-        "true": case.true.numbers.tolist(),
-        "answer": found.answer.numbers.tolist(),
-        "scaled": scaled.numbers.tolist(),
-        "sources": {name: one.numbers.tolist() for name, one in found.errors.items()},
+        "true": case.true.numbers[0].tolist(),
+        "answer": found.answer.numbers[0].tolist(),
+        "scaled": scaled.numbers[0].tolist(),
+        "sources": {name: one.numbers[0].tolist() for name, one in found.errors.items()},
         "n_r_error": relative(found.answer.n_r, case.true.n_r),
         "scaled_n_r_error": relative(scaled.n_r, case.true.n_r),
         "n_r": [
-            np.abs(found.answer.n_r - case.true.n_r).tolist(),
-            *(found.error(p).n_r.tolist() for p in FACTORS),
+            np.abs(found.answer.n_r - case.true.n_r)[0].tolist(),
+            *(found.error(p).n_r[0].tolist() for p in FACTORS),
         ],
         "chi_square": [first.path[0].misfit.chi_square, first.path[first.stop].misfit.chi_square],
         "r_factor": [first.path[0].misfit.r_factor, first.path[first.stop].misfit.r_factor],
