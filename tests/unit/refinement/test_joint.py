@@ -18,8 +18,8 @@ from nnexafs.exafs.averages import grids
 from nnexafs.exafs.engines import Engine
 from nnexafs.exafs.feff.reference import FrozenPotentials
 from nnexafs.exafs.nbody import tables_file
-from nnexafs.k_axis import shifted_k
 from nnexafs.jobs.restart import RestartFolder
+from nnexafs.k_axis import shifted_k
 from nnexafs.refinement import inputs
 from nnexafs.refinement.answers import curves_of
 from nnexafs.refinement.descent import Candidate, refined, scaled
