@@ -95,12 +95,11 @@ def refine(
     """Find structures whose spectrum is the measured one, from simulations; or whose spectra are, at several edges.
 
     `spectra`, `materials`: what `measured.chi.process` returns, and the absorber, of each edge; all materials hold the
-    same simulations. Each phase of the material is scaled to the data from its first
-    simulation; the best phase is refined from that and from its second one. `stop`: misfit to stop at, in units of what
-    noise and the theory's error are expected to leave; `s02`: range of S0^2; `way`: how
-    atoms are moved, `descent.refined` or `metropolis.metropolis` with settings of their own, in at most `most_steps`
-    (for the progress line); `cross_check`: also
-    `held_out.held_out`. UserError for another element, too short a spectrum, or two of one edge.
+    same simulations. Each phase is scaled to the data from its first simulation; the best phase is refined from that
+    and from its second one. `stop`: misfit to stop at, in units of what noise and the theory's error are expected to
+    leave; `s02`: range of S0^2; `way`: how atoms are moved, `descent.refined` or `metropolis.metropolis` with settings
+    of their own, in at most `most_steps` (for the progress line); `cross_check`: also `held_out.held_out`. UserError
+    for another element, too short a spectrum, or two of one edge.
     """
     _check_edges(materials)
     target = JointTarget(
