@@ -9,8 +9,9 @@ rule refine:
     """
     input:
         chi=rules.spectrum.output,
-        # of the run below which it is logged; a new one is no reason to refine again
-        run=ancient(rules.track.output),
+        # of the run below which it is logged; a new one is no reason to refine again. str(): a copy, for the mark would
+        # otherwise be on the other rules' input too
+        run=ancient(str(rules.track.output[0])),
         phases=FROZEN,
         tables=TABLES,
         trajectories=lambda wildcards: expand(
