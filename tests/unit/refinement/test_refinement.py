@@ -4,6 +4,7 @@ The spectra are sums over cells of 32 atoms; each refinement costs about a secon
 """
 
 from dataclasses import replace
+from functools import partial
 from pathlib import Path
 
 import numpy as np
@@ -19,9 +20,12 @@ from nnexafs.exafs.nbody import tables, tables_file
 from nnexafs.exafs.nbody.histograms import PathHistograms, neighbours_of
 from nnexafs.k_axis import shifted_k
 from nnexafs.learning.distortion import Distortion
+from nnexafs.refinement.answers import excess_kurtosis
 from nnexafs.refinement.descent import Candidate, refined, scaled
 from nnexafs.refinement.discrepancy import distortion_rms, theory_covariance
 from nnexafs.refinement.errors import allowed
+from nnexafs.refinement.held_out import band_filter, held_out
+from nnexafs.refinement.joint import JointReplicas, JointTarget
 from nnexafs.refinement.prior import Prior
 from nnexafs.refinement.refine import nearest_step
 from nnexafs.refinement.replicas import Replicas
@@ -188,3 +192,34 @@ def test_a_prior_needs_its_frames():
     )
     with pytest.raises(UserError, match="3 frames, 4 are asked for"):
         Prior.of(trajectory, name="short", phase="fcc", frames=4)
+
+
+def test_the_first_shell_predicts_the_rest_of_the_same_structure(made):
+    """Without an error of the theory what is fitted in one range of R is right in the other, all the way down."""
+    goal = JointTarget([target(made, prior(seed=1), factor=1.15, strain=0.01)])
+    start = prior(seed=1)
+    cells = JointReplicas([replicas(start, made)])
+    candidate = Candidate(start, cells, scaled(start, cells, goal))
+    inner, outer = held_out(candidate, goal, lowest=1e-6, way=partial(refined, calls=4))
+    assert inner.fitted_angstrom[0] == 0.0
+    assert inner.fitted_angstrom[1] == outer.fitted_angstrom[0]
+    assert 2.5 < inner.fitted_angstrom[1] < 3.2  # between nickel's first shells, phase not corrected
+    for one in (inner, outer):
+        assert len(one.fitted_r) == len(one.predicted_r) == len(one.path)
+        assert one.predicted_r.max() < 5e-3
+
+
+def test_filters_of_two_ranges_of_r_are_all(made):
+    goal = target(made, prior(seed=1), factor=1.0, strain=0.0)
+    low, high = (band_filter(goal.axis, *ends) for ends in ((0.0, 2.9), (2.9, 8.0)))
+    rest = (low + high) @ goal.features - goal.features
+    assert rest @ rest < 1e-4 * goal.square
+
+
+def test_excess_kurtosis_of_a_gaussian_and_of_one_with_tails():
+    r = np.arange(1.6, 5.5, 0.02) + 0.01
+    shell, far = np.exp(-((r - 2.5) ** 2) / (2 * 0.08**2)), 2 * np.exp(-((r - 4.3) ** 2) / (2 * 0.1**2))
+    tails = 0.1 * np.exp(-((r - 2.5) ** 2) / (2 * 0.16**2))
+    assert excess_kurtosis(r, shell + far) == pytest.approx(0.0, abs=0.02)
+    assert excess_kurtosis(r, shell + tails + far) > 0.5
+    assert np.isnan(excess_kurtosis(r, np.zeros_like(r)))
