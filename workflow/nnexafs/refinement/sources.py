@@ -69,7 +69,9 @@ def of_campaign_tables(campaign: Path) -> tuple[Material, Engine]:
         raise UserError(f"{campaign}: its spectra are FEFF's own; refining needs the engine nbody")
     phases = FrozenPotentials.load(campaign / "scattering")
     tables = read_tables(campaign / "scattering" / TABLES_FILE, phases=phases, exafs=config.exafs)
-    grids = config.representation, config.distributions, config.augmentation
+    # Atoms explain chi(k), whatever the networks of the campaign see.
+    representation = config.representation.model_copy(update={"space": "k"})
+    grids = representation, config.distributions, config.augmentation
     return Material(config.element, config.edge, tables, *grids, {}), Engine(
         phases, config.exafs.feff, tables
     )
