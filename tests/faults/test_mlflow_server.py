@@ -94,6 +94,8 @@ def complete_children(campaign: Campaign, server: Server) -> list[int]:
     for run in client.search_runs([ids["experiment_id"]]):
         if run.data.tags.get("mlflow.parentRunId") != ids["run_id"] or run.info.status != "FINISHED":
             continue
+        if "fold" not in run.data.tags:  # a refinement
+            continue
         fold = int(run.data.tags["fold"])
         metrics = json.loads((campaign.results / "training" / f"fold{fold}" / "metrics.json").read_text())
         assert metrics["run_id"] == run.info.run_id

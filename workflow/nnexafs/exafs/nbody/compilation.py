@@ -1,8 +1,8 @@
 """Compiles the engine's loops (Numba) and keeps them beside the source: `python -m nnexafs.exafs.nbody.compilation`.
 
-Whoever sums spectra first would wait for it otherwise, several jobs at a time; and code that was compiled by the running
-process rounds differently from what it finds on the disk: results would not be the same bit for bit. A few atoms do,
-with short paths.
+Whoever sums spectra first would wait for it otherwise, several jobs at a time; and code that was compiled by the
+running process rounds differently from what it finds on the disk: results would not be the same bit for bit. A few
+atoms do, with short paths.
 """
 
 import tempfile
