@@ -76,10 +76,9 @@ def of_networks(shells: Mapping, *, seconds: float | None = None) -> Reading:
 
 
 def of_refinement(numbers: Mapping, *, seconds: float | None = None) -> Reading:
-    """A refinement, `refinement.json`; its errors are calibrated where it states those of 95 % too."""
+    """A refinement, `refinement.json`; how often its errors hold is in docs/explanations/refinement.md."""
     values, errors = _known(numbers, {name: f"{name}_error68" for name in COLUMNS})
-    calibrated = any(f"{name}_error95" in numbers for name in COLUMNS)
-    about = f"68 %, {'calibrated' if calibrated else 'of its sources together, not calibrated'}"
+    about = "68 %, of its sources together"
     if not numbers["reached_stop"]:
         about += (
             ", does not explain the spectrum: the misfit stays above "
