@@ -8,6 +8,7 @@ from nnexafs.errors import UserError
 from nnexafs.exafs.feff.input import check_edge
 from nnexafs.exafs.feff.process import binaries_folder
 from nnexafs.structures.cells import build
+from nnexafs.structures.frames import species_of
 from nnexafs.structures.potentials import pair_commands
 
 
@@ -17,11 +18,18 @@ def check(config: CampaignConfig) -> None:
     check_edge(config.element, config.edge)
     for where in config.grids():
         phase, grid = where.phase, where.grid
-        kelvin = grid.temperatures_kelvin[0]
-        build(phase, grid, element=config.element, lattice_scale=1.0, temperature_kelvin=kelvin)
-        with tempfile.TemporaryDirectory() as folder:
-            potential = config.potentials[grid.potential]
-            pair_commands.pair_commands(potential, element=config.element, folder=Path(folder))
+        for composition in grid.compositions or [{}]:
+            atoms = build(
+                phase,
+                grid,
+                element=config.element,
+                lattice_scale=1.0,
+                temperature_kelvin=grid.temperatures_kelvin[0],
+                composition=composition,
+            )
+            with tempfile.TemporaryDirectory() as folder:
+                potential = config.potentials[grid.potential]
+                pair_commands.pair_commands(potential, species=species_of(atoms), folder=Path(folder))
     for name, measured in config.measurements.items():
         missing = [file for file in measured.files if not Path(file).is_file()]
         if missing:

@@ -24,6 +24,7 @@ from nnexafs.config.objective import Objective
 from nnexafs.config.reading import canonical, load, merge, one_line, validate
 from nnexafs.config.refinement import Refinement
 from nnexafs.config.structures import (
+    Composition,
     Crystal,
     Dynamics,
     DynamicsChecks,
@@ -46,6 +47,7 @@ __all__ = [
     "Background",
     "CampaignConfig",
     "Comparison",
+    "Composition",
     "Crystal",
     "DatasetSettings",
     "Distributions",

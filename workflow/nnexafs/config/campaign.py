@@ -2,6 +2,7 @@
 
 from typing import Annotated, Literal, NamedTuple
 
+from ase.data import atomic_numbers
 from pydantic import Field, ValidationError, field_validator, model_validator
 
 from nnexafs.config.base import NAME, Count, Model, Name, PhaseName, chemical_symbol, key, without_null
@@ -55,7 +56,7 @@ class CampaignConfig(Model):
     """A campaign, from the grid of state points to the measured spectra it inverts."""
 
     campaign: str = key("nickel", "name; results go to results/<campaign>", pattern=NAME)
-    element: str = key("Ni", "absorbing element, and the only species")
+    element: str = key("Ni", "absorbing element; the only species, unless phases have compositions")
     edge: Literal["K", "L3"] = key("K", "absorption edge")
     seed: int = key(2021, "the seed of every run derives from this and the id of its state point", ge=0)
     phases: Phases = key(Phases(), "structures to simulate")
@@ -117,6 +118,7 @@ class CampaignConfig(Model):
     @model_validator(mode="after")
     def consistent(self) -> "CampaignConfig":
         _check_potentials(self)
+        _check_compositions(self)
         _check_size(self)
         _check_ranges(self)
         _check_studies(self)
@@ -141,6 +143,14 @@ class CampaignConfig(Model):
         """FEFF's settings of one of the `theories`, or the campaign's own."""
         changes = self.theories[theory].differences if theory is not None else {}
         return self.exafs.feff.model_copy(update=changes)
+
+    @property
+    def species(self) -> tuple[str, ...]:
+        """Every species of the campaign's structures, by atomic number."""
+        found = {self.element} | {
+            symbol for where in self.grids() for one in where.grid.compositions for symbol in one
+        }
+        return tuple(sorted(found, key=lambda symbol: atomic_numbers[symbol]))
 
     @property
     def variants_per_trajectory(self) -> int:
@@ -193,10 +203,22 @@ def _check_potentials(config: CampaignConfig) -> None:
             raise ValueError(f"{where.place}.potential: '{where.grid.potential}' is not one of: {known}")
 
 
+def _check_compositions(config: CampaignConfig) -> None:
+    for where in config.grids():
+        for composition in where.grid.compositions:
+            if config.element not in composition:
+                raise ValueError(
+                    f"{where.place}.compositions: {composition} has no {config.element}, the absorbing element"
+                )
+    if len(config.species) > 1 and not config.phases.compositions:
+        raise ValueError("series: compositions of species that the campaign's own phases do not have")
+
+
 def _check_size(config: CampaignConfig) -> None:
     """A slip in a count must not fill the memory with state points."""
     runs = sum(
         where.grid.replicas
+        * max(1, len(where.grid.compositions))
         * (where.grid.quasi_random or len(where.grid.temperatures_kelvin) * len(where.grid.lattice_scales))
         for where in config.grids()
     )

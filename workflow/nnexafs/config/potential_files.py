@@ -35,7 +35,7 @@ def files_of(potential: Potential) -> list[Path]:
     """The files that LAMMPS reads for a potential; none for those that nnexafs tabulates itself."""
     if isinstance(potential, MeamPotential):
         return [resolve(name) for name in (potential.library, potential.parameters) if name]
-    return [resolve(potential.file)] if isinstance(potential, EamPotential) else []
+    return [resolve(name) for name in potential.files] if isinstance(potential, EamPotential) else []
 
 
 def checksums(config: CampaignConfig, points: dict[str, StatePoint]) -> dict[str, str]:

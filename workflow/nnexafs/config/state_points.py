@@ -21,21 +21,29 @@ class StatePoint:
     lattice_scale: float
     replica: int
     series: str | None = None
+    composition: tuple[tuple[str, float], ...] = ()
+    """fractions of the species of an alloy; empty: the absorbing element alone"""
     place: int | None = None
     """place in the phase's quasi-random sequence; None in a grid"""
 
     @property
     def id(self) -> str:
-        """Name of the run's folders, such as `fcc_T0300_x1.0000_r0` or `heating-fcc_T0300_x1.0000_r0`."""
+        """Name of the run's folders, such as `fcc_T0300_x1.0000_r0`, `heating-fcc_T0300_x1.0000_r0` or
+        `fcc_Ag50Au50_T0300_x1.0000_r0`."""
         temperature = f"{self.temperature_kelvin:07.2f}".removesuffix(".00")
         series = f"{self.series}-" if self.series else ""
-        return f"{series}{self.phase}_T{temperature}_x{self.lattice_scale:.4f}_r{self.replica}"
+        species = "".join(f"{symbol}{round(100 * share, 2):g}" for symbol, share in self.composition)
+        name = f"{self.phase}_{species}" if species else self.phase
+        return f"{series}{name}_T{temperature}_x{self.lattice_scale:.4f}_r{self.replica}"
 
 
 def of_phase(phase: PhaseName, grid: Grid, *, series: str | None = None) -> list[StatePoint]:
     """The state points of one phase."""
     return [
-        StatePoint(phase, kelvin, scale, replica, series, None if grid.quasi_random is None else place)
+        StatePoint(
+            phase, kelvin, scale, replica, series, composition, None if grid.quasi_random is None else place
+        )
+        for composition in [tuple(one.items()) for one in grid.compositions] or [()]
         for place, (kelvin, scale) in enumerate(grid.pairs)
         for replica in range(grid.replicas)
     ]
@@ -112,7 +120,7 @@ def batches_of(points: dict[str, StatePoint], size: int) -> dict[str, list[str]]
     together: dict[str, list[str]] = {}
     for name, point in points.items():
         in_grid = point.place is None
-        shared = name.rpartition("_x")[0] if in_grid else f"{name.partition('_T')[0]}_quasi_random"
+        shared = name.rpartition("_x")[0] if in_grid else f"{name.rpartition('_T')[0]}_quasi_random"
         together.setdefault(shared, []).append(name)
     return {
         f"{name}-{first // size + 1}" if first else name: members[first : first + size]

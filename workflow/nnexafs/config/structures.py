@@ -5,7 +5,10 @@ from typing import Annotated, Literal
 import numpy as np
 from pydantic import Field, field_validator, model_validator
 
-from nnexafs.config.base import Count, Model, PhaseName, Positive, Values, key
+from nnexafs.config.base import Count, Model, PhaseName, Positive, Values, chemical_symbol, key
+
+Composition = dict[str, Annotated[float, Field(gt=0, le=1)]]
+"""Fractions of the species, by symbol."""
 
 
 def interpolated(by_kelvin: dict[float, float], temperature_kelvin: float, *, name: str) -> float:
@@ -52,6 +55,23 @@ class Grid(Model):
         "lists, in place of all pairs of their values; null: all pairs",
     )
     replicas: Count = key(1, "independent runs of each state point (different seeds)")
+    compositions: list[Composition] = key(
+        [],
+        "alloys: fractions of the species, such as {Ag: 0.5, Au: 0.5}, placed on the sites at random by each run's seed; "
+        "each composition has all state points; empty: the absorbing element alone",
+    )
+
+    @field_validator("compositions")
+    @classmethod
+    def whole(cls, compositions: list[Composition]) -> list[Composition]:
+        for one in compositions:
+            for symbol in one:
+                chemical_symbol(symbol)
+            if abs(sum(one.values()) - 1) > 1e-6:
+                raise ValueError(f"{one}: the fractions add up to {sum(one.values()):g}, expected 1")
+        if len({tuple(sorted(one.items())) for one in compositions}) < len(compositions):
+            raise ValueError("the same composition appears twice")
+        return compositions
 
     @property
     def pairs(self) -> list[tuple[float, float]]:
@@ -86,6 +106,11 @@ class Crystal(Grid):
         "lattice constant a at scale 1 by temperature, K: angstrom, interpolated linearly; null: lattice_angstrom at "
         "every temperature",
     )
+    lattice_by_species: dict[str, Positive] | None = key(
+        None,
+        "alloys: lattice constant a at scale 1 of each species alone, angstrom; an alloy's is their mean, weighted by "
+        "the fractions (Vegard); null: the same for every composition",
+    )
     c_over_a: Positive = key(1.633, "hcp only: axial ratio c/a")
     cells: tuple[Count, Count, Count] = key(
         (3, 3, 3), "conventional cells along each axis (hcp: orthorhombic cells of four atoms)"
@@ -100,8 +125,21 @@ class Crystal(Grid):
             self.lattice_at(kelvin)
         return self
 
-    def lattice_at(self, temperature_kelvin: float) -> float:
+    @model_validator(mode="after")
+    def lattice_of_every_species(self) -> "Crystal":
+        if self.lattice_by_species is None:
+            return self
+        if self.lattice_by_kelvin is not None:
+            raise ValueError("lattice_by_species and lattice_by_kelvin exclude each other")
+        for symbol in dict.fromkeys(symbol for one in self.compositions for symbol in one):
+            if symbol not in self.lattice_by_species:
+                raise ValueError(f"lattice_by_species: no {symbol}, which compositions have")
+        return self
+
+    def lattice_at(self, temperature_kelvin: float, composition: Composition | None = None) -> float:
         """Lattice constant a at scale 1, angstrom; ValueError outside `lattice_by_kelvin`."""
+        if self.lattice_by_species is not None and composition:
+            return sum(share * self.lattice_by_species[symbol] for symbol, share in composition.items())
         if self.lattice_by_kelvin is None:
             return self.lattice_angstrom
         return interpolated(self.lattice_by_kelvin, temperature_kelvin, name="lattice_by_kelvin")
@@ -157,6 +195,11 @@ class Phases(Model):
     def present(self) -> dict[PhaseName, Crystal | Liquid]:
         """The phases that are not null, by name."""
         return {name: grid for name, grid in self if grid}  # type: ignore[misc]
+
+    @property
+    def compositions(self) -> list[Composition]:
+        """The compositions of all phases."""
+        return [one for grid in self.present().values() for one in grid.compositions]
 
 
 class SeriesPhases(Phases):
@@ -221,7 +264,21 @@ class EamPotential(Model):
     """Embedded-atom method from a file in funcfl, setfl or Finnis-Sinclair format."""
 
     style: Literal["eam", "eam/alloy", "eam/fs"] = key("eam", "format of the file, as LAMMPS names it")
-    file: str = key("Ni_u3.eam", "a path, or a name in LAMMPS' potentials folder")
+    file: str | list[str] = key(
+        "Ni_u3.eam",
+        "a path, or a name in LAMMPS' potentials folder; style eam has one element a file: give a list for an alloy",
+    )
+
+    @model_validator(mode="after")
+    def one_table(self) -> "EamPotential":
+        if isinstance(self.file, list) and (self.style != "eam" or not self.file):
+            raise ValueError(f"file: style {self.style} takes one file; only style eam mixes the files of several elements")
+        return self
+
+    @property
+    def files(self) -> list[str]:
+        """The files, by name or path."""
+        return [self.file] if isinstance(self.file, str) else self.file
 
 
 class SuttonChenPotential(Model):

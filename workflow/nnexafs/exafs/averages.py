@@ -36,10 +36,27 @@ class Structure:
     angle_distribution: np.ndarray
     shortest_angstrom: float
 
+    def curves(self) -> dict[str, np.ndarray]:
+        """What a campaign's files hold of each frame: n(r) of all neighbours, bond angles, of alloys also partial n(r)."""
+        found = {
+            "pair_distribution": self.pair_distribution.sum(axis=1),
+            "angle_distribution": self.angle_distribution,
+        }
+        if len(self.scatterers) > 1:
+            found["partial_distribution"] = self.pair_distribution
+        return found
 
-def structure_of(frames: Sequence[Frame], distributions: Distributions, *, angles: bool = True) -> Structure:
-    """n(r) and, with `angles`, bond angles around the absorbers; species are those of the first frame."""
-    species = tuple(dict.fromkeys(frames[0].atoms.symbols))
+
+def structure_of(
+    frames: Sequence[Frame],
+    distributions: Distributions,
+    *,
+    angles: bool = True,
+    species: tuple[str, ...] | None = None,
+) -> Structure:
+    """n(r) by `species` and, with `angles`, bond angles around the absorbers; default: those of the first frame."""
+    if species is None:
+        species = tuple(dict.fromkeys(frames[0].atoms.symbols))
     cutoff = max(distributions.r_max_angstrom, distributions.angle_cutoff_angstrom if angles else 0.0)
     n_r, by_angle, shortest = [], [], np.inf
     with Steps("frames measured", len(frames)) as steps:

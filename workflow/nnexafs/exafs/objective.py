@@ -17,7 +17,6 @@ from nnexafs.exafs.feff import reference
 from nnexafs.exafs.nbody.tables import Tables
 from nnexafs.exafs.snapshots import read_tables
 from nnexafs.k_axis import relative_square
-from nnexafs.structures.distributions import angle_grid, r_grid
 from nnexafs.structures.objective.drawing import Bounds, Drawn, draw, least_nearest
 
 LOGGER = logging.getLogger(__name__)
@@ -78,6 +77,7 @@ def bounds_of(config: CampaignConfig, tables: Tables) -> Bounds:
         low = max(low, least_nearest(closest))
     return Bounds(
         config.element,
+        config.species,
         (low, high),
         closest,
         tables.domain.half_path_max_angstrom + VACUUM_BEYOND_PATHS_ANGSTROM,
@@ -90,7 +90,7 @@ def _samples(
 ) -> xr.Dataset:
     by_structure = [
         [
-            Frame(f"{name}, frame {number}", number, atoms, np.arange(len(atoms)))
+            Frame(f"{name}, frame {number}", number, atoms, np.flatnonzero(atoms.symbols == engine.phases.element))
             for number, atoms in enumerate(one.frames)
         ]
         for name, one in zip(names, drawn, strict=True)
@@ -100,7 +100,7 @@ def _samples(
     if outside.any():
         closest = tables.domain.r_min_angstrom
         raise PhysicsError(f"{frames[int(outside.argmax())].label}: atoms closer than {closest:g} angstrom")
-    around = structure_of(frames, config.distributions)
+    around = structure_of(frames, config.distributions, species=engine.phases.species[1:])
 
     ends = np.cumsum([len(one.frames) for one in drawn])[:-1]
 
@@ -113,15 +113,15 @@ def _samples(
         by_structure, mean_chi, engine, count=config.objective.four_body_absorbers, seed=seed
     )
     shortest = shortest_angstrom(config.phases)
+    curves = {"chi": mean_chi} | {name: means(values) for name, values in around.curves().items()}
     found = spectra_file.dataset(
-        {
-            "chi": (("sample", "k"), mean_chi),
-            "pair_distribution": (("sample", "r"), means(around.pair_distribution[:, 0])),
-            "angle_distribution": (("sample", "angle"), means(around.angle_distribution)),
-            "k": ("k", reference.k_grid(config.exafs.feff)),
-            "r": ("r", r_grid(config.distributions)),
-            "angle": ("angle", angle_grid(config.distributions)),
-        }
+        spectra_file.curve_variables(
+            "sample",
+            curves,
+            settings=config.exafs.feff,
+            distributions=config.distributions,
+            scatterers=around.scatterers,
+        )
     )
     return found.assign_coords(
         state_point=("sample", names),

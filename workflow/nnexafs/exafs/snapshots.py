@@ -15,7 +15,6 @@ from nnexafs.exafs.engines import TABLES_FILE, Engine, Frame
 from nnexafs.exafs.feff import reference
 from nnexafs.exafs.nbody import tables_file
 from nnexafs.exafs.nbody.tables import Tables
-from nnexafs.structures.distributions import angle_grid, r_grid
 from nnexafs.structures.frames import absorbers_of, check_frame
 
 
@@ -31,7 +30,7 @@ def spectra_of(
     """
     phases, place = reference.FrozenPotentials.load(phases_folder), name_of(trajectory)
     phases.check_settings(exafs.feff, place=str(phases_folder))
-    frames = choose(trajectory, exafs=exafs, element=phases.element, seed=seed)
+    frames = choose(trajectory, exafs=exafs, phases=phases, seed=seed)
     nbody = exafs.engine == "nbody"
     tables = read_tables(phases_folder / TABLES_FILE, phases=phases, exafs=exafs) if nbody else None
     try:
@@ -45,7 +44,7 @@ def spectra_of(
     except PhysicsError as error:
         raise PhysicsError(f"{place}: {error}") from error
     refuse_many_failures(found, exafs, place=place)
-    structure = structure_of(frames, distributions)
+    structure = structure_of(frames, distributions, species=phases.species[1:])
     spectra = contents(frames, found, structure, exafs=exafs, distributions=distributions)
     spectra.attrs = {
         **trajectory.attrs,
@@ -68,7 +67,9 @@ def name_of(trajectory: xr.Dataset) -> str:
     return str(trajectory.attrs.get("state_point", "trajectory"))
 
 
-def choose(trajectory: xr.Dataset, *, exafs: Exafs, element: str, seed: int) -> list[Frame]:
+def choose(
+    trajectory: xr.Dataset, *, exafs: Exafs, phases: reference.FrozenPotentials, seed: int
+) -> list[Frame]:
     """Evenly chosen frames (the middles of equal parts), each with randomly chosen absorbers."""
     place, count = name_of(trajectory), trajectory.sizes.get("frame", 0)
     lacking = [name for name in ("positions", "cell", "numbers", "step") if name not in trajectory]
@@ -78,7 +79,7 @@ def choose(trajectory: xr.Dataset, *, exafs: Exafs, element: str, seed: int) -> 
         raise UserError(f"{place}: {count} frames, but exafs.snapshots asks for {exafs.snapshots}; lower it")
     numbers, cell = trajectory["numbers"].values, trajectory["cell"].values
     per_snapshot = exafs.absorbers_per_snapshot if exafs.engine == "feff" else 1
-    absorbing = absorbing_atoms(Atoms(numbers), element=element, wanted=per_snapshot, place=place)
+    absorbing = absorbing_atoms(Atoms(numbers), phases=phases, wanted=per_snapshot, place=place)
     if exafs.engine == "nbody":
         per_snapshot = len(absorbing)
     generator = np.random.default_rng(seed)
@@ -97,14 +98,18 @@ def choose(trajectory: xr.Dataset, *, exafs: Exafs, element: str, seed: int) -> 
     return frames
 
 
-def absorbing_atoms(atoms: Atoms, *, element: str, wanted: int, place: str) -> np.ndarray:
-    """Indices of the atoms of the element; UserError where there are too few, or other elements."""
+def absorbing_atoms(
+    atoms: Atoms, *, phases: reference.FrozenPotentials, wanted: int, place: str
+) -> np.ndarray:
+    """Indices of the absorbing atoms; UserError where there are too few, or species without phases."""
+    element = phases.element
     absorbing = absorbers_of(
         atoms, element, place=f"{place}: frame 0", remedy=f"the phases were frozen for {element}"
     )
-    if len(absorbing) < len(atoms):
+    if foreign := sorted(set(atoms.symbols) - set(phases.species)):
         raise UserError(
-            f"{place}: frame 0: atoms other than {element}; frozen phases of one species cannot scatter them"
+            f"{place}: frame 0: holds {foreign[0]}, but phases were frozen for {', '.join(phases.species[1:])}; freeze "
+            "them again (nnexafs freeze)"
         )
     if len(absorbing) < wanted:
         raise UserError(
@@ -147,26 +152,25 @@ def contents(
     """The variables of `spectra.nc`; a snapshot with a failed absorber is NaN."""
     failed = found.failed.reshape(len(frames), -1)
     bad = failed.any(axis=1)
-    n_r, angles = structure.pair_distribution[:, 0], structure.angle_distribution  # there is one species
-    chi, n_r, angles = (
-        np.where(np.asarray(bad)[:, None], np.nan, values)
-        for values in (found.chi + found.correction.mean, n_r, angles)
-    )
+    curves = {"chi": found.chi + found.correction.mean} | structure.curves()
+    for values in curves.values():
+        values[bad] = np.nan
     correction = spectra_file.correction_variables(found)
     if exafs.engine == "feff":  # it is what these spectra are defined by: nothing is left out
         correction["chi_correction_error"] = ("k", np.zeros_like(found.correction.error))
     return spectra_file.dataset(
         {
-            "chi": (("snapshot", "k"), chi),
+            **spectra_file.curve_variables(
+                "snapshot",
+                curves,
+                settings=exafs.feff,
+                distributions=distributions,
+                scatterers=structure.scatterers,
+            ),
             **correction,
-            "pair_distribution": (("snapshot", "r"), n_r),
-            "angle_distribution": (("snapshot", "angle"), angles),
             "absorber_index": (("snapshot", "absorber"), np.array([frame.absorbers for frame in frames])),
             "absorber_status": (("snapshot", "absorber"), failed.astype("int8")),
             "snapshot_status": ("snapshot", bad.astype("int8")),
             "step": ("snapshot", np.array([frame.step for frame in frames])),
-            "k": ("k", reference.k_grid(exafs.feff)),
-            "r": ("r", r_grid(distributions)),
-            "angle": ("angle", angle_grid(distributions)),
         }
     )

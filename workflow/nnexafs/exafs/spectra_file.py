@@ -5,9 +5,10 @@ from collections.abc import Sequence
 import numpy as np
 import xarray as xr
 
-from nnexafs.config import Feff
+from nnexafs.config import Distributions, Feff
 from nnexafs.exafs.averages import Averages
-from nnexafs.exafs.feff.reference import FrozenPotentials
+from nnexafs.exafs.feff.reference import FrozenPotentials, k_grid
+from nnexafs.structures.distributions import angle_grid, r_grid
 
 UNITS_AND_NAMES = {
     "k": ("1/angstrom", "photoelectron wave number"),
@@ -19,6 +20,7 @@ UNITS_AND_NAMES = {
     "r": ("angstrom", "distance, bin centre"),
     "scatterer": ("1", "species of the neighbours"),
     "pair_distribution": ("1/angstrom", "n(r) = 4 pi r^2 rho g(r), mean over the absorbers"),
+    "partial_distribution": ("1/angstrom", "n(r) of the neighbours of one species"),
     "angle": ("degree", "bond angle, bin centre"),
     "angle_distribution": ("1/degree", "pairs of neighbours within the cut-off, per absorber"),
     "absorbers": ("1", "absorbers of the frame"),
@@ -30,7 +32,28 @@ UNITS_AND_NAMES = {
     "site_atom": ("1", "atom of the distinct absorber"),
     "site_absorbers": ("1", "absorbers equivalent to it by symmetry, itself included"),
 }
+AXES = {
+    "chi": ("k",),
+    "pair_distribution": ("r",),
+    "angle_distribution": ("angle",),
+    "partial_distribution": ("scatterer", "r"),
+}
+"""Dimensions of the curves of a snapshot or sample, after it."""
 Variables = dict[str, tuple[str | Sequence[str], np.ndarray]]
+
+
+def curve_variables(
+    along: str, curves: dict[str, np.ndarray], *, settings: Feff, distributions: Distributions, scatterers: Sequence[str]
+) -> Variables:
+    """The curves of snapshots or samples (`along`) and their grids."""
+    variables: Variables = {name: ((along, *AXES[name]), values) for name, values in curves.items()}
+    if "partial_distribution" in curves:
+        variables["scatterer"] = ("scatterer", np.array(scatterers))
+    return variables | {
+        "k": ("k", k_grid(settings)),
+        "r": ("r", r_grid(distributions)),
+        "angle": ("angle", angle_grid(distributions)),
+    }
 
 
 def dataset(variables: Variables) -> xr.Dataset:

@@ -12,7 +12,6 @@ from nnexafs.exafs.averages import structure_of
 from nnexafs.exafs.engines import TABLES_FILE, Frame, expansion_of
 from nnexafs.exafs.feff import reference
 from nnexafs.exafs.snapshots import absorbing_atoms, name_of, read_tables
-from nnexafs.structures.distributions import angle_grid, r_grid
 from nnexafs.structures.variants import Variant, variants_of
 
 VARIANT = "variant"
@@ -41,14 +40,10 @@ def samples_of(
     made = variants_of(
         trajectory, variants, shortest_angstrom=1.001 * tables.domain.r_min_angstrom, seed=seed
     )
-    frames = [frame for variant in made for frame in _frames(variant, phases.element, place=place)]
+    frames = [frame for variant in made for frame in _frames(variant, phases, place=place)]
     chi, outside = expansion_of(frames, tables, processes=exafs.processes, what="frames of variants expanded")
-    structure = structure_of(frames, distributions)
-    curves = {
-        "chi": chi + spectra["chi_correction"].values,
-        "pair_distribution": structure.pair_distribution[:, 0],
-        "angle_distribution": structure.angle_distribution,
-    }
+    structure = structure_of(frames, distributions, species=phases.species[1:])
+    curves = {"chi": chi + spectra["chi_correction"].values} | structure.curves()
     shape = (len(made), -1)
     usable = (outside.reshape(shape) == 0).all(axis=1)
     if not usable.any():
@@ -56,39 +51,28 @@ def samples_of(
             f"{place}: atoms of every variant are too close for the tables; lower variants.strain"
         )
     means = {
-        name: values.reshape(*shape, values.shape[-1]).mean(axis=1)[usable] for name, values in curves.items()
+        name: values.reshape(*shape, *values.shape[1:]).mean(axis=1)[usable] for name, values in curves.items()
     }
     chosen = [variant for variant, good in zip(made, usable, strict=True) if good]
-    return _contents(means, chosen, spectra, exafs=exafs, distributions=distributions)
+    samples = spectra_file.dataset(
+        spectra_file.curve_variables(
+            "sample", means, settings=exafs.feff, distributions=distributions, scatterers=structure.scatterers
+        )
+    )
+    return _described(samples, chosen, spectra)
 
 
-def _frames(variant: Variant, element: str, *, place: str) -> list[Frame]:
-    """The variant's frames with all their atoms as absorbers."""
-    absorbing = absorbing_atoms(variant.frames[0], element=element, wanted=1, place=place)
+def _frames(variant: Variant, phases: reference.FrozenPotentials, *, place: str) -> list[Frame]:
+    """The variant's frames with all their absorbers."""
+    absorbing = absorbing_atoms(variant.frames[0], phases=phases, wanted=1, place=place)
     return [
         Frame(f"strain {variant.strain:.4f}, frame {number}", int(number), atoms, absorbing)
         for number, atoms in zip(variant.frame_numbers, variant.frames, strict=True)
     ]
 
 
-def _contents(
-    means: dict[str, np.ndarray],
-    variants: list[Variant],
-    spectra: xr.Dataset,
-    *,
-    exafs: Exafs,
-    distributions: Distributions,
-) -> xr.Dataset:
-    """The samples file: curves, and on `sample` what each variant is."""
-    axes = {"chi": "k", "pair_distribution": "r", "angle_distribution": "angle"}
-    samples = spectra_file.dataset(
-        {name: (("sample", axes[name]), values) for name, values in means.items()}
-        | {
-            "k": ("k", reference.k_grid(exafs.feff)),
-            "r": ("r", r_grid(distributions)),
-            "angle": ("angle", angle_grid(distributions)),
-        }
-    )
+def _described(samples: xr.Dataset, variants: list[Variant], spectra: xr.Dataset) -> xr.Dataset:
+    """The samples file: the curves with what each variant is."""
     strain = np.array([variant.strain for variant in variants])
     count = len(variants)
     labels = {

@@ -9,14 +9,20 @@ import json
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 
-from nnexafs.config import CampaignConfig, Crystal, Learning, Liquid, seeds
+from nnexafs.config import CampaignConfig, Composition, Crystal, Learning, Liquid, seeds
 from nnexafs.config.base import Model
 from nnexafs.config.objective import nearest_range, shortest_angstrom
 from nnexafs.config.state_points import StatePoint, priors_of
 from nnexafs.jobs.code import code_hash
 
-GRID_AXES = {"temperatures_kelvin", "lattice_scales", "quasi_random", "replicas"}
-SIZE = {"lattice_angstrom", "lattice_by_kelvin", "density_per_cubic_angstrom", "density_by_kelvin"}
+GRID_AXES = {"temperatures_kelvin", "lattice_scales", "quasi_random", "replicas", "compositions"}
+SIZE = {
+    "lattice_angstrom",
+    "lattice_by_kelvin",
+    "lattice_by_species",
+    "density_per_cubic_angstrom",
+    "density_by_kelvin",
+}
 
 
 @dataclass(frozen=True)
@@ -62,10 +68,12 @@ def identity_of(stage: str, *, settings: dict | None, inputs: Iterable[str] = ()
     return hashlib.sha256(json.dumps(whole, sort_keys=True).encode()).hexdigest()
 
 
-def size_of(grid: Crystal | Liquid, temperature_kelvin: float) -> dict[str, float]:
+def size_of(
+    grid: Crystal | Liquid, temperature_kelvin: float, composition: Composition | None = None
+) -> dict[str, float]:
     """Lattice constant of a crystal, or density of a liquid, at that temperature and scale 1."""
     if isinstance(grid, Crystal):
-        return {"lattice_angstrom": grid.lattice_at(temperature_kelvin)}
+        return {"lattice_angstrom": grid.lattice_at(temperature_kelvin, composition)}
     return {"density_per_cubic_angstrom": grid.density_at(temperature_kelvin)}
 
 
@@ -74,7 +82,7 @@ def _md(config: CampaignConfig, point: StatePoint) -> dict:
     structure = grid.model_dump(mode="json", exclude=GRID_AXES | SIZE)
     return {
         "state_point": point.id,
-        "structure": structure | size_of(grid, point.temperature_kelvin),
+        "structure": structure | size_of(grid, point.temperature_kelvin, dict(point.composition)),
         "potential": config.potentials[grid.potential],
         "dynamics": config.dynamics,
         "element": config.element,
@@ -89,6 +97,7 @@ def _freeze(config: CampaignConfig, theory: str | None = None) -> dict:
         "edge": config.edge,
         "feff": config.feff_of(theory),
         "reference": reference.model_dump(mode="json", exclude=GRID_AXES | {"lattice_by_kelvin"}),
+        "compositions": config.phases.compositions,
     }
 
 

@@ -2,6 +2,7 @@
 
 import numpy as np
 from ase import Atoms
+from ase.data import chemical_symbols
 
 from nnexafs.errors import UserError
 from nnexafs.structures.neighbours import neighbours_within
@@ -30,6 +31,11 @@ def check_frame(atoms: Atoms, *, place: str, remedy: str) -> None:
         raise UserError(
             f"{place}: atoms {first[0]} and {second[0]} are closer than {CLOSEST_ANGSTROM} angstrom; {remedy}"
         )
+
+
+def species_of(atoms: Atoms) -> tuple[str, ...]:
+    """The symbols of the species, by atomic number: the order of LAMMPS' atom types and of FEFF's scatterers."""
+    return tuple(chemical_symbols[number] for number in sorted(set(atoms.numbers.tolist())))
 
 
 def absorbers_of(atoms: Atoms, element: str, *, place: str, remedy: str) -> np.ndarray:

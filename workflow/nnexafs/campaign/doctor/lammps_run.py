@@ -29,7 +29,7 @@ def run() -> tuple[str, float]:
     """LAMMPS' version and the energy after ten steps, eV an atom."""
     potential = EamPotential(style="eam", file="Ni_u3.eam")
     with tempfile.TemporaryDirectory() as folder:
-        pair = pair_commands.pair_commands(potential, element="Ni", folder=Path(folder))
+        pair = pair_commands.pair_commands(potential, species=("Ni",), folder=Path(folder))
     with engine(bulk("Ni", a=3.52, cubic=True), name="four atoms of nickel") as lammps:
         lammps.commands(*pair, "thermo_style custom step pe", "fix move all nve", "run 10")
         return lammps.version, lammps.thermo()["PotEng"] / 4

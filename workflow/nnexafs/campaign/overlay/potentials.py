@@ -57,7 +57,8 @@ def _own(path: Path, symbol: str) -> Candidate:
     if style is None:
         raise UserError(f"{path}: expected a name that ends in {', '.join(STYLES)}")
     potential = EamPotential(style=style, file=str(path))  # type: ignore[arg-type]
-    return Candidate(path.name, potential, citation_of(lammps_files.eam_file(potential, element=symbol)))
+    checked = lammps_files.eam_files(potential, species=(symbol,))
+    return Candidate(path.name, potential, citation_of(checked[0]))
 
 
 def _shipped(symbol: str) -> Iterator[Candidate]:

@@ -104,7 +104,7 @@ class _Energies:
     def __init__(self, candidate: Candidate, symbol: str, folder: Path) -> None:
         load_mpi()
         # The mass, the last command, is set by LAMMPSlib.
-        self._pair = pair_commands.pair_commands(candidate.potential, element=symbol, folder=folder)[:-1]
+        self._pair = pair_commands.pair_commands(candidate.potential, species=(symbol,), folder=folder)[:-1]
         self._symbol = symbol
         self._calculators: dict[str, object] = {}
 

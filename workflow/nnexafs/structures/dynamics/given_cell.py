@@ -42,8 +42,8 @@ def simulate_cell(
     element = only_element(atoms, place=name)
     schedule = Schedule.of(dynamics)
     with tempfile.TemporaryDirectory(prefix="nnexafs-potential-") as folder:
-        pair = pair_commands.pair_commands(potential, element=element, folder=Path(folder))
-        source = pair_commands.provenance(potential, element=element, folder=Path(folder))
+        pair = pair_commands.pair_commands(potential, species=(element,), folder=Path(folder))
+        source = pair_commands.provenance(potential, species=(element,), folder=Path(folder))
         with engine(atoms, name=name) as lammps:
             run = stages.Run(
                 lammps, pair_commands=pair, grid=Crystal(), schedule=schedule, restarts=Restarts(None)

@@ -1,4 +1,4 @@
-"""LAMMPS in this process: one box of one element, whose errors and warnings become PhysicsError."""
+"""LAMMPS in this process: one periodic box, whose errors and warnings become PhysicsError."""
 
 import ctypes
 import sys
@@ -12,6 +12,7 @@ import numpy as np
 from ase import Atoms
 
 from nnexafs.errors import PhysicsError, UserError
+from nnexafs.structures.frames import species_of
 
 MPI_LIBRARY = "libmpi.so.12"
 # The map lets positions be gathered in the order of the atoms' numbers.
@@ -33,7 +34,7 @@ def load_mpi() -> None:
 class Lammps:
     """A LAMMPS instance that holds the atoms of one periodic orthogonal cell (metal units).
 
-    `name` (the state point) opens every error message.
+    Each species is an atom type, in the order of `species_of`. `name` (the state point) opens every error message.
     """
 
     def __init__(self, atoms: Atoms, *, name: str, folder: Path) -> None:
@@ -54,10 +55,12 @@ class Lammps:
             raise UserError(f"{self.name}: LAMMPS runs need an orthogonal cell along x, y, z")
         self.commands(*UNITS, "boundary p p p")
         self.commands("region box block " + " ".join(f"0 {length:.15g}" for length in lengths))
-        self.commands("create_box 1 box")
+        species = species_of(atoms)
+        self.commands(f"create_box {len(species)} box")
         count = len(atoms)
         positions = atoms.get_positions(wrap=True).ravel().tolist()
-        created = self._lammps.create_atoms(count, list(range(1, count + 1)), [1] * count, positions)
+        types = [species.index(symbol) + 1 for symbol in atoms.symbols]
+        created = self._lammps.create_atoms(count, list(range(1, count + 1)), types, positions)
         if created != count:
             raise PhysicsError(f"{self.name}: LAMMPS placed {created} of {count} atoms in the cell")
 

@@ -66,7 +66,7 @@ def _common_neighbours(atoms: Atoms, *, cutoff_angstrom: float) -> np.ndarray:
     with engine(atoms, name="phase analysis") as lammps:
         # No forces here; the range must cover the neighbours of the ghost atoms as well.
         lammps.commands(
-            f"pair_style zero {2.1 * cutoff_angstrom:.9f} nocoeff", "pair_coeff * *", "mass 1 1.0"
+            f"pair_style zero {2.1 * cutoff_angstrom:.9f} nocoeff", "pair_coeff * *", "mass * 1.0"
         )
         lammps.commands(f"compute cna all cna/atom {cutoff_angstrom:.9f}", "run 0 post no")
         return lammps.per_atom("cna")

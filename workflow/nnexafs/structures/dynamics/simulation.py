@@ -16,6 +16,7 @@ from nnexafs.structures.dynamics import phase, stages, trajectory
 from nnexafs.structures.dynamics.lammps import engine
 from nnexafs.structures.dynamics.restarts import Restarts
 from nnexafs.structures.dynamics.schedule import Production, Schedule
+from nnexafs.structures.frames import species_of
 from nnexafs.structures.potentials import pair_commands
 
 
@@ -47,11 +48,14 @@ def simulate(
         element=element,
         lattice_scale=state_point.lattice_scale,
         temperature_kelvin=state_point.temperature_kelvin,
+        composition=dict(state_point.composition),
+        seed=seed,
     )
+    species = species_of(atoms)
     with tempfile.TemporaryDirectory(prefix="nnexafs-potential-") as name:
         folder = Path(name)
-        pair = pair_commands.pair_commands(potential, element=element, folder=folder)
-        source = pair_commands.provenance(potential, element=element, folder=folder)
+        pair = pair_commands.pair_commands(potential, species=species, folder=folder)
+        source = pair_commands.provenance(potential, species=species, folder=folder)
         with engine(atoms, name=state_point.id) as lammps:
             run = stages.Run(
                 lammps, pair_commands=pair, grid=grid, schedule=schedule, restarts=Restarts(restart)

@@ -13,7 +13,7 @@ from nnexafs.errors import PhysicsError, UserError
 from nnexafs.structures.distributions import pair_distribution, r_grid
 from nnexafs.structures.first_shell import shells_of
 from nnexafs.structures.neighbours import neighbours_within
-from nnexafs.structures.objective import lattices
+from nnexafs.structures.objective import lattices, mixing
 from nnexafs.structures.objective.displacements import displaced
 
 # What is drawn quasi-randomly, each from 0 to 1.
@@ -43,12 +43,14 @@ def least_nearest(closest_angstrom: float) -> float:
 class Bounds:
     """What the structures are made for.
 
+    `element` absorbs, and is one of the `species`;
     `nearest_angstrom`: range of the nearest distance; `closest_angstrom`: the shortest distance in the amplitude
     tables, and no two atoms are closer; `vacuum_angstrom`: around clusters and surfaces; `distributions`: the grid of
     n(r).
     """
 
     element: str
+    species: tuple[str, ...]
     nearest_angstrom: Range
     closest_angstrom: float
     vacuum_angstrom: float
@@ -152,6 +154,8 @@ def _candidate(
     empty = settings.vacancies * max(2 * recipe["vacancies"] - 1, 0.0)
     if empty and family != "packing":
         atoms = lattices.without_some(atoms, empty, generator)
+    if len(bounds.species) > 1:
+        atoms = mixing.mixed(atoms, bounds.element, bounds.species, generator)
     wall = nearest * float(np.interp(recipe["wall"], (0, 1), WALL_FRACTIONS))
     flat, wide = settings.sigma2_angstrom2
     few, many = SMOOTHING_STEPS

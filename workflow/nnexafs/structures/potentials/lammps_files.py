@@ -1,5 +1,6 @@
 """EAM files: which elements they have, and whether they are whole."""
 
+from collections.abc import Sequence
 from pathlib import Path
 
 from ase.data import chemical_symbols
@@ -12,13 +13,20 @@ LEAST_POINTS = 5
 LONGEST_CUTOFF_ANGSTROM = 30.0
 
 
-def eam_file(potential: EamPotential, *, element: str) -> Path:
-    """The path of an EAM file after its header has been seen to hold `element`."""
-    path = resolve(potential.file)
-    present = eam_elements(path, style=potential.style)
-    if element not in present:
-        raise UserError(f"potentials: {path.name} has no {element}; it has {', '.join(present)}")
-    return path
+def eam_files(potential: EamPotential, *, species: Sequence[str]) -> list[Path]:
+    """The files of an EAM potential after their headers have been seen to hold every species.
+
+    Style eam: a file for each species; the others: one for all.
+    """
+    paths = [resolve(name) for name in potential.files]
+    elements = [eam_elements(path, style=potential.style) for path in paths]
+    for symbol in species:
+        if not any(symbol in present for present in elements):
+            names, known = ", ".join(path.name for path in paths), ", ".join(sum(elements, []))
+            raise UserError(f"potentials: {names} has no {symbol}; it has {known}")
+    if potential.style != "eam":
+        return paths
+    return [next(path for path, present in zip(paths, elements, strict=True) if symbol in present) for symbol in species]
 
 
 def eam_elements(path: Path, *, style: str) -> list[str]:

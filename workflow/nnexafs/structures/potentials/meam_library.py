@@ -1,6 +1,7 @@
 """MEAM library files: their entries, and the LAMMPS commands for one of them."""
 
 import re
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -28,8 +29,14 @@ class Entry:
         return named or self.number == atomic_numbers[element]
 
 
-def commands(potential: MeamPotential, *, element: str) -> list[str]:
-    """pair_style and pair_coeff for the potential's entry; UserError when it is not there."""
+def commands(potential: MeamPotential, *, species: Sequence[str]) -> list[str]:
+    """pair_style and pair_coeff for the potential's entries; UserError when one is not there.
+
+    Several species have the entries of their symbols, and a parameter file that says how they mix.
+    """
+    if len(species) > 1:
+        return _commands_of_alloy(potential, species)
+    (element,) = species
     library = resolve(potential.library)
     entries = read_entries(library)
     name = potential.entry or element
@@ -46,6 +53,22 @@ def commands(potential: MeamPotential, *, element: str) -> list[str]:
     parameters = resolve(potential.parameters)
     listed = " ".join(_listed_entries(entries, name, parameters, library))
     return ["pair_style meam", f'pair_coeff * * "{library}" {listed} "{parameters}" {name}']
+
+
+def _commands_of_alloy(potential: MeamPotential, species: Sequence[str]) -> list[str]:
+    if potential.parameters is None or potential.entry is not None:
+        raise UserError(
+            f"potentials: meam for {', '.join(species)} needs `parameters`, a file that says how they mix, and entries of "
+            "these names (`entry: null`)"
+        )
+    library, parameters = resolve(potential.library), resolve(potential.parameters)
+    entries = read_entries(library)
+    known = list(dict.fromkeys(entry.name for entry in entries))
+    for symbol in species:
+        if symbol not in known:
+            raise UserError(f"potentials: {library.name} has no entry {symbol}; it has {', '.join(known)}")
+    listed = " ".join(_listed_entries(entries, species[0], parameters, library))
+    return ["pair_style meam", f'pair_coeff * * "{library}" {listed} "{parameters}" {" ".join(species)}']
 
 
 def read_entries(library: Path) -> list[Entry]:
