@@ -69,7 +69,7 @@ def simulated(config: CampaignConfig) -> xr.Dataset:
 @pytest.fixture(scope="module")
 def counted(config: CampaignConfig, simulated: xr.Dataset) -> xr.Dataset:
     """Spectra with the structure of the snapshots; chi itself is noise."""
-    frames = choose(simulated, exafs=config.exafs, element="Ni", seed=3)
+    frames = choose(simulated, exafs=config.exafs, species=("Ni",), seed=3)
     k = k_grid(config.exafs.feff)
     chi = np.random.default_rng(1).normal(size=(len(frames), len(k)))
     nothing, failed = np.zeros(len(k)), np.zeros(len(frames) * len(frames[0].absorbers), dtype=bool)

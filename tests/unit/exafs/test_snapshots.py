@@ -246,7 +246,7 @@ def test_the_correction_is_feff_minus_the_expansion_on_the_same_absorbers(with_t
     made = spectra(one, with_tables, FAST.model_copy(update=pair))
     phases = feff_reference.FrozenPotentials.load(with_tables)
     amplitudes = tables_file.read(with_tables / TABLES_FILE, phases=phases)
-    (snapshot,) = choose(one, exafs=FAST.model_copy(update={"snapshots": 1}), element="Ni", seed=5)
+    (snapshot,) = choose(one, exafs=FAST.model_copy(update={"snapshots": 1}), species=("Ni",), seed=5)
     chosen = spread_absorbers([snapshot], 2, seed=5)
     all_paths = SETTINGS.model_copy(update={"plane_wave_criterion": 0.0})
     around = [clusters(shot.atoms, shot.absorbers, radius_angstrom=4.0)[0] for shot in chosen]

@@ -12,7 +12,7 @@ from nnexafs.structures.objective import lattices
 from nnexafs.structures.objective.displacements import displaced, separated
 from nnexafs.structures.objective.drawing import Bounds, _quasi_random, cells_of, draw, evenly
 
-BOUNDS = Bounds("Ni", (2.25, 2.71), 1.74, 7.5, Distributions())
+BOUNDS = Bounds("Ni", ("Ni",), (2.25, 2.71), 1.74, 7.5, Distributions())
 # the axial ratio at which bct is bcc, and fcc
 BCC, FCC = (np.interp(axial, lattices.BCT_AXIAL_RATIOS, (0, 1)) for axial in (1.0, np.sqrt(2)))
 IDEAL = np.interp(np.sqrt(8 / 3), lattices.HCP_AXIAL_RATIOS, (0, 1))
@@ -175,7 +175,7 @@ def test_thinning_takes_no_more_of_a_cell_than_it_must():
 
 
 def test_a_nearest_distance_below_the_tables_is_refused():
-    bounds = Bounds("Ni", (1.8, 2.7), 1.74, 7.5, Distributions())
+    bounds = Bounds("Ni", ("Ni",), (1.8, 2.7), 1.74, 7.5, Distributions())
     with pytest.raises(
         UserError, match=r"objective.nearest_angstrom: starts at 1.8 .* start at 1.93 or above"
     ):

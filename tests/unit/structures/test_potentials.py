@@ -34,7 +34,7 @@ def static(potential, atoms, folder):
     element = atoms.get_chemical_symbols()[0]
     with engine(atoms, name="static") as lammps:
         # Without a fix that moves atoms LAMMPS warns that nothing will move.
-        lammps.commands(*pair_commands(potential, element=element, folder=folder), "fix still all nve")
+        lammps.commands(*pair_commands(potential, species=(element,), folder=folder), "fix still all nve")
         lammps.commands("run 0 post no")
         lammps.check_warnings()
         thermo = lammps.thermo()
@@ -123,7 +123,7 @@ def test_finnis_sinclair_iron_is_bcc(tmp_path):
 )
 def test_an_element_the_potential_lacks_is_named_with_those_it_has(potential, element, message, tmp_path):
     with pytest.raises(UserError, match=message) as caught:
-        pair_commands(potential, element=element, folder=tmp_path)
+        pair_commands(potential, species=(element,), folder=tmp_path)
     assert "\n" not in str(caught.value)
 
 
@@ -143,7 +143,7 @@ def test_an_element_the_potential_lacks_is_named_with_those_it_has(potential, el
 )
 def test_files_that_are_missing_or_of_another_kind(potential, message, tmp_path):
     with pytest.raises(UserError, match=message) as caught:
-        pair_commands(potential, element="Ni", folder=tmp_path)
+        pair_commands(potential, species=("Ni",), folder=tmp_path)
     assert "\n" not in str(caught.value)
 
 
@@ -153,10 +153,10 @@ def test_a_table_cut_short_never_reaches_lammps(tmp_path):
     cut = tmp_path / "cut.eam"
     cut.write_text("\n".join(whole[:-2]), encoding="utf-8")
     with pytest.raises(UserError, match=r"needs 1500 numbers, found 14.*is the file complete"):
-        pair_commands(EamPotential(file=str(cut)), element="Ni", folder=tmp_path)
+        pair_commands(EamPotential(file=str(cut)), species=("Ni",), folder=tmp_path)
     cut.write_text("", encoding="utf-8")
     with pytest.raises(UserError, match="header does not fit"):
-        pair_commands(EamPotential(file=str(cut)), element="Ni", folder=tmp_path)
+        pair_commands(EamPotential(file=str(cut)), species=("Ni",), folder=tmp_path)
 
 
 def test_a_file_of_the_users_own_may_lie_anywhere(tmp_path):
@@ -181,11 +181,11 @@ def test_libraries_of_the_wheel_have_their_entries():
 
 def test_provenance_hashes_the_files_behind_the_potential(tmp_path):
     path = resolve("Ni_u3.eam")
-    origin = provenance(EamPotential(), element="Ni", folder=tmp_path)
+    origin = provenance(EamPotential(), species=("Ni",), folder=tmp_path)
     assert origin["sha256"] == {"Ni_u3.eam": hashlib.sha256(path.read_bytes()).hexdigest()}
     assert origin["style"] == "eam"
     short, long = (
-        provenance(SuttonChenPotential(cutoff_angstrom=cutoff), element="Ni", folder=tmp_path)["sha256"]
+        provenance(SuttonChenPotential(cutoff_angstrom=cutoff), species=("Ni",), folder=tmp_path)["sha256"]
         for cutoff in (8.0, 9.0)
     )
     assert short.keys() == long.keys()

@@ -57,8 +57,8 @@ class Grid(Model):
     replicas: Count = key(1, "independent runs of each state point (different seeds)")
     compositions: list[Composition] = key(
         [],
-        "alloys: fractions of the species, such as {Ag: 0.5, Au: 0.5}, placed on the sites at random by each run's seed; "
-        "each composition has all state points; empty: the absorbing element alone",
+        "alloys: fractions of the species, such as {Ag: 0.5, Au: 0.5}, on the sites at random, by the run's seed; each "
+        "composition has all state points; empty: the absorbing element alone",
     )
 
     @field_validator("compositions")
@@ -272,7 +272,9 @@ class EamPotential(Model):
     @model_validator(mode="after")
     def one_table(self) -> "EamPotential":
         if isinstance(self.file, list) and (self.style != "eam" or not self.file):
-            raise ValueError(f"file: style {self.style} takes one file; only style eam mixes the files of several elements")
+            raise ValueError(
+                f"file: style {self.style} takes one file; only style eam mixes the files of several elements"
+            )
         return self
 
     @property

@@ -17,10 +17,13 @@ from nnexafs.dataset.gathering import (
     ABOUT,
     DIMENSIONS,
     GRIDS,
+    PARTIAL,
     PIECE,
+    SCATTERER,
     VARIABLES,
     Assembly,
     content_hash,
+    curve_names,
     planned,
     samples,
 )
@@ -30,7 +33,7 @@ from nnexafs.files import read_dataset, readable, replacing
 SAMPLES_IN_CHUNK = 64
 COMPRESSION = {"compression": "gzip", "compression_opts": 4, "shuffle": True}
 ON_SAMPLES = ("state_point", "phase", "temperature_kelvin", "lattice_scale", "snapshot", "split", "source")
-LOOKED_AT = {*VARIABLES, *GRIDS, *LABELS, "chi_correction_error", "snapshot_status"}
+LOOKED_AT = {*VARIABLES, PARTIAL, SCATTERER, *GRIDS, *LABELS, "chi_correction_error", "snapshot_status"}
 
 
 def write(
@@ -39,7 +42,8 @@ def write(
     """Gather `spectra.nc` files, and `samples.nc` beside them, into the dataset file `out`; returns its attributes.
 
     The file follows the contract of `dataset.nc` (docs/reference/files.md): chi(sample, k),
-    pair_distribution(sample, r) and angle_distribution(sample, angle), with `split` -1 for the test set and otherwise
+    pair_distribution(sample, r) and angle_distribution(sample, angle), of several species also
+    partial_distribution(sample, scatterer, r), with `split` -1 for the test set and otherwise
     the fold in which a sample is validation data, and `source` where it comes from (`beside.py`).
 
     The spectra files are read twice: for the split, and for the curves, about `PIECE` samples at a time. The same
@@ -72,7 +76,7 @@ def read(
     """
     with readable(path, what="dataset"):
         chosen = _is_chosen(netcdf.load(path, names={"split", "source"}), splits, sources)
-        names = {*GRIDS, *ON_SAMPLES, *variables}
+        names = {*GRIDS, *ON_SAMPLES, *variables, *((SCATTERER,) if PARTIAL in variables else ())}
         found = netcdf.load(path, names=names, values=partial(_chosen, samples=chosen, dtype=dtype))
         if "source" not in found:  # of version 0.1
             found["source"] = ("sample", np.full(found.sizes["sample"], DYNAMICS))
@@ -123,9 +127,10 @@ def _outline(file: h5netcdf.File, outline: xr.Dataset) -> None:
         )
         stored.attrs.update(variable.attrs)
     on_samples = " ".join(sorted(str(name) for name in outline.coords if outline[name].dims == ("sample",)))
-    for name, dimensions in DIMENSIONS.items():
+    for name in (*curve_names(outline), "chi_error"):
+        dimensions = DIMENSIONS[name]
         shape = tuple(outline.sizes[one] for one in dimensions)
-        chunks = (min(SAMPLES_IN_CHUNK, shape[0]), shape[1])
+        chunks = (min(SAMPLES_IN_CHUNK, shape[0]), *shape[1:])
         stored = file.create_variable(name, dimensions, float, chunks=chunks, **COMPRESSION)
         stored.attrs.update({"coordinates": on_samples} | ABOUT[name])
 
@@ -153,12 +158,13 @@ def _pieces(assembly: Assembly) -> Iterator[dict[str, np.ndarray]]:
 
 def _of_files(assembly: Assembly) -> Iterator[dict[str, np.ndarray]]:
     """The curves of each file, in the order of the outline."""
+    curves = curve_names(assembly.outline)
     for one in assembly.trajectories:
-        names = {*VARIABLES, "chi_correction_error"}
-        yield samples(read_dataset(one.path, what="spectra", names=names), one)
+        names = {*curves, "chi_correction_error"}
+        yield samples(read_dataset(one.path, what="spectra", names=names), one, curves)
     for other in assembly.beside:
-        yield beside.curves(read_dataset(other.path, what="samples", names=set(VARIABLES)), other, VARIABLES)
+        yield beside.curves(read_dataset(other.path, what="samples", names=set(curves)), other, curves)
 
 
 def _joined(parts: list[dict[str, np.ndarray]]) -> dict[str, np.ndarray]:
-    return {name: np.concatenate([part[name] for part in parts]) for name in DIMENSIONS}
+    return {name: np.concatenate([part[name] for part in parts]) for name in parts[0]}

@@ -17,11 +17,14 @@ from nnexafs.errors import UserError
 
 GRIDS = ("k", "r", "angle")
 VARIABLES = ("chi", "pair_distribution", "angle_distribution")
+PARTIAL, SCATTERER = "partial_distribution", "scatterer"
+"""n(r) by the neighbours' species, and these species; only in files of campaigns with several."""
 DIMENSIONS = {
     "angle_distribution": ("sample", "angle"),
     "chi": ("sample", "k"),
     "chi_error": ("sample", "k"),
     "pair_distribution": ("sample", "r"),
+    PARTIAL: ("sample", SCATTERER, "r"),
 }
 ABOUT = {
     "angle_distribution": {
@@ -31,6 +34,7 @@ ABOUT = {
     "chi": {"units": "1", "long_name": "EXAFS, mean over the absorbers"},
     "chi_error": {"units": "1", "long_name": "standard error of chi's correction"},
     "pair_distribution": {"units": "1/angstrom", "long_name": "n(r), mean over the absorbers"},
+    PARTIAL: {"units": "1/angstrom", "long_name": "n(r) of the neighbours of one species"},
     "temperature_kelvin": {"units": "kelvin", "long_name": "temperature asked for"},
     "lattice_scale": {"units": "1", "long_name": "lattice, of the phase's own"},
     "source": {"long_name": "dynamics: a snapshot; variant: of a trajectory; objective: no dynamics"},
@@ -145,8 +149,9 @@ def survey(files: Iterable[tuple[Path, xr.Dataset]]) -> Contents:
 
 
 def _shared(spectra: xr.Dataset) -> xr.Dataset:
+    names = (*GRIDS, SCATTERER) if PARTIAL in spectra else GRIDS
     return xr.Dataset(
-        coords={name: spectra[name].variable for name in GRIDS},
+        coords={name: spectra[name].variable for name in names},
         attrs={name: spectra.attrs[name] for name in SHARED_ATTRIBUTES},
     )
 
@@ -170,6 +175,11 @@ def _check_agreement(first_path: Path, first: xr.Dataset, path: Path, spectra: x
         one, other = first[name].values, spectra[name].values
         if one.shape != other.shape or not np.allclose(one, other, rtol=0, atol=1e-9):
             refuse(f"the {name} grid")
+    species, others = (one[SCATTERER].values.tolist() if SCATTERER in one else [] for one in (first, spectra))
+    if species != others:
+        refuse(
+            f"the species of the neighbours ({', '.join(species) or 'one'} and {', '.join(others) or 'one'})"
+        )
     for name in SHARED_ATTRIBUTES:
         if first.attrs[name] != spectra.attrs[name]:
             refuse(f"{name} ({first.attrs[name]} and {spectra.attrs[name]})")
@@ -208,9 +218,16 @@ def _finite(spectra: xr.Dataset) -> np.ndarray:
     return np.all([np.isfinite(spectra[name].values).all(axis=1) for name in VARIABLES], axis=0)
 
 
-def samples(spectra: xr.Dataset, one: Trajectory) -> dict[str, np.ndarray]:
-    """The curves (sample, ...) of a trajectory's samples, its good snapshots."""
-    found = {name: spectra[name].values[one.good] for name in VARIABLES}
+def curve_names(shared: xr.Dataset) -> tuple[str, ...]:
+    """The curves that the files of a dataset have, given what they share."""
+    return (*VARIABLES, PARTIAL) if SCATTERER in shared.coords else VARIABLES
+
+
+def samples(
+    spectra: xr.Dataset, one: Trajectory, names: tuple[str, ...] = VARIABLES
+) -> dict[str, np.ndarray]:
+    """The curves `names` (sample, ...) of a trajectory's samples, its good snapshots."""
+    found = {name: spectra[name].values[one.good] for name in names}
     error = spectra["chi_correction_error"].values
     return found | {"chi_error": np.broadcast_to(error, found["chi"].shape)}
 

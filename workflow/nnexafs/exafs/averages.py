@@ -37,7 +37,7 @@ class Structure:
     shortest_angstrom: float
 
     def curves(self) -> dict[str, np.ndarray]:
-        """What a campaign's files hold of each frame: n(r) of all neighbours, bond angles, of alloys also partial n(r)."""
+        """The curves in the files of a campaign: n(r) of all neighbours, bond angles, of alloys also partial n(r)."""
         found = {
             "pair_distribution": self.pair_distribution.sum(axis=1),
             "angle_distribution": self.angle_distribution,

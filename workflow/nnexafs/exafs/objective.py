@@ -90,7 +90,12 @@ def _samples(
 ) -> xr.Dataset:
     by_structure = [
         [
-            Frame(f"{name}, frame {number}", number, atoms, np.flatnonzero(atoms.symbols == engine.phases.element))
+            Frame(
+                f"{name}, frame {number}",
+                number,
+                atoms,
+                np.flatnonzero(atoms.symbols == engine.phases.element),
+            )
             for number, atoms in enumerate(one.frames)
         ]
         for name, one in zip(names, drawn, strict=True)

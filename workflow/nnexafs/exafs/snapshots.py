@@ -1,6 +1,7 @@
 """Spectra of a campaign's trajectory: which snapshots and absorbers are taken, and the contents of `spectra.nc`."""
 
 import json
+from collections.abc import Sequence
 from pathlib import Path
 
 import numpy as np
@@ -30,7 +31,7 @@ def spectra_of(
     """
     phases, place = reference.FrozenPotentials.load(phases_folder), name_of(trajectory)
     phases.check_settings(exafs.feff, place=str(phases_folder))
-    frames = choose(trajectory, exafs=exafs, phases=phases, seed=seed)
+    frames = choose(trajectory, exafs=exafs, species=phases.species, seed=seed)
     nbody = exafs.engine == "nbody"
     tables = read_tables(phases_folder / TABLES_FILE, phases=phases, exafs=exafs) if nbody else None
     try:
@@ -67,10 +68,8 @@ def name_of(trajectory: xr.Dataset) -> str:
     return str(trajectory.attrs.get("state_point", "trajectory"))
 
 
-def choose(
-    trajectory: xr.Dataset, *, exafs: Exafs, phases: reference.FrozenPotentials, seed: int
-) -> list[Frame]:
-    """Evenly chosen frames (the middles of equal parts), each with randomly chosen absorbers."""
+def choose(trajectory: xr.Dataset, *, exafs: Exafs, species: Sequence[str], seed: int) -> list[Frame]:
+    """Evenly chosen frames (the middles of equal parts), with randomly chosen absorbers of the first of `species`."""
     place, count = name_of(trajectory), trajectory.sizes.get("frame", 0)
     lacking = [name for name in ("positions", "cell", "numbers", "step") if name not in trajectory]
     if lacking:
@@ -79,7 +78,7 @@ def choose(
         raise UserError(f"{place}: {count} frames, but exafs.snapshots asks for {exafs.snapshots}; lower it")
     numbers, cell = trajectory["numbers"].values, trajectory["cell"].values
     per_snapshot = exafs.absorbers_per_snapshot if exafs.engine == "feff" else 1
-    absorbing = absorbing_atoms(Atoms(numbers), phases=phases, wanted=per_snapshot, place=place)
+    absorbing = absorbing_atoms(Atoms(numbers), species=species, wanted=per_snapshot, place=place)
     if exafs.engine == "nbody":
         per_snapshot = len(absorbing)
     generator = np.random.default_rng(seed)
@@ -98,18 +97,16 @@ def choose(
     return frames
 
 
-def absorbing_atoms(
-    atoms: Atoms, *, phases: reference.FrozenPotentials, wanted: int, place: str
-) -> np.ndarray:
-    """Indices of the absorbing atoms; UserError where there are too few, or species without phases."""
-    element = phases.element
+def absorbing_atoms(atoms: Atoms, *, species: Sequence[str], wanted: int, place: str) -> np.ndarray:
+    """Indices of the absorbers, atoms of the first of `species`; UserError for too few, and for atoms of no species."""
+    element = species[0]
     absorbing = absorbers_of(
         atoms, element, place=f"{place}: frame 0", remedy=f"the phases were frozen for {element}"
     )
-    if foreign := sorted(set(atoms.symbols) - set(phases.species)):
+    if foreign := sorted(set(atoms.symbols) - set(species)):
         raise UserError(
-            f"{place}: frame 0: holds {foreign[0]}, but phases were frozen for {', '.join(phases.species[1:])}; freeze "
-            "them again (nnexafs freeze)"
+            f"{place}: frame 0: holds {foreign[0]}, but phases were frozen for "
+            f"{', '.join(dict.fromkeys(species))}; freeze them again (nnexafs freeze)"
         )
     if len(absorbing) < wanted:
         raise UserError(

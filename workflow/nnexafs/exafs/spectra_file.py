@@ -43,7 +43,12 @@ Variables = dict[str, tuple[str | Sequence[str], np.ndarray]]
 
 
 def curve_variables(
-    along: str, curves: dict[str, np.ndarray], *, settings: Feff, distributions: Distributions, scatterers: Sequence[str]
+    along: str,
+    curves: dict[str, np.ndarray],
+    *,
+    settings: Feff,
+    distributions: Distributions,
+    scatterers: Sequence[str],
 ) -> Variables:
     """The curves of snapshots or samples (`along`) and their grids."""
     variables: Variables = {name: ((along, *AXES[name]), values) for name, values in curves.items()}

@@ -51,7 +51,8 @@ def samples_of(
             f"{place}: atoms of every variant are too close for the tables; lower variants.strain"
         )
     means = {
-        name: values.reshape(*shape, *values.shape[1:]).mean(axis=1)[usable] for name, values in curves.items()
+        name: values.reshape(*shape, *values.shape[1:]).mean(axis=1)[usable]
+        for name, values in curves.items()
     }
     chosen = [variant for variant, good in zip(made, usable, strict=True) if good]
     samples = spectra_file.dataset(
@@ -64,7 +65,7 @@ def samples_of(
 
 def _frames(variant: Variant, phases: reference.FrozenPotentials, *, place: str) -> list[Frame]:
     """The variant's frames with all their absorbers."""
-    absorbing = absorbing_atoms(variant.frames[0], phases=phases, wanted=1, place=place)
+    absorbing = absorbing_atoms(variant.frames[0], species=phases.species, wanted=1, place=place)
     return [
         Frame(f"strain {variant.strain:.4f}, frame {number}", int(number), atoms, absorbing)
         for number, atoms in zip(variant.frame_numbers, variant.frames, strict=True)

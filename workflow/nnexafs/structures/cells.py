@@ -36,7 +36,7 @@ def build(
 
 
 def decorated(atoms: Atoms, composition: Composition, generator: np.random.Generator) -> Atoms:
-    """The same sites, with species at random in the numbers nearest to the fractions; UserError for one without atom."""
+    """The same sites, with species at random, in numbers nearest to the fractions; UserError for one without atom."""
     shares = np.array(list(composition.values()))
     exact = shares / shares.sum() * len(atoms)
     counts = np.floor(exact).astype(int)
@@ -89,7 +89,9 @@ def _reference_of_one_element(phases: Phases, element: str, composition: Composi
     if crystals:
         phase = "fcc" if "fcc" in crystals else next(iter(crystals))
         grid = crystals[phase]
-        return _conventional_cell(phase, grid, element=element, lattice=grid.lattice_at(grid.temperatures_kelvin[0], composition))
+        return _conventional_cell(
+            phase, grid, element=element, lattice=grid.lattice_at(grid.temperatures_kelvin[0], composition)
+        )
     if phases.liquid is None:
         raise UserError("phases: every phase is null; give at least one")
     lattice = (ATOMS_PER_CUBIC_FCC_CELL / phases.liquid.density_per_cubic_angstrom) ** (1 / 3)

@@ -41,6 +41,7 @@ def check_trajectory(
 ) -> None:
     """Atoms, cell, temperature, labels of the phase, and the seed."""
     name, attributes = point.id, trajectory.attrs
+    species = [symbol for symbol, _ in point.composition] or [config.element]
     positions, cell = trajectory["positions"].values, trajectory["cell"].values
     scaled = positions @ np.linalg.inv(cell)
     findings.expect(
@@ -52,8 +53,8 @@ def check_trajectory(
     findings.expect(np.isfinite(positions).all(), f"{name}: positions that are not finite")
     findings.expect((scaled > -1e-9).all() and (scaled < 1 + 1e-9).all(), f"{name}: atoms outside the cell")
     findings.expect(
-        (trajectory["numbers"].values == atomic_numbers[config.element]).all(),
-        f"{name}: atoms other than {config.element}",
+        set(trajectory["numbers"].values) == {atomic_numbers[symbol] for symbol in species},
+        f"{name}: atoms other than {', '.join(species)}",
     )
     findings.expect((np.diff(trajectory["step"].values) > 0).all(), f"{name}: steps that do not increase")
     kelvin = trajectory["temperature_kelvin"].values
@@ -96,6 +97,10 @@ def check_spectra(
     findings.expect((np.abs(spectra["chi"].values[good]).max(axis=1) > 0).all(), f"{name}: a chi of zeros")
     for variable in ("pair_distribution", "angle_distribution"):
         findings.expect((spectra[variable].values[good] >= 0).all(), f"{name}: negative {variable}")
+    if "partial_distribution" in spectra:
+        partial = spectra["partial_distribution"].sum("scatterer").values[good]
+        whole = spectra["pair_distribution"].values[good]
+        findings.expect(np.allclose(partial, whole), f"{name}: partial n(r) do not add up to n(r)")
     if good.any():
         _check_counts(spectra.isel(snapshot=int(np.flatnonzero(good)[0])), trajectory, config, findings)
 

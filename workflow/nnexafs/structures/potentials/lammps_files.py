@@ -22,11 +22,15 @@ def eam_files(potential: EamPotential, *, species: Sequence[str]) -> list[Path]:
     elements = [eam_elements(path, style=potential.style) for path in paths]
     for symbol in species:
         if not any(symbol in present for present in elements):
-            names, known = ", ".join(path.name for path in paths), ", ".join(sum(elements, []))
+            names = ", ".join(path.name for path in paths)
+            known = ", ".join(symbol for present in elements for symbol in present)
             raise UserError(f"potentials: {names} has no {symbol}; it has {known}")
     if potential.style != "eam":
         return paths
-    return [next(path for path, present in zip(paths, elements, strict=True) if symbol in present) for symbol in species]
+    return [
+        next(path for path, present in zip(paths, elements, strict=True) if symbol in present)
+        for symbol in species
+    ]
 
 
 def eam_elements(path: Path, *, style: str) -> list[str]:

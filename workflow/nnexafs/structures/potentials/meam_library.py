@@ -58,8 +58,8 @@ def commands(potential: MeamPotential, *, species: Sequence[str]) -> list[str]:
 def _commands_of_alloy(potential: MeamPotential, species: Sequence[str]) -> list[str]:
     if potential.parameters is None or potential.entry is not None:
         raise UserError(
-            f"potentials: meam for {', '.join(species)} needs `parameters`, a file that says how they mix, and entries of "
-            "these names (`entry: null`)"
+            f"potentials: meam for {', '.join(species)} needs `parameters`, a file that says how they mix, and entries "
+            "of these names (`entry: null`)"
         )
     library, parameters = resolve(potential.library), resolve(potential.parameters)
     entries = read_entries(library)
