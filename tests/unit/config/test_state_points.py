@@ -39,6 +39,52 @@ def test_two_state_points_never_share_an_id():
         of_campaign(config)
 
 
+ALLOY = {
+    "element": "Ti",
+    "phases": {
+        "fcc": {
+            "compositions": [{"Ti": 1.0}, {"Ti": 0.5, "Al": 0.5}],
+            "temperatures_kelvin": [300.0, 600.0],
+            "lattice_scales": [0.98, 1.0],
+        },
+        "hcp": None,
+        "bcc": None,
+        "liquid": None,
+    },
+    "measurements": {},
+}
+
+
+def test_every_composition_has_the_whole_grid():
+    config = validate(ALLOY)
+    points = of_campaign(config)
+    assert config.species == ("Al", "Ti")
+    assert len(points) == 8
+    assert points["fcc_Ti50Al50_T0600_x0.9800_r0"].composition == (("Ti", 0.5), ("Al", 0.5))
+    batches = batches_of(points, 4)
+    assert batches["fcc_Ti50Al50_T0600"] == ["fcc_Ti50Al50_T0600_x0.9800_r0", "fcc_Ti50Al50_T0600_x1.0000_r0"]
+    assert [run.id for run in nearest_runs(config, kelvin=500.0)["fcc_Ti100"]] == [
+        "fcc_Ti100_T0600_x1.0000_r0",
+        "fcc_Ti100_T0300_x1.0000_r0",
+    ]
+
+
+@pytest.mark.parametrize(
+    ("change", "message"),
+    [
+        ({"compositions": [{"Al": 1.0}]}, "has no Ti, the absorbing element"),
+        ({"compositions": [{"Ti": 0.5, "Al": 0.4}]}, "add up to 0.9, expected 1"),
+        ({"compositions": [{"Ti": 0.5, "Xx": 0.5}]}, "'Xx' is not a chemical symbol"),
+        ({"compositions": [{"Ti": 1.0}, {"Ti": 1.0}]}, "the same composition appears twice"),
+        ({"lattice_by_species": {"Ti": 4.1}}, "lattice_by_species: no Al"),
+    ],
+)
+def test_compositions_that_cannot_be_are_refused(change, message):
+    fcc = ALLOY["phases"]["fcc"] | change
+    with pytest.raises(UserError, match=message):
+        validate(ALLOY | {"phases": ALLOY["phases"] | {"fcc": fcc}})
+
+
 def test_a_refinement_starts_from_runs_near_the_samples_temperature_and_lattice():
     grid = {"temperatures_kelvin": [100.0, 300.0, 900.0], "lattice_scales": [0.98, 1.01]}
     config = validate(

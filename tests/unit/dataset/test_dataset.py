@@ -60,6 +60,32 @@ def test_samples_carry_their_state_point_and_hold_what_the_files_hold(files: lis
             assert np.array_equal(own[name].values, spectra[name].values)
 
 
+def with_species(path: Path, *species: str) -> None:
+    """Share the neighbours of a spectra file among species."""
+    spectra = read_dataset(path, what="spectra")
+    shares = xr.DataArray(np.arange(1, len(species) + 1) / sum(range(1, len(species) + 1)), dims="scatterer")
+    partial = shares * spectra["pair_distribution"]
+    spectra["partial_distribution"] = partial.transpose("snapshot", "scatterer", "r")
+    write_dataset(path, spectra.assign_coords(scatterer=list(species)))
+
+
+def test_partial_distributions_of_several_species_are_kept(tmp_path: Path) -> None:
+    files = write_fake_campaign(
+        tmp_path, phases=("fcc", "bcc"), temperatures=(100.0, 400.0), scales=(0.98, 1.0)
+    )
+    for path in files:
+        with_species(path, "Ag", "Au")
+    dataset = gather(files)
+    assert dataset["partial_distribution"].dims == ("sample", "scatterer", "r")
+    assert dataset["scatterer"].values.tolist() == ["Ag", "Au"]
+    whole = dataset["pair_distribution"].values
+    assert np.allclose(dataset["partial_distribution"].values[:, 1], 2 / 3 * whole)
+    assert "hash" in dataset.attrs
+    with_species(files[2], "Au", "Ag")
+    with pytest.raises(UserError, match=r"differ in the species of the neighbours \(Ag, Au and Au, Ag\)"):
+        gather(files)
+
+
 def test_no_trajectory_is_on_two_sides(files: list[Path]) -> None:
     dataset = gather(files)
     frame = dataset[["state_point", "split", "phase"]].to_dataframe()

@@ -77,3 +77,36 @@ def test_the_reference_cell_falls_back_to_another_crystal_then_to_the_liquid_den
     assert len(melt) / melt.get_volume() == pytest.approx(Phases().liquid.density_per_cubic_angstrom)
     with pytest.raises(UserError, match="every phase is null"):
         reference_cell(Phases(fcc=None, hcp=None, bcc=None, liquid=None), element="Ni")
+
+
+def test_an_alloy_has_its_composition_and_the_mean_of_the_lattices():
+    grid = Crystal(
+        compositions=[{"Ag": 0.7, "Pd": 0.3}], lattice_by_species={"Ag": 4.09, "Pd": 3.89}, cells=(3, 2, 2)
+    )
+    composition = grid.compositions[0]
+    one, other, again = (
+        build("fcc", grid, element="Ag", lattice_scale=1.0, composition=composition, seed=seed)
+        for seed in (1, 2, 1)
+    )
+    assert one.cell.lengths()[0] / 3 == pytest.approx(0.7 * 4.09 + 0.3 * 3.89)
+    assert sorted(one.symbols) == ["Ag"] * 34 + ["Pd"] * 14  # 33.6 and 14.4 of 48
+    assert list(one.symbols) == list(again.symbols)
+    assert list(one.symbols) != list(other.symbols)
+
+
+def test_the_reference_cell_of_an_alloy_has_the_mean_composition():
+    phases = Phases(
+        fcc=Crystal(lattice_angstrom=4.0, compositions=[{"Ag": 1.0}, {"Ag": 0.5, "Au": 0.5}]),
+        hcp=None,
+        bcc=None,
+        liquid=None,
+    )
+    atoms = reference_cell(phases, element="Ag")
+    assert len(atoms) == 32
+    assert sum(atoms.symbols == "Au") == 8
+
+
+def test_a_cell_too_small_for_a_species_is_refused():
+    grid = Crystal(compositions=[{"Ag": 0.99, "Au": 0.01}], cells=(2, 2, 2))
+    with pytest.raises(UserError, match=r"0\.01 of 32 atoms is none of Au; use a larger cell"):
+        build("fcc", grid, element="Ag", lattice_scale=1.0, composition=grid.compositions[0])

@@ -8,7 +8,7 @@ from nnexafs.config.objective import Objective, nearest_range, shortest_angstrom
 from nnexafs.errors import PhysicsError, UserError
 from nnexafs.structures.cells import build
 from nnexafs.structures.neighbours import neighbours_within
-from nnexafs.structures.objective import lattices
+from nnexafs.structures.objective import lattices, mixing
 from nnexafs.structures.objective.displacements import displaced, separated
 from nnexafs.structures.objective.drawing import Bounds, _quasi_random, cells_of, draw, evenly
 
@@ -219,3 +219,38 @@ def test_the_parts_hold_every_structure_once():
     parts = Objective(structures=310, structures_per_job=150).parts
     assert parts == {0: 150, 1: 150, 2: 10}
     assert Objective(structures=0).parts == {}
+
+
+def test_species_are_mixed_at_any_composition_with_an_absorber():
+    atoms = lattices.crystal("fcc", "Ni", 2.5)
+    generator = np.random.default_rng(4)
+    drawn = [mixing.mixed(atoms, "Ni", ("Al", "Ni"), generator) for _ in range(200)]
+    share = np.array([np.mean(one.symbols == "Ni") for one in drawn])
+    assert share.min() > 0 and share.min() < 0.05 and share.max() > 0.95
+    assert share.mean() == pytest.approx(0.5, abs=0.06)
+    assert all((one.positions == atoms.positions).all() for one in drawn)
+
+
+def test_half_of_the_mixed_structures_are_segregated():
+    """Unlike neighbours of a random alloy follow from the composition; segregated species have fewer."""
+    atoms = lattices.crystal("fcc", "Ni", 2.5)
+    pairs = neighbours_within(atoms, 2.6)
+    generator = np.random.default_rng(5)
+    excess = []
+    for _ in range(200):
+        nickel = mixing.mixed(atoms, "Ni", ("Al", "Ni"), generator).symbols == "Ni"
+        share = nickel.mean()
+        if 0.2 < share < 0.8:
+            unlike = (nickel[pairs.first] != nickel[pairs.second]).mean()
+            excess.append(unlike / (2 * share * (1 - share)))
+    few = np.mean(np.array(excess) < 0.85)
+    assert 0.25 < few < 0.6
+    assert np.quantile(excess, 0.75) == pytest.approx(1.0, abs=0.1)
+
+
+def test_a_campaign_of_an_alloy_draws_structures_of_both_species():
+    bounds = Bounds("Ni", ("Al", "Ni"), (2.25, 2.71), 1.74, 7.5, Distributions())
+    drawn = draw(Objective(absorbers=60), bounds, seed=3, first=0, count=6)
+    assert all("Ni" in one.frames[0].symbols for one in drawn)
+    assert any("Al" in one.frames[0].symbols for one in drawn)
+    assert all(list(one.frames[0].symbols) == list(one.frames[-1].symbols) for one in drawn)

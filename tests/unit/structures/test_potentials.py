@@ -10,6 +10,7 @@ from nnexafs.config import EamPotential, FinnisSinclairPotential, MeamPotential,
 from nnexafs.config.potential_files import potentials_folder, resolve
 from nnexafs.errors import UserError
 from nnexafs.structures.dynamics.lammps import engine
+from nnexafs.structures.frames import species_of
 from nnexafs.structures.potentials import lammps_files, meam_library, sutton_chen
 from nnexafs.structures.potentials.pair_commands import pair_commands, provenance
 
@@ -31,10 +32,10 @@ MEASURED = {
 
 def static(potential, atoms, folder):
     """Energy per atom (eV) and pressure (GPa) of fixed atoms, from LAMMPS."""
-    element = atoms.get_chemical_symbols()[0]
     with engine(atoms, name="static") as lammps:
         # Without a fix that moves atoms LAMMPS warns that nothing will move.
-        lammps.commands(*pair_commands(potential, species=(element,), folder=folder), "fix still all nve")
+        pair = pair_commands(potential, species=species_of(atoms), folder=folder)
+        lammps.commands(*pair, "fix still all nve")
         lammps.commands("run 0 post no")
         lammps.check_warnings()
         thermo = lammps.thermo()
@@ -55,6 +56,41 @@ def test_sutton_chen_returns_measured_lattice_and_cohesion(element, tmp_path):
     lattice, energy = equilibrium(SuttonChenPotential(), element, MEASURED[element][0], tmp_path)
     assert lattice == pytest.approx(MEASURED[element][0], abs=0.003)
     assert -energy == pytest.approx(MEASURED[element][1], abs=0.06)
+
+
+def test_ni3al_has_its_measured_heat_of_formation(tmp_path):
+    """-0.44 +- 0.03 eV an atom (Kubaschewski; calorimetry at 298 K); exchanged species would be off by 1 eV."""
+    potential = EamPotential(style="eam/alloy", file="NiAlH_jea.eam.alloy")
+    ordered = bulk("Ni", a=3.567, cubic=True)
+    ordered.symbols[0] = "Al"
+    cells = [ordered, bulk("Ni", a=3.52, cubic=True), bulk("Al", a=4.05, cubic=True)]
+    alloy, nickel, aluminium = (static(potential, cell, tmp_path)[0] for cell in cells)
+    assert alloy - 0.75 * nickel - 0.25 * aluminium == pytest.approx(-0.44, abs=0.04)
+
+
+def test_files_of_two_elements_mix(tmp_path):
+    """Silver and gold dissolve in each other: heat of mixing of the half alloy -0.05 eV an atom (Hultgren)."""
+    potential = EamPotential(file=["Au_u3.eam", "Ag_u3.eam"])
+    mixed = bulk("Ag", a=4.085, cubic=True)
+    mixed.symbols[:2] = "Au"
+    cells = [mixed, bulk("Ag", a=4.09, cubic=True), bulk("Au", a=4.08, cubic=True)]
+    alloy, silver, gold = (static(potential, cell, tmp_path)[0] for cell in cells)
+    assert (silver, gold) == pytest.approx((-2.85, -3.93), abs=0.01)
+    assert alloy - (silver + gold) / 2 == pytest.approx(-0.05, abs=0.03)
+
+
+@pytest.mark.parametrize(
+    ("potential", "message"),
+    [
+        (EamPotential(), "Ni_u3.eam has no Au; it has Ni"),
+        (EamPotential(style="eam/alloy", file="NiAlH_jea.eam.alloy"), "NiAlH_jea.eam.alloy has no Au"),
+        (SuttonChenPotential(), "tabulated for one element, the structure has Ni, Au"),
+        (MeamPotential(), "meam for Ni, Au needs `parameters`"),
+    ],
+)
+def test_potentials_that_cannot_mix_are_refused(potential, message, tmp_path):
+    with pytest.raises(UserError, match=message):
+        pair_commands(potential, species=("Ni", "Au"), folder=tmp_path)
 
 
 def test_quantum_sutton_chen_is_static_up_to_one_percent_smaller(tmp_path):

@@ -32,9 +32,13 @@ class StatePoint:
         `fcc_Ag50Au50_T0300_x1.0000_r0`."""
         temperature = f"{self.temperature_kelvin:07.2f}".removesuffix(".00")
         series = f"{self.series}-" if self.series else ""
+        return f"{series}{self.structure}_T{temperature}_x{self.lattice_scale:.4f}_r{self.replica}"
+
+    @property
+    def structure(self) -> str:
+        """The phase, of an alloy with its composition in percent, such as `fcc_Ag50Au50`."""
         species = "".join(f"{symbol}{round(100 * share, 2):g}" for symbol, share in self.composition)
-        name = f"{self.phase}_{species}" if species else self.phase
-        return f"{series}{name}_T{temperature}_x{self.lattice_scale:.4f}_r{self.replica}"
+        return f"{self.phase}_{species}" if species else self.phase
 
 
 def of_phase(phase: PhaseName, grid: Grid, *, series: str | None = None) -> list[StatePoint]:
@@ -73,7 +77,8 @@ def nearest_runs(
 ) -> dict[str, list[StatePoint]]:
     """Runs by phase (default: of all): one a temperature, at the lattice scale nearest to 1, nearest to `kelvin` first.
 
-    UserError for a phase that the campaign does not have.
+    Each composition of an alloy counts as a phase (`StatePoint.structure`). UserError for a phase that the campaign does
+    not have.
     """
     present = config.phases.present()
     if unknown := [phase for phase in phases if phase not in present]:
@@ -83,17 +88,21 @@ def nearest_runs(
 
 
 def runs_by_phase(unlike: Mapping[StatePoint, float], *, kelvin: float | None) -> dict[str, list[StatePoint]]:
-    """By phase, the least unlike run a temperature; those nearest to `kelvin` first, without it the least unlike."""
+    """By phase (`StatePoint.structure`) the least unlike run a temperature.
+
+    Those nearest to `kelvin` come first, without it the least unlike.
+    """
     best: dict[tuple[str, float], StatePoint] = {}
     for point in sorted(unlike, key=lambda one: unlike[one]):
-        best.setdefault((point.phase, point.temperature_kelvin), point)
+        best.setdefault((point.structure, point.temperature_kelvin), point)
 
     def order(point: StatePoint) -> float:
         return unlike[point] if kelvin is None else abs(log(point.temperature_kelvin / kelvin))
 
-    phases = dict.fromkeys(point.phase for point in unlike)
+    structures = dict.fromkeys(point.structure for point in unlike)
     return {
-        phase: sorted((one for one in best.values() if one.phase == phase), key=order) for phase in phases
+        name: sorted((one for one in best.values() if one.structure == name), key=order)
+        for name in structures
     }
 
 
