@@ -77,8 +77,8 @@ def nearest_runs(
 ) -> dict[str, list[StatePoint]]:
     """Runs by phase (default: of all): one a temperature, at the lattice scale nearest to 1, nearest to `kelvin` first.
 
-    Each composition of an alloy counts as a phase (`StatePoint.structure`). UserError for a phase that the campaign does
-    not have.
+    Each composition of an alloy counts as a phase (`StatePoint.structure`). UserError for a phase that the campaign
+    lacks.
     """
     present = config.phases.present()
     if unknown := [phase for phase in phases if phase not in present]:
