@@ -159,7 +159,9 @@ class Limits:
         ordered &= far <= between + 1e-9 if path.ring else True
         return apart & ordered & (half_length <= self.half_path_max + 1e-9)
 
-    def apart(self, path: PathClass, *geometry: np.ndarray, times: float = 1.0, margin: float = 0.0) -> np.ndarray:
+    def apart(
+        self, path: PathClass, *geometry: np.ndarray, times: float = 1.0, margin: float = 0.0
+    ) -> np.ndarray:
         """Whether all atoms of geometries are at least so many times their least distance, less a margin, apart."""
         near, between, far = path.sides(*full_geometry(path, geometry))
         apart = near >= times * self.near - margin
@@ -195,8 +197,8 @@ class Domain:
         """Those of the table of a class for neighbours of these species (unique potentials 1, 2, ...)."""
         first, last = scatterers[0], scatterers[-1]
         closest = self.closest(max(scatterers) + 1)
-        sides = (closest[0, first], closest[first, last], closest[0, last])
-        return Limits(*map(float, sides), self.half_path_max_angstrom)
+        near, between, far = closest[0, first], closest[first, last], closest[0, last]
+        return Limits(float(near), float(between), float(far), self.half_path_max_angstrom)
 
 
 @dataclass(frozen=True)

@@ -160,7 +160,9 @@ def add_three_body(
         if near + across <= half_path_max:
             scale = 1.0 / (near * across) ** 2
             table, out = tables[DOGLEG][pair], target[dogleg + pair]
-            add_volume(table, grids[dogleg + pair], near, across, at_near, near + across, scale, out, bins, work)
+            add_volume(
+                table, grids[dogleg + pair], near, across, at_near, near + across, scale, out, bins, work
+            )
         if far + across <= half_path_max:
             scale, angle = 1.0 / (far * across) ** 2, angle_between(far, across, near)
             table, out = tables[DOGLEG][riap], target[dogleg + riap]

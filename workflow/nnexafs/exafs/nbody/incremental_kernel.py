@@ -90,7 +90,9 @@ def add_paths_through(
                 near, far, across = sorted_sides(sides)
                 scale, angle = 2.0 * times / (near * far * across), angle_between(near, far, across)
                 half, out = 0.5 * (near + far + across), histogram[through + 1]
-                add_volume(tables[RING][0], grids[through + 1], near, far, angle, half, scale, out, bins, work)
+                add_volume(
+                    tables[RING][0], grids[through + 1], near, far, angle, half, scale, out, bins, work
+                )
             for absorber in range(3):
                 if not absorbing[corners[absorber]]:
                     continue
@@ -108,7 +110,9 @@ def add_paths_through(
                         histogram[triangle + pair],
                         0.5 * (near + across + far),
                     )
-                    add_volume(table, grids[triangle + pair], near, across, angle, half, scale, out, bins, work)
+                    add_volume(
+                        table, grids[triangle + pair], near, across, angle, half, scale, out, bins, work
+                    )
                 if near + across <= half_path_max:
                     scale, angle = times / (near * across) ** 2, angle_between(near, across, far)
                     table, out, half = tables[DOGLEG][pair], histogram[dogleg + pair], near + across
