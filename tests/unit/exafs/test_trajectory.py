@@ -307,7 +307,13 @@ def test_the_command_writes_both_files(corrected, cache, tmp_path):
     [
         (None, [], "no such trajectory file"),
         ("", [], "ASE cannot read"),
-        ('2\nPbc="F F F"\nNi 0 0 0\nNi 2 0 0\n', [], "run.extxyz: expected a cell"),
+        ('2\nPbc="T T F"\nNi 0 0 0\nNi 2 0 0\n', [], "run.extxyz: expected a cell"),
+        ('1\nPbc="F F F"\nNi 0 0 0\n', [], "no two atoms within the path length"),
+        (
+            '1\nLattice="3 0 0 0 3 0 0 0 3"\nNi 0 0 0\n',
+            ["--closest", "near"],
+            "--closest near: expected a distance",
+        ),
         ('1\nLattice="3 0 0 0 3 0 0 0 3"\nQq 0 0 0\n', [], "ASE cannot read ':' of it: KeyError 'Qq'"),
         ('1\nLattice="3 0 0 0 3 0 0 0 3"\nX 0 0 0\n', [], "run.extxyz: atom 0 is not an element"),
         ('1\nLattice="3 0 0 0 3 0 0 0 3"\nNi nan 0 0\n', [], "not finite"),

@@ -84,6 +84,6 @@ def _check_frames(shortest: np.ndarray, potentials: Sequence[str], domain: Domai
     if (shortest < closest).any():
         a, b = np.argwhere(shortest < closest)[0]
         raise UserError(
-            f"closest: {potentials[a]}-{potentials[b]} come to {shortest[a, b]:.2f} angstrom in the frames, tables would "
-            f"begin at {closest[a, b]:g}; give less than {shortest[a, b]:.2f}"
+            f"closest: {potentials[a]}-{potentials[b]} come to {shortest[a, b]:.2f} angstrom in the frames, tables "
+            f"would begin at {closest[a, b]:g}; give less than {shortest[a, b]:.2f}"
         )
