@@ -206,9 +206,11 @@ def test_a_folder_without_phases_is_a_user_error(tmp_path):
 
 def test_phases_of_one_species_scatter_no_other(phases):
     alloy = nickel()
-    alloy.symbols[5] = "Cu"
+    alloy.symbols[1] = "Cu"
     with pytest.raises(UserError, match="made for Ni-Ni, the cluster holds Ni-Ni-Cu"):
         absorber.chi_of_cluster(cluster_of(alloy), phases=phases, settings=SETTINGS)
+    alloy.symbols[[1, 5]] = "Ni", "Cu"  # beyond the cluster it does not matter
+    absorber.chi_of_cluster(cluster_of(alloy), phases=phases, settings=SETTINGS)
 
 
 def test_phases_of_an_alloy_scatter_clusters_that_lack_one_of_its_species(tmp_path):
