@@ -340,6 +340,12 @@ def _tell(numbers: dict[str, Any], *, suffixes: list[str]) -> None:
         for name, places in digits.items():
             value, error = numbers[f"{name}{suffix}"], numbers[f"{name}_error68{suffix}"]
             click.echo(f"{name}{suffix} {value:.{places}f} +- {error:.{places}f}")
+        for place, shell in enumerate(numbers[f"shells{suffix}"], start=1):
+            click.echo(
+                f"shell {place}{suffix}: N {shell['N']:.2f}, "
+                f"R {shell['R_angstrom']:.4f} +- {shell['R_angstrom_error68']:.4f}, "
+                f"sigma2 {shell['sigma2_angstrom2']:.5f} +- {shell['sigma2_angstrom2_error68']:.5f}"
+            )
     click.echo(
         f"misfit {numbers['chi_square']:.2f}, R {numbers['r_factor']:.4f} ({numbers['expected_r']:.4f} expected)"
     )
