@@ -66,9 +66,7 @@ def test_a_campaigns_phases_are_compared_and_s02_kept(place: Path, tmp_path: Pat
     assert first["R_angstrom_error68"] == pytest.approx(found["R1_angstrom_error68"], rel=0.1)
     assert first["sigma2_angstrom2_error68"] == pytest.approx(found["sigma2_1_angstrom2_error68"], rel=0.2)
     assert first["R_angstrom_error95"] == pytest.approx(2 * first["R_angstrom_error68"])
-    assert pd.read_csv(tmp_path / "out" / "shells.csv")["N"].tolist() == [
-        one["N"] for one in found["shells"]
-    ]
+    assert pd.read_csv(tmp_path / "out" / "shells.csv")["N"].tolist() == [one["N"] for one in found["shells"]]
 
 
 def test_a_prediction_chooses_the_run_to_begin_with(place: Path, tmp_path: Path):

@@ -28,6 +28,7 @@ def test_overlapping_shells_are_told_apart():
     assert shells.size == pytest.approx([8, 6, 12], abs=1e-9)
     found = shells.numbers(hot.displacements, 0.0).mean(axis=0)
     ideal = 2.8665 * np.array([np.sqrt(3) / 2, 1, np.sqrt(2)])
+    assert found[:, 3] == pytest.approx(ideal, abs=2e-3)
     independent = 2 * (0.14**2 + 0.03**2)  # of two atoms, along one axis
     assert found[:, 0] == pytest.approx(ideal + independent / ideal, abs=0.01)  # they also pass by each other
     assert found[:, 2] == pytest.approx(independent, rel=0.1)
@@ -37,11 +38,12 @@ def test_numbers_are_those_of_the_distances_and_follow_strain():
     cold = prior_of(bulk("Ni", a=3.52, cubic=True).repeat(3), 0.02)
     shells = SiteShells.of(cold, "Ni", 4.4)
     found = shells.numbers(2 * cold.displacements, 0.01)
-    assert found.shape == (FRAMES, 3, 3)
+    assert found.shape == (FRAMES, 3, 4)
     for numbers, atoms in zip(found, cold.cells(factor=2.0, strain=0.01), strict=True):
         distances = atoms.get_all_distances(mic=True)
         near = distances[(distances > 0) & (distances < 3.0)]
-        assert numbers[0] == pytest.approx([near.mean(), 12, near.var()], rel=1e-9)
+        assert numbers[0, :3] == pytest.approx([near.mean(), 12, near.var()], rel=1e-9)
+    assert found[:, 0, 3] == pytest.approx(1.01 * 3.52 / np.sqrt(2))
 
 
 def test_distances_of_a_tenth_of_an_angstrom_are_one_shell():

@@ -14,7 +14,9 @@ from nnexafs.refinement.prior import Prior
 from nnexafs.refinement.refine import STOPS, Refined, Refinement, nearest_step
 from nnexafs.structures.neighbours import neighbours_within
 
-NUMBERS = ("R_angstrom", "N", "sigma2_angstrom2")
+NUMBERS = ("R_angstrom", "N", "sigma2_angstrom2", "site_R_angstrom")
+"""Of a shell. The last is the distance between sites, which diffraction finds; R is that between atoms, which move
+across the bond too, and is longer."""
 BIN_ANGSTROM = 0.05
 EMPTY = 0.02
 """Neighbours an absorber in a bin, below which it separates shells: mean positions of a short run scatter."""
@@ -65,31 +67,32 @@ class SiteShells:
         return np.bincount(self.shell) / self.absorbers
 
     def numbers(self, displacements: np.ndarray, strain: float) -> np.ndarray:
-        """R, N and sigma2 (frame, shell, 3) of displacements from the sites (frame, atom, xyz), angstrom, strained.
+        """`NUMBERS` (frame, shell, 4) of displacements from the sites (frame, atom, xyz), angstrom, strained.
 
         R and sigma2 are mean and variance of a shell's distances.
         """
         pairs = np.bincount(self.shell)
+        between_sites = np.bincount(self.shell, np.linalg.norm(self.vectors, axis=1)) / pairs
         found = []
         for own in displacements:
             vectors = self.vectors + own[self.second] - own[self.first]
             distances = (1 + strain) * np.linalg.norm(vectors, axis=1)
             mean = np.bincount(self.shell, distances) / pairs
             variance = np.bincount(self.shell, (distances - mean[self.shell]) ** 2) / pairs
-            found.append(np.column_stack([mean, self.size, variance]))
+            found.append(np.column_stack([mean, self.size, variance, (1 + strain) * between_sites]))
         return np.array(found)
 
 
 @dataclass(frozen=True)
 class ShellsOfEdge:
-    """The shells around one absorber: numbers (shell, 3), as `NUMBERS`, and their standard deviations by source."""
+    """The shells around one absorber: `NUMBERS` (shell, 4), and their standard deviations by source."""
 
     numbers: np.ndarray
     errors: Mapping[str, np.ndarray]
-    """(shell, 3) each"""
+    """(shell, 4) each"""
 
     def error(self, percent: int) -> np.ndarray:
-        """Errors (shell, 3) that hold in 68 or 95 % of cases, as of `errors.together`."""
+        """Errors (shell, 4) that hold in 68 or 95 % of cases, as of `errors.together`."""
         return FACTORS[percent][0] * np.sqrt(sum(one**2 for one in self.errors.values()))
 
     def rows(self) -> list[dict[str, float]]:
@@ -146,7 +149,7 @@ def _of_edge(found: Refinement, draws: np.ndarray, element: str, reach_angstrom:
 
 
 def _at_step(sites: SiteShells, one: Refined, step: Step) -> np.ndarray:
-    """R, N, sigma2 (frame, shell, 3) of a step of a path."""
+    """`NUMBERS` (frame, shell, 4) of a step of a path."""
     moved = 0.0 if step.moved is None else step.moved
     return sites.numbers(step.factor * one.candidate.prior.displacements + moved, step.strain)
 
