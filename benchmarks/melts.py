@@ -6,6 +6,9 @@ Needs a campaign's config.yaml and scattering/. Runs its own dynamics, as the ca
 lattice scale, melts whose spectra (of all snapshots, distorted as in training, with random E0, S0^2 and noise) are the
 data; and those that they are refined from, two each time: colder, hotter or as hot, at the data's density or at the
 lattice scale 1, of 108 atoms or of 2,048. Trajectories and rows.jsonl go to `--out`; what is there is not repeated.
+
+`--scatter` refines nothing: it says of every trajectory in `--out` where its first shell ends, R1, N1, the mean
+distance of atoms closer than 3.4 angstrom, and how much means over 4 snapshots scatter.
 """
 
 import argparse
@@ -28,9 +31,13 @@ from nnexafs.refinement.prior import Prior
 from nnexafs.refinement.refine import Refinement, refine
 from nnexafs.refinement.replicas import Replicas
 from nnexafs.refinement.sources import Material, Start, of_campaign_tables
+from nnexafs.structures.distributions import pair_distribution, r_grid
 from nnexafs.structures.dynamics.simulation import simulate
+from nnexafs.structures.first_shell import first_shell
+from nnexafs.structures.neighbours import neighbours_within
 
 SMALL, LARGE = 108, 2048
+WITHIN_ANGSTROM = 3.4
 
 
 @dataclass(frozen=True)
@@ -165,6 +172,40 @@ def table(rows: list[dict[str, Any]]) -> None:
         )
 
 
+def scatter(out: Path, material: Material) -> None:
+    """First shell of every trajectory, and its scatter over groups of 4 snapshots."""
+    r = r_grid(material.distributions)
+    print(
+        "| melt | end (A) | R1 (A), scatter | N1, scatter | mean distance to 3.4 A, scatter |\n"
+        + "|---" * 5
+        + "|"
+    )
+    for path in sorted(out.glob("liquid_*.nc")):
+        run = xr.load_dataset(path)
+        count = run.sizes["frame"]
+        prior = Prior.of(run, name=path.stem, phase="liquid", frames=count)
+        each = [
+            pair_distribution(
+                neighbours_within(one, r[-1] + 0.1), np.arange(len(one)), material.distributions
+            )
+            for one in prior.cells(factor=1.0, strain=0.0)
+        ]
+        groups = [np.mean(each[first :: count // 4], axis=0) for first in range(count // 4)]
+        whole, parts = first_shell(r, np.mean(each, axis=0)), [first_shell(r, one) for one in groups]
+        near = [mean_distance(r, one) for one in groups]
+        print(
+            f"| {path.stem} | {whole.r_cut_angstrom:.2f} | "
+            f"{whole.R1_angstrom:.4f}, {np.std([one.R1_angstrom for one in parts], ddof=1):.4f} | "
+            f"{whole.N1:.2f}, {np.std([one.N1 for one in parts], ddof=1):.2f} | "
+            f"{mean_distance(r, np.mean(each, axis=0)):.4f}, {np.std(near, ddof=1):.4f} |"
+        )
+
+
+def mean_distance(r: np.ndarray, n_r: np.ndarray) -> float:
+    """Of the neighbours of n(r) closer than `WITHIN_ANGSTROM`."""
+    return float(np.average(r, weights=np.where(r < WITHIN_ANGSTROM, n_r, 0.0)))
+
+
 def main() -> None:
     parser = argparse.ArgumentParser(
         description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
@@ -175,9 +216,13 @@ def main() -> None:
     parser.add_argument("--scales", type=float, nargs="+", default=[1.0, 1.025])
     parser.add_argument("--spectra", type=int, default=2)
     parser.add_argument("--origins", nargs="*", default=[one.name for one in ORIGINS])
+    parser.add_argument("--scatter", action="store_true")
     options = parser.parse_args()
     config, out = load(options.campaign / "config.yaml"), options.out
     material, _ = of_campaign_tables(options.campaign)
+    if options.scatter:
+        scatter(out, material)
+        return
     out.mkdir(parents=True, exist_ok=True)
     file = out / "rows.jsonl"
     rows = [json.loads(line) for line in file.read_text().splitlines()] if file.exists() else []
