@@ -59,6 +59,14 @@ def test_a_campaigns_phases_are_compared_and_s02_kept(place: Path, tmp_path: Pat
     assert found["s02"] == 0.95
     assert found["R1_angstrom"] == pytest.approx(2.52, abs=0.02)
     assert "fcc: " in printed and not (tmp_path / "out.restart").exists()
+    first = found["shells"][0]
+    assert first["N"] == 12 and "shell 1: N 12.00, R 2.5" in printed
+    assert first["R_angstrom"] == pytest.approx(found["R1_angstrom"], abs=3e-3)
+    assert first["sigma2_angstrom2"] == pytest.approx(found["sigma2_1_angstrom2"], abs=3e-4)
+    assert first["R_angstrom_error68"] == pytest.approx(found["R1_angstrom_error68"], rel=0.1)
+    assert first["sigma2_angstrom2_error68"] == pytest.approx(found["sigma2_1_angstrom2_error68"], rel=0.2)
+    assert first["R_angstrom_error95"] == pytest.approx(2 * first["R_angstrom_error68"])
+    assert pd.read_csv(tmp_path / "out" / "shells.csv")["N"].tolist() == [one["N"] for one in found["shells"]]
 
 
 def test_a_prediction_chooses_the_run_to_begin_with(place: Path, tmp_path: Path):
@@ -95,6 +103,7 @@ def test_frames_are_simulations_already(place: Path, tmp_path: Path):
     refined(place, tmp_path / "out", "--campaign", "campaign", "--structure", "frames.extxyz", "--calls", "4")
     found = numbers(tmp_path / "out")
     assert found["candidates"][0]["prior"] == "frames.extxyz" and found["candidates"][0]["r_factor"] < 0.05
+    assert found["shells"][0]["N"] == 12
 
 
 MISTAKES = {

@@ -19,6 +19,10 @@ KNOWN = {"own": SuttonChenPotential(cutoff_angstrom=8.0)}
         ("Fe_mm.eam.fs", EamPotential(style="eam/fs", file="Fe_mm.eam.fs")),
         ("library.meam", MeamPotential(library="library.meam")),
         ("eam:Ni_u3.eam", EamPotential(style="eam", file="Ni_u3.eam")),
+        (
+            "meam:library_2nn.meam,MoCoNiVFeAlCr_2nn.meam",
+            MeamPotential(library="library_2nn.meam", parameters="MoCoNiVFeAlCr_2nn.meam"),
+        ),
     ],
 )
 def test_names(name: str, potential: object):
@@ -31,6 +35,7 @@ def test_names(name: str, potential: object):
         ("gold", r"a name of the campaign's potentials \(own\), a file that ends with .eam.alloy"),
         ("gold.eam", "no file 'gold.eam'"),
         ("lj:gold.txt", "--potential lj:gold.txt"),
+        ("meam:library_2nn.meam,gold.meam", "no file 'gold.meam'"),
     ],
 )
 def test_mistakes(name: str, words: str):

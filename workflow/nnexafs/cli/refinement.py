@@ -52,8 +52,8 @@ STEPS_OF_WALK = 40
     "potentials",
     multiple=True,
     metavar="NAME",
-    help="Potential for the dynamics of --structure: one of the campaign's, sutton-chen, a LAMMPS file, or STYLE:FILE; "
-    "repeat it to start from several.",
+    help="Potential for the dynamics of --structure: one of the campaign's, sutton-chen, a LAMMPS file, STYLE:FILE, or "
+    "meam:LIBRARY,PARAMETERS; repeat it to start from several.",
 )
 @click.option(
     "--from",
@@ -340,6 +340,13 @@ def _tell(numbers: dict[str, Any], *, suffixes: list[str]) -> None:
         for name, places in digits.items():
             value, error = numbers[f"{name}{suffix}"], numbers[f"{name}_error68{suffix}"]
             click.echo(f"{name}{suffix} {value:.{places}f} +- {error:.{places}f}")
+        for place, shell in enumerate(numbers[f"shells{suffix}"], start=1):
+            click.echo(
+                f"shell {place}{suffix}: N {shell['N']:.2f}, "
+                f"R {shell['R_angstrom']:.4f} +- {shell['R_angstrom_error68']:.4f} "
+                f"({shell['site_R_angstrom']:.4f} between sites), "
+                f"sigma2 {shell['sigma2_angstrom2']:.5f} +- {shell['sigma2_angstrom2_error68']:.5f}"
+            )
     click.echo(
         f"misfit {numbers['chi_square']:.2f}, R {numbers['r_factor']:.4f} ({numbers['expected_r']:.4f} expected)"
     )

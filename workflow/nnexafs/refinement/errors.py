@@ -79,6 +79,14 @@ def allowed(candidate: Candidate, target: Target | JointTarget) -> Allowed:
     return Allowed(centre, covariance)
 
 
+def drawn(candidate: Candidate, target: Target | JointTarget, *, seed: int = 1) -> np.ndarray:
+    """Parameters (draw, 2 + 2n) that the spectrum allows, as those of `Allowed`; no factor is negative."""
+    own = allowed(candidate, target)
+    draws = np.random.default_rng(seed).multivariate_normal(own.centre, own.covariance, size=DRAWS)
+    draws[:, 1] = np.maximum(draws[:, 1], 0.0)
+    return draws
+
+
 def of_spectrum(
     candidate: Candidate,
     target: Target | JointTarget,
@@ -87,15 +95,13 @@ def of_spectrum(
     seed: int = 1,
 ) -> Answer:
     """Standard deviations of every answer over draws of lattice, displacements, E0, S0^2 that the spectrum allows."""
-    own = allowed(candidate, target)
-    draws = np.random.default_rng(seed).multivariate_normal(own.centre, own.covariance, size=DRAWS)
     answers = [
         answer_of(
-            candidate.prior.cells(factor=max(factor, 0.0), strain=strain),
+            candidate.prior.cells(factor=factor, strain=strain),
             np.reshape(e0_and_s02, (2, -1)).T,
             materials,
         )
-        for strain, factor, *e0_and_s02 in draws
+        for strain, factor, *e0_and_s02 in drawn(candidate, target, seed=seed)
     ]
     return Answer.combined(answers, lambda values: values.std(axis=0, ddof=1))
 

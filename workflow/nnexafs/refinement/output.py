@@ -16,6 +16,7 @@ from nnexafs.refinement.descent import Step
 from nnexafs.refinement.errors import FACTORS
 from nnexafs.refinement.held_out import HeldOut
 from nnexafs.refinement.refine import STOPS, Refined, Refinement, nearest_step
+from nnexafs.refinement.site_shells import site_shells
 from nnexafs.structures.distributions import angle_grid, r_grid
 
 
@@ -30,6 +31,7 @@ def summary(found: Refinement) -> dict[str, Any]:
         **found.answer.named(suffixes),
         **errors,
         "error_sources": {source: one.named(suffixes) for source, one in found.errors.items()},
+        **{f"shells{suffix}": one.rows() for suffix, one in zip(suffixes, site_shells(found), strict=True)},
         **_misfit(first.path[first.stop], suffixes),
         "reached_stop": bool(min(step.misfit.chi_square for step in first.path) <= found.stop),
         "stop_chi_square": found.stop,
@@ -83,6 +85,11 @@ def write(out: Path, found: Refinement, *, title: str) -> dict[str, Any]:
             [_path(one, r_grid(grids), found.suffixes) for one in found.refined], ignore_index=True
         ),
         "held_out.csv": pd.concat([_held_out(one) for one in found.held_out], ignore_index=True),
+        **{
+            f"shells{suffix}.csv": pd.DataFrame(numbers[f"shells{suffix}"])
+            for suffix in found.suffixes
+            if numbers[f"shells{suffix}"]
+        },
     }
     out.mkdir(parents=True, exist_ok=True)
     making = Path(tempfile.mkdtemp(dir=out, prefix=".making-"))

@@ -20,8 +20,9 @@ POTENTIAL: TypeAdapter[Potential] = TypeAdapter(Potential)
 def potential_of(name: str, known: Mapping[str, Potential]) -> Potential:
     """The potential of that name among `known` (a config's `potentials`), of that file, or of STYLE:FILE.
 
-    A file is a path or a name in LAMMPS' potentials folder; its style follows from its ending. A style that needs none
-    stands alone (sutton-chen). UserError where it is none of these, or the file is missing.
+    A file is a path or a name in LAMMPS' potentials folder; its style follows from its ending. 2NN MEAM has a second
+    one: meam:LIBRARY,PARAMETERS. A style that needs none stands alone (sutton-chen). UserError where it is none of
+    these, or a file is missing.
     """
     if name in known:
         return known[name]
@@ -29,6 +30,8 @@ def potential_of(name: str, known: Mapping[str, Potential]) -> Potential:
     if not colon:
         style, file = (name, "") if name in WITHOUT_FILE else (_style_of(name, known), name)
     content = {"style": style} | ({FILE_KEYS[style]: file} if style in FILE_KEYS else {})
+    if style == "meam" and "," in file:
+        content["library"], content["parameters"] = file.split(",", 1)
     try:
         potential = POTENTIAL.validate_python(content)
     except ValidationError as error:
