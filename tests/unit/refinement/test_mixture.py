@@ -7,6 +7,7 @@ import ase.io
 import numpy as np
 import pandas as pd
 import pytest
+from ase import Atoms
 from click.testing import CliRunner
 from fakes.refinable import frames, write_campaign, write_spectrum
 
@@ -74,7 +75,7 @@ def test_halves_of_two_phases_are_found(half: Trial):
     assert half.phases == ("fcc", "bcc") and half.gain > GAIN
     share, fcc_strain, bcc_strain, *factors = half.mixture.scaling
     assert share == pytest.approx(0.5, abs=0.05)
-    assert (fcc_strain, bcc_strain) == pytest.approx((0.01, 0.0), abs=0.004)
+    assert (fcc_strain, bcc_strain) == pytest.approx((0.01, 0.0), abs=0.008)  # few atoms, their own lattices
     assert factors == pytest.approx((1.0, 1.0), abs=0.2)
 
 
@@ -84,20 +85,22 @@ def test_a_single_phase_is_no_mixture(made: tables.Tables, phase: str):
 
 
 def test_the_gradient_of_a_mixture_is_that_of_its_misfit(half: Trial):
-    """Along a random move of all atoms, and by the strain of all cells."""
+    """Along a random move of all atoms, and by the strain of all cells, where the lattice is not yet the best."""
     one, goal = half.mixture, half.target
     direction = np.random.default_rng(1).normal(0, 1, one.prior.displacements.shape)
 
-    def value(step: float, strain: float = 0.0) -> float:
-        cells = one.prior.cells(factor=1.0, strain=strain, moved=step * direction)
-        return goal.misfit(one.replicas.chi(cells)).chi_square
+    def cells(step: float, strain: float) -> list[Atoms]:
+        return one.prior.cells(factor=1.0, strain=strain, moved=step * direction)
 
-    chi, pull = one.replicas.chi_and_pull(one.prior.cells(factor=1.0, strain=0.0))
+    def value(step: float, strain: float = 0.01) -> float:
+        return goal.misfit(one.replicas.chi(cells(step, strain))).chi_square
+
+    chi, pull = one.replicas.chi_and_pull(cells(0.0, 0.01))
     pulls = pull(goal.misfit(chi).by_chi)
-    along = float((np.concatenate(pulls.by_position) * direction).sum())
+    along = 1.01 * float((np.concatenate(pulls.by_position) * direction).sum())
     assert (value(1e-5) - value(-1e-5)) / 2e-5 == pytest.approx(along, rel=2e-3)
-    by_strain = (value(0.0, 1e-5) - value(0.0, -1e-5)) / 2e-5
-    assert by_strain == pytest.approx(pulls.by_strain, rel=2e-3, abs=0.05)
+    by_strain = 1.01 * (value(0.0, 0.01 + 1e-5) - value(0.0, 0.01 - 1e-5)) / 2e-5
+    assert by_strain == pytest.approx(pulls.by_strain, rel=5e-3)
 
 
 def test_the_atoms_of_both_phases_move_down_the_misfit(half: Trial):

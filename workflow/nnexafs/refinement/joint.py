@@ -61,12 +61,15 @@ class JointTarget:
             parts,
         )
 
-    def chi_squares(self, chi: np.ndarray) -> np.ndarray:
-        """As `Target.chi_squares`, of chi (C, K) of all edges."""
-        each = zip(self.parts, self.split(chi), strict=True)
-        return (
-            np.sum([one.independent * one.chi_squares(own) for one, own in each], axis=0) / self.independent
-        )
+    def at_shifts(self, chi: np.ndarray) -> list[np.ndarray]:
+        """As `Target.at_shifts`, for each edge, of chi (C, K) of all."""
+        return [one.at_shifts(own) for one, own in zip(self.parts, self.split(chi), strict=True)]
+
+    def chi_squares(self, own: Sequence[np.ndarray]) -> np.ndarray:
+        """As `Target.chi_squares`, of features of each edge."""
+        each = zip(self.parts, own, strict=True)
+        squares = [one.independent * one.chi_squares(features) for one, features in each]
+        return np.asarray(np.sum(squares, axis=0) / self.independent)
 
     def informed(self, chi: np.ndarray, misfit: Misfit | JointMisfit) -> "JointTarget":
         """As `Target.informed`, of chi (C, K) of all edges."""

@@ -112,10 +112,7 @@ def _trial(one: Trial) -> dict[str, Any]:
         "phases": list(one.phases),
         "priors": [phase.name for phase in prior.phases],
         "share": one.mixture.share,
-        "displacement_factors": [
-            factor if phase.has_sites else None
-            for phase, factor in zip(prior.phases, prior.factors, strict=True)
-        ],
+        "displacement_factors": list(prior.factors),
         "strains": list(prior.strains),
         "chi_square": one.chi_square,
         "chi_square_alone": one.alone,

@@ -62,7 +62,7 @@ class Prior:
 
 @dataclass(frozen=True)
 class MixedPrior:
-    """Cells of simulations of several phases, each with its lattice and displacements scaled; phase by phase."""
+    """Cells of simulations of several crystals, each with its lattice and displacements scaled; phase by phase."""
 
     phases: tuple[Prior, ...]
     strains: tuple[float, ...]
@@ -80,8 +80,8 @@ class MixedPrior:
 
     @property
     def has_sites(self) -> bool:
-        """Whether the displacements of any phase can be scaled."""
-        return any(one.has_sites for one in self.phases)
+        """Whether the displacements can be scaled."""
+        return all(one.has_sites for one in self.phases)
 
     @property
     def displacements(self) -> np.ndarray:

@@ -196,16 +196,20 @@ def _trials(
     replicas: int,
     target: JointTarget,
 ) -> list[Trial]:
-    """The mixtures with a phase that is near the data by itself; those that are worth it with all frames, best first.
+    """Mixtures of two crystals, of which one is near the data by itself; best first. None of a melt.
 
     Pairs are sorted by a scan of lattices and shares; the first ones are fitted with few frames, and the best of these
     is fitted with all.
     """
-    curves = {one.prior.phase: scanned_curves(one.prior, one.replicas) for one in few}
+    crystals = [one for one in few if one.prior.has_sites]
+    if len(crystals) < 2 or not few[0].prior.has_sites:
+        return []
+    near = [one for one in few if one.prior.phase in hopeful]
+    curves = {one.prior.phase: scanned_curves(one.prior, one.replicas) for one in crystals}
     scans = sorted(
         (
             (*scanned([curves[one.prior.phase], curves[other.prior.phase]], target), (one, other))
-            for one, other in combinations(few, 2)
+            for one, other in combinations(crystals, 2)
             if {one.prior.phase, other.prior.phase} & set(hopeful)
         ),
         key=lambda scan: scan[0],
@@ -216,9 +220,9 @@ def _trials(
             mixture = fitted(
                 [one.prior for one in pair], [one.replicas for one in pair], target, start=scaling
             )
-            trials.append(trial(mixture, few, target))
+            trials.append(trial(mixture, near, target))
             steps.update()
-    trials.sort(key=lambda one: one.chi_square)
+    trials.sort(key=lambda one: one.gain, reverse=True)
     if not trials or trials[0].gain < GAIN / 2:
         return trials
     first = trials[0]
