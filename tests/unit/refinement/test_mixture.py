@@ -137,8 +137,9 @@ def test_the_command_refines_the_mixture_and_tells_its_shares(tmp_path: Path, ni
     sample = [*frames("fcc", seed=9), *frames("bcc", seed=9)]  # 128 atoms of fcc, 216 of bcc
     write_spectrum(tmp_path / "mix.chi", sample, nickel_tables)
     words = ["refine", str(tmp_path / "mix.chi"), "--campaign", str(tmp_path / "campaign"), "--threads", "1"]
+    words += ["--replicas", "2"]
     out = tmp_path / "out"
-    done = CliRunner().invoke(main, [*words, "--replicas", "2", "--calls", "2", "--out", str(out)])
+    done = CliRunner().invoke(main, [*words, "--mixtures", "--calls", "2", "--out", str(out)])
     assert done.exit_code == 0, done.output
     found = json.loads((out / "refinement.json").read_text())
     assert set(found["shares"]) == {"fcc", "bcc"} and sum(found["shares"].values()) == pytest.approx(1)
@@ -155,9 +156,7 @@ def test_the_command_refines_the_mixture_and_tells_its_shares(tmp_path: Path, ni
     near = step * table["n"][table["r_angstrom"] < 3.2].sum()
     assert near == pytest.approx(12 * found["shares"]["fcc"] + 14 * found["shares"]["bcc"], abs=0.3)
 
-    alone = CliRunner().invoke(
-        main, [*words, "--replicas", "2", "--calls", "1", "--no-mixtures", "--out", str(tmp_path / "alone")]
-    )
+    alone = CliRunner().invoke(main, [*words, "--calls", "1", "--out", str(tmp_path / "alone")])
     assert alone.exit_code == 0, alone.output
     single = json.loads((tmp_path / "alone" / "refinement.json").read_text())
     assert single["shares"] == {single["phase"]: 1.0} and single["mixtures"] == []

@@ -126,10 +126,9 @@ STEPS_OF_WALK = 40
     help="With metropolis: share of moves that exchange atoms of two species.  [default: 0]",
 )
 @click.option(
-    "--mixtures/--no-mixtures",
-    default=True,
-    show_default=True,
-    help="Whether mixtures of two of the campaign's phases are tried as well (by the gradient).",
+    "--mixtures",
+    is_flag=True,
+    help="Also try mixtures of two of the campaign's crystals, with a free share.",
 )
 @click.option(
     "--calls", type=click.IntRange(min=1), default=20, show_default=True, help="Most evaluations a descent."
@@ -198,6 +197,8 @@ def refine(
 
     if also:
         _check_several_edges(method, s02, measurement)
+    if mixtures and method == "metropolis":
+        raise UserError("--mixtures: only the gradient refines two phases; leave out --method metropolis")
 
     if measurement is not None:
         config = _config_with(start["campaign"], measurement)
@@ -223,7 +224,7 @@ def refine(
         "stop": stop,
         "replicas": origin.replicas(replicas, usual=REPLICAS, of_dynamics=REPLICAS_OF_DYNAMICS),
         "calls": calls,
-        "mixtures": mixtures and method == "gradient",
+        "mixtures": mixtures,
         "method": method,
         "swaps": swaps,
         "seed": start["seed"],

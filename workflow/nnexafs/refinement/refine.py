@@ -116,7 +116,7 @@ def refine(
     most_steps: int = CALLS,
     threads: int = 1,
     cross_check: bool = True,
-    mixtures: bool = True,
+    mixtures: bool = False,
 ) -> Refinement:
     """Find structures whose spectrum is the measured one, from simulations; or whose spectra are, at several edges.
 
