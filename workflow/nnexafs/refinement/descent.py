@@ -142,7 +142,7 @@ class Candidate:
 
 
 def scaled(
-    prior: Prior,
+    prior: Prior | MixedPrior,
     replicas: Replicas | JointReplicas,
     target: Target | JointTarget,
     *,
@@ -181,7 +181,9 @@ def scaled(
     return [*steps, best]
 
 
-def _best_strain(prior: Prior, replicas: Replicas | JointReplicas, target: Target | JointTarget) -> float:
+def _best_strain(
+    prior: Prior | MixedPrior, replicas: Replicas | JointReplicas, target: Target | JointTarget
+) -> float:
     """The strain of a scan with the smallest misfit: the misfit has a minimum for every period of the spectrum."""
     few = replicas.first(SCANNED_CELLS)
     found = [

@@ -138,7 +138,7 @@ class MixedReplicas(JointReplicas):
     Cells are given phase by phase.
     """
 
-    def __init__(self, phases: Sequence[JointReplicas], shares: Sequence[float]) -> None:
+    def __init__(self, phases: Sequence[Replicas | JointReplicas], shares: Sequence[float]) -> None:
         super().__init__([])
         self.phases, self.shares = tuple(phases), tuple(shares)
 

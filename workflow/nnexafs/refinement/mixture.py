@@ -30,6 +30,7 @@ from nnexafs.refinement.descent import (
 )
 from nnexafs.refinement.joint import JointReplicas, JointTarget, MixedReplicas
 from nnexafs.refinement.prior import MixedPrior, Prior
+from nnexafs.refinement.replicas import Replicas
 from nnexafs.refinement.sources import Material
 
 SCANNED_SHARES = np.linspace(0.1, 0.9, 9)
@@ -145,7 +146,7 @@ class _Phases:
     The last spectra of each are kept: a change of the share or of one phase leaves the other's as it is.
     """
 
-    def __init__(self, priors: Sequence[Prior], replicas: Sequence[JointReplicas]) -> None:
+    def __init__(self, priors: Sequence[Prior], replicas: Sequence[Replicas | JointReplicas]) -> None:
         self.priors, self.replicas = priors, replicas
         self._kept: list[dict[tuple[float, float], np.ndarray]] = [{} for _ in priors]
 
@@ -165,7 +166,11 @@ class _Phases:
 
 
 def fitted(
-    priors: Sequence[Prior], replicas: Sequence[JointReplicas], target: JointTarget, *, start: np.ndarray
+    priors: Sequence[Prior],
+    replicas: Sequence[Replicas | JointReplicas],
+    target: JointTarget,
+    *,
+    start: np.ndarray,
 ) -> Mixture:
     """Fit the share of two phases, and the lattice and displacements of each, by least squares from `start` (5,)."""
     began, phases = time.perf_counter(), _Phases(priors, replicas)
@@ -192,7 +197,7 @@ def fitted(
     return Mixture(prior, MixedReplicas(replicas, (share, 1 - share)), [step])
 
 
-def scanned_curves(prior: Prior, replicas: JointReplicas) -> np.ndarray:
+def scanned_curves(prior: Prior, replicas: Replicas | JointReplicas) -> np.ndarray:
     """chi (S, K) of a few cells of a phase at each of `SCANNED_STRAINS`."""
     few = replicas.first(SCANNED_CELLS)
     return np.array(

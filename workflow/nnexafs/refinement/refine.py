@@ -201,25 +201,26 @@ def _trials(
     Pairs are sorted by a scan of lattices and shares; the first ones are fitted with few frames, and the best of these
     is fitted with all.
     """
-    crystals = [one for one in few if one.prior.has_sites]
+    crystals = [
+        (one.prior, one.replicas) for one in few if isinstance(one.prior, Prior) and one.prior.has_sites
+    ]
     if len(crystals) < 2 or not few[0].prior.has_sites:
         return []
     near = [one for one in few if one.prior.phase in hopeful]
-    curves = {one.prior.phase: scanned_curves(one.prior, one.replicas) for one in crystals}
+    curves = {prior.phase: scanned_curves(prior, cells) for prior, cells in crystals}
     scans = sorted(
         (
-            (*scanned([curves[one.prior.phase], curves[other.prior.phase]], target), (one, other))
-            for one, other in combinations(crystals, 2)
-            if {one.prior.phase, other.prior.phase} & set(hopeful)
+            (*scanned([curves[prior.phase] for prior, _ in pair], target), pair)
+            for pair in combinations(crystals, 2)
+            if {prior.phase for prior, _ in pair} & set(hopeful)
         ),
         key=lambda scan: scan[0],
     )
     trials = []
     with Steps("mixtures of two phases compared", min(len(scans), FITTED_PAIRS)) as steps:
         for _, scaling, pair in scans[:FITTED_PAIRS]:
-            mixture = fitted(
-                [one.prior for one in pair], [one.replicas for one in pair], target, start=scaling
-            )
+            priors, cells = zip(*pair, strict=True)
+            mixture = fitted(priors, cells, target, start=scaling)
             trials.append(trial(mixture, near, target))
             steps.update()
     trials.sort(key=lambda one: one.gain, reverse=True)
