@@ -57,6 +57,9 @@ def test_what_was_observed_is_said() -> None:
 def test_another_element_is_outside_however_near() -> None:
     found = verdict(0.01, foreign=True)
     assert found.name == "outside" and found.withholds and "another element" in found.reasons[0]
+    assert (
+        found.sentence == "" and verdict(0.01).sentence
+    )  # errors that were observed of the networks' element
 
 
 @pytest.mark.parametrize(("e0_ev", "move"), [(12.4, "--e0-shift 12"), (-6.7, "--e0-shift -7")])

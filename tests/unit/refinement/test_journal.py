@@ -59,6 +59,7 @@ def test_what_was_kept_is_what_is_computed(
     assert all(map(np.array_equal, computed(second), expected))
     # the taper, a spectrum and its gradient
     assert (first.journal.kept, second.journal.kept) == (0, 3)
+    assert first.journal.earlier_seconds == 0 < second.journal.earlier_seconds
 
 
 def test_other_cells_and_another_target_are_other_results(made: tables.Tables, tmp_path: Path):

@@ -1,5 +1,6 @@
 """What a refinement of a user's structure starts from."""
 
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -9,11 +10,20 @@ from ase.build import bulk
 from fakes.refinable import frames, write_campaign, write_prediction, write_spectrum
 
 from nnexafs.errors import UserError
+from nnexafs.exafs.correction import Correction, correction_of
 from nnexafs.exafs.engines import Engine
 from nnexafs.refinement.inputs import Options, Origin
+from nnexafs.refinement.joint import JointTarget
 from nnexafs.refinement.prediction import Prediction
+from nnexafs.refinement.refine import Starts, target_of
 from nnexafs.refinement.sources import Material, of_campaign_tables, of_simulations
-from nnexafs.refinement.structure import first_shell_of, frames_of_one_state, lattice_scale, with_structure
+from nnexafs.refinement.structure import (
+    GIVEN,
+    first_shell_of,
+    frames_of_one_state,
+    lattice_scale,
+    with_structure,
+)
 
 
 @pytest.fixture(scope="module")
@@ -47,6 +57,36 @@ def test_frames_are_chosen_evenly(known: tuple[Material, Engine]):
         moved = atoms.positions - given[number].positions
         assert np.abs(moved - np.round(moved / 7.04) * 7.04).max() < 1e-9
     assert not found.correction.any()  # the shortest four-body paths are longer than 4 angstrom
+
+
+def test_what_the_expansion_leaves_out_is_computed_once(
+    known: tuple[Material, Engine], monkeypatch: pytest.MonkeyPatch
+):
+    calls = []
+
+    def counted(given: list, *arguments: object, **named: object) -> Correction:
+        calls.append(len(given))
+        return correction_of(given, *arguments, **named)
+
+    monkeypatch.setattr("nnexafs.refinement.structure.correction_of", counted)
+    ((start,),) = with_structure(*known, frames(seed=2), name="ni").starts.values()
+    assert len(start(1).prior.displacements) == 1 and len(start(3).prior.displacements) == 3
+    assert calls == [4]  # all frames
+
+
+def test_of_rival_simulations_the_nearest_are_refined(
+    campaign: Path, known: tuple[Material, Engine], nickel_tables: Path, tmp_path: Path
+):
+    chi = write_spectrum(tmp_path / "ni.chi", frames(scale=1.01, seed=8), nickel_tables)
+    spectrum = Origin.of(Options(campaign=campaign)).measured([chi], {}, [], k_range=None)
+    starts = [
+        with_structure(*known, given, name=name).starts[GIVEN][0]
+        for name, given in (("bcc", frames("bcc")), ("fcc 1", frames(seed=2)), ("fcc 2", frames(seed=3)))
+    ]
+    material = replace(known[0], starts={GIVEN: starts}, rivals=True)
+    target = JointTarget([target_of(spectrum, material)])
+    ((one, other),) = Starts([material], 1).nearest(2, target).materials[0].starts.values()
+    assert {one(1).prior.name, other(1).prior.name} == {"fcc 1", "fcc 2"}
 
 
 def test_cells_of_one_state_get_their_mean():

@@ -19,9 +19,9 @@ from nnexafs.jobs.record import checked, job
 if TYPE_CHECKING:
     import xarray as xr
 
-    from nnexafs.jobs.restart import RestartFolder
     from nnexafs.refinement.descent import Way
     from nnexafs.refinement.inputs import Origin
+    from nnexafs.refinement.journal import Journal
 
 REPLICAS, REPLICAS_OF_DYNAMICS = 8, 4
 STEPS_OF_WALK = 40
@@ -126,6 +126,11 @@ STEPS_OF_WALK = 40
     help="With metropolis: share of moves that exchange atoms of two species.  [default: 0]",
 )
 @click.option(
+    "--mixtures",
+    is_flag=True,
+    help="Also try mixtures of two of the campaign's crystals, with a free share.",
+)
+@click.option(
     "--calls", type=click.IntRange(min=1), default=20, show_default=True, help="Most evaluations a descent."
 )
 @click.option(
@@ -169,6 +174,7 @@ def refine(
     s02: float | None,
     stop: float,
     calls: int,
+    mixtures: bool,
     method: str,
     swaps: float,
     replicas: int | None,
@@ -186,15 +192,22 @@ def refine(
     A killed run resumes when it is started again with the same options.
     """
     from nnexafs.refinement.inputs import Options, Origin, file_and_element
+    from nnexafs.refinement.journal import Journal
     from nnexafs.refinement.sources import suffixes
 
     if also:
         _check_several_edges(method, s02, measurement)
+    if mixtures and method == "metropolis":
+        raise UserError("--mixtures: only the gradient refines two phases; leave out --method metropolis")
 
     if measurement is not None:
         config = _config_with(start["campaign"], measurement)
         start |= {"kelvin": config.measurements[measurement].kelvin, "phases": config.refinement.phases}
-        stop, calls = config.refinement.stop, config.refinement.calls
+        stop, calls, mixtures = (
+            config.refinement.stop,
+            config.refinement.calls,
+            config.refinement.mixtures,
+        )
         replicas = min(config.refinement.replicas, config.dynamics.snapshots)
     origin = Origin.of(Options(several_edges=bool(also), **start))
     ids = _open_tracking(run)
@@ -211,6 +224,7 @@ def refine(
         "stop": stop,
         "replicas": origin.replicas(replicas, usual=REPLICAS, of_dynamics=REPLICAS_OF_DYNAMICS),
         "calls": calls,
+        "mixtures": mixtures,
         "method": method,
         "swaps": swaps,
         "seed": start["seed"],
@@ -223,7 +237,9 @@ def refine(
     with job("refine", out, inputs=checked(*spectra, *others, *files), **about) as record:
         restart = record.restart_folder(spectra[0].name)
         title = " + ".join(file.name for file in (spectra[0], *others))
-        numbers = _refined(measured, origin, restart, settings, threads=threads, out=out, title=title)
+        journal = Journal(restart)
+        record.describe(earlier_seconds=journal.earlier_seconds)
+        numbers = _refined(measured, origin, journal, settings, threads=threads, out=out, title=title)
         if ids:
             record.describe(run_id=_track(ids, settings, numbers, out))
         restart.remove()
@@ -268,7 +284,7 @@ def _campaign_files(campaign: Path, config: CampaignConfig, measurement: str) ->
 def _refined(
     measured: "Sequence[xr.Dataset]",
     origin: "Origin",
-    restart: "RestartFolder",
+    journal: "Journal",
     settings: dict[str, Any],
     *,
     threads: int,
@@ -276,12 +292,11 @@ def _refined(
     title: str,
 ) -> dict[str, Any]:
     """Refine, from where an earlier attempt was killed, and write the result; its numbers."""
-    from nnexafs.refinement.journal import Journal, KeptReplicas
+    from nnexafs.refinement.journal import KeptReplicas
     from nnexafs.refinement.output import write
     from nnexafs.refinement.refine import refine as refined_from
     from nnexafs.refinement.target import S02_RANGE
 
-    journal = Journal(restart)
     if journal.kept:
         LOGGER.warning("%s: resumed, %d spectra computed before are used", title, journal.kept)
     kept = partial(KeptReplicas, journal=journal)
@@ -296,6 +311,7 @@ def _refined(
         way=_way(settings),
         most_steps=STEPS_OF_WALK if settings["method"] == "metropolis" else settings["calls"],
         threads=threads,
+        mixtures=settings["mixtures"],
     )
     return write(out, found, title=title)
 
@@ -331,10 +347,21 @@ def _track(ids: dict, settings: dict[str, Any], numbers: dict[str, Any], out: Pa
 
 
 def _tell(numbers: dict[str, Any], *, suffixes: list[str]) -> None:
+    from nnexafs.refinement.mixture import GAIN
+
     for one in numbers["candidates"]:
         click.echo(
             f"{one['phase']}: misfit {one['chi_square']:.2f}, R {one['r_factor']:.4f} from {one['prior']}, scaled"
         )
+    for one in numbers["mixtures"]:
+        first, other = one["phases"]
+        click.echo(
+            f"{first} + {other}: misfit {one['chi_square']:.2f} with {100 * one['share']:.0f} % {first}, a phase alone "
+            f"{one['chi_square_alone']:.2f}: gain {one['gain']:.0f}, {GAIN:.0f} makes a mixture"
+        )
+    if len(numbers["shares"]) > 1:
+        for phase, share in numbers["shares"].items():
+            click.echo(f"share of {phase} {share:.2f} +- {numbers['share_error68']:.2f}")
     digits = {"R1_angstrom": 4, "N1": 2, "sigma2_1_angstrom2": 5, "e0_shift_ev": 1, "s02": 2}
     for suffix in suffixes:
         for name, places in digits.items():

@@ -8,6 +8,9 @@ class Refinement(Model):
 
     enabled: bool = key(True, "refine measured spectra; false: none of them")
     phases: list[PhaseName] = key([], "phases to try; empty: all of the campaign")
+    mixtures: bool = key(
+        False, "also try mixtures of two crystals, with a free share; false: single phases only"
+    )
     replicas: Count = key(
         8, "snapshots of a simulation that are refined together; all of them where a run has fewer"
     )

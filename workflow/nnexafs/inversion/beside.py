@@ -78,6 +78,13 @@ def files_of_simulation(folder: Path, state_point: str) -> list[Path]:
 
 
 def seconds_of(result: Path) -> float | None:
-    """Seconds of the job that made a result (file or folder); None without its record."""
+    """Seconds of the job that made a result (file or folder), killed attempts that it resumed included.
+
+    None without its record.
+    """
     path = record.path_of(result)
-    return record.read(path)["attempts"][-1].get("seconds") if path.is_file() else None
+    if not path.is_file():
+        return None
+    made = record.read(path)
+    seconds = made["attempts"][-1].get("seconds")
+    return None if seconds is None else seconds + made.get("details", {}).get("earlier_seconds", 0.0)

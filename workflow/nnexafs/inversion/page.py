@@ -217,7 +217,7 @@ def _distance(shells: Mapping, manifest: Mapping) -> str:
         return f"Distance from the training set {shells['neighbour_distance']:.3f}{limit}."
     limits = "edge from {:.3f}, outside from {:.3f}".format(*trust["limits"])
     return (
-        f"Distance {trust['distance']:.3f} ({limits}). Spectra at this distance are "
+        f"Distance {trust['distance']:.3f} ({limits}). Spectra of the networks' element at this distance are "
         f"read with an error of {100 * trust['expected_error_of_n']:.0f} % in n(r), and "
         f"{100 * trust['intervals_of_95_percent_hold']:.0f} % of the 95 % intervals of R₁, N₁ and σ²₁ hold."
     )

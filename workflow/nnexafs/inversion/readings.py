@@ -79,6 +79,11 @@ def of_refinement(numbers: Mapping, *, seconds: float | None = None) -> Reading:
     """A refinement, `refinement.json`; how often its errors hold is in docs/explanations/refinement.md."""
     values, errors = _known(numbers, {name: f"{name}_error68" for name in COLUMNS})
     about = "68 %, of its sources together"
+    shares = numbers.get("shares", {})
+    if len(shares) > 1:
+        error = 100 * numbers["share_error68"]
+        about += ", " + " and ".join(f"{100 * share:.0f} % {phase}" for phase, share in shares.items())
+        about += f" (± {error:.0f} %)"
     if not numbers["reached_stop"]:
         about += (
             ", does not explain the spectrum: the misfit stays above "

@@ -34,6 +34,8 @@ class Verdict:
     reasons: tuple[str, ...] = ()
     withholds: bool = False
     """whether first shell, E0 and S0^2 are not to be shown"""
+    foreign: bool = False
+    """whether it is of another element or edge: what was observed at its distance then says nothing"""
 
     def as_json(self) -> dict[str, Any]:
         """For `shells.json`, beside the name."""
@@ -47,8 +49,8 @@ class Verdict:
 
     @property
     def sentence(self) -> str:
-        """What was observed of spectra at this distance; empty where that is not known."""
-        if self.expected_error is None or self.holding is None:
+        """What was observed of spectra at this distance; empty where that is not known, and for another element."""
+        if self.foreign or self.expected_error is None or self.holding is None:
             return ""
         return (
             f"spectra at this distance are read with an error of {100 * self.expected_error:.0f} % in n(r), and "
@@ -97,7 +99,7 @@ def verdict_of(
     worst = max(names, key=ORDER.index)
     # what early ensembles call outside says too little of errors to withhold anything
     withholds = foreign or (found.name == "outside" and found.distance is not None)
-    return replace(found, name=worst, reasons=tuple(reasons), withholds=withholds)
+    return replace(found, name=worst, reasons=tuple(reasons), withholds=withholds, foreign=foreign)
 
 
 def withheld(values: dict[str, Any], verdict: Verdict, *, anyway: bool) -> str | None:

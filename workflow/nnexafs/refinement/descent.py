@@ -1,17 +1,20 @@
 """The two fits of a refinement: lattice and size of the displacements, then every atom, down the misfit's gradient."""
 
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from typing import Protocol
+from typing import ClassVar, Protocol
 
 import numpy as np
 from ase import Atoms
+from numpy.typing import ArrayLike
 from scipy.optimize import least_squares, minimize
 
+from nnexafs.refinement.answers import Answer, answer_at, answer_of
 from nnexafs.refinement.joint import JointMisfit, JointReplicas, JointTarget
-from nnexafs.refinement.prior import Prior
+from nnexafs.refinement.prior import MixedPrior, Prior
 from nnexafs.refinement.replicas import Replicas
+from nnexafs.refinement.sources import Material
 from nnexafs.refinement.target import Misfit, Target
 
 # Units in which the optimiser's variables are about one.
@@ -24,6 +27,8 @@ CALLS = 20
 LOWEST_FACTOR, HIGHEST_FACTOR, LARGEST_STRAIN = 0.3, 3.0, 0.08
 SCANNED_STRAINS = np.linspace(-0.06, 0.06, 13)
 SCANNED_CELLS = 2
+STRAIN_STEP, FACTOR_STEP = 5e-4, 0.02
+"""For the slopes of the spectrum at the best scaling."""
 CHANGE = 1e-3
 """of the variables, for the differences that the lattice's and the displacements' slopes are"""
 
@@ -50,7 +55,7 @@ class Way(Protocol):
 
     def __call__(
         self,
-        prior: Prior,
+        prior: Prior | MixedPrior,
         replicas: Replicas | JointReplicas,
         target: Target | JointTarget,
         start: Step,
@@ -65,9 +70,11 @@ class Way(Protocol):
 class Candidate:
     """A simulation with its lattice and displacements scaled to the data."""
 
-    prior: Prior
+    prior: Prior | MixedPrior
     replicas: Replicas | JointReplicas
     steps: list[Step]
+
+    slope_steps: ClassVar[tuple[float, ...]] = (STRAIN_STEP, FACTOR_STEP)
 
     @property
     def best(self) -> Step:
@@ -81,6 +88,42 @@ class Candidate:
     def chi(self, step: Step) -> np.ndarray:
         """Mean chi (K,) of the structure at a step."""
         return self.replicas.chi(self.cells(step))
+
+    @property
+    def scaling(self) -> np.ndarray:
+        """What was fitted (2,): strain, and factor on the displacements."""
+        return np.array([self.best.strain, self.best.factor])
+
+    @property
+    def free(self) -> np.ndarray:
+        """Which of the scaling is fitted: a melt has no displacements to scale."""
+        return np.array([True, self.prior.has_sites])
+
+    @property
+    def known(self) -> np.ndarray:
+        """Precision of the scaling before the spectrum is seen: none."""
+        return np.zeros(2)
+
+    def chi_with(self, scaling: np.ndarray) -> np.ndarray:
+        """Mean chi (K,) with another scaling."""
+        strain, factor = scaling
+        return self.replicas.chi(self.prior.cells(factor=factor, strain=strain))
+
+    def answer_with(
+        self, scaling: np.ndarray, e0_and_s02: ArrayLike, materials: Sequence[Material]
+    ) -> Answer:
+        """What the simulation says with another scaling; `e0_and_s02` (edge, 2)."""
+        strain, factor = scaling
+        return answer_of(self.prior.cells(factor=max(factor, 0.0), strain=strain), e0_and_s02, materials)
+
+    def answer(self, step: Step, materials: Sequence[Material]) -> Answer:
+        """What the structure at a step says."""
+        return answer_at(self.cells(step), step.misfit, materials)
+
+    def answers_by_cell(self, step: Step, materials: Sequence[Material]) -> list[list[Answer]]:
+        """What the cells of the structure at a step say one by one: a list for each phase, here one."""
+        nothing = np.zeros((len(materials), 2))
+        return [[answer_of([atoms], nothing, materials) for atoms in self.cells(step)]]
 
     def spectra(self) -> np.ndarray:
         """chi of the scaled simulation: the mean (1, K), of a melt each cell's (C, K).
@@ -99,7 +142,7 @@ class Candidate:
 
 
 def scaled(
-    prior: Prior,
+    prior: Prior | MixedPrior,
     replicas: Replicas | JointReplicas,
     target: Target | JointTarget,
     *,
@@ -138,7 +181,9 @@ def scaled(
     return [*steps, best]
 
 
-def _best_strain(prior: Prior, replicas: Replicas | JointReplicas, target: Target | JointTarget) -> float:
+def _best_strain(
+    prior: Prior | MixedPrior, replicas: Replicas | JointReplicas, target: Target | JointTarget
+) -> float:
     """The strain of a scan with the smallest misfit: the misfit has a minimum for every period of the spectrum."""
     few = replicas.first(SCANNED_CELLS)
     found = [
@@ -149,7 +194,7 @@ def _best_strain(prior: Prior, replicas: Replicas | JointReplicas, target: Targe
 
 
 def refined(
-    prior: Prior,
+    prior: Prior | MixedPrior,
     replicas: Replicas | JointReplicas,
     target: Target | JointTarget,
     start: Step,
@@ -176,7 +221,7 @@ def refined(
         pulls = pull(found.by_chi)
         seconds = start.seconds + time.perf_counter() - began
         latest = Step(found, start.factor, strain, moved, seconds)
-        slopes = (1 + strain) * DISPLACEMENT_ANGSTROM * np.array(pulls.by_position).ravel()
+        slopes = (1 + strain) * DISPLACEMENT_ANGSTROM * np.concatenate(pulls.by_position).ravel()
         return SCALE * found.chi_square, SCALE * np.append(
             slopes, JOINT_STRAIN * pulls.by_strain / (1 + strain)
         )

@@ -4,10 +4,9 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 import numpy as np
-from ase import Atoms
 from scipy.linalg import block_diag
 
-from nnexafs.refinement.answers import Answer, answer_of
+from nnexafs.refinement.answers import Answer
 from nnexafs.refinement.descent import Candidate
 from nnexafs.refinement.joint import JointTarget
 from nnexafs.refinement.sources import Material
@@ -17,7 +16,7 @@ DRAWS = 24
 """Of lattice and displacements that the spectrum allows; their scatter is known to 15 %."""
 S02_PRIOR, E0_PRIOR_EV = 0.15, 5.0
 """Standard deviations of S0^2 and E0 before the spectrum is seen."""
-STRAIN_STEP, FACTOR_STEP, E0_STEP_EV = 5e-4, 0.02, 0.2
+E0_STEP_EV = 0.2
 """For the slopes of the spectrum."""
 FACTORS = {68: (1.0, 0.7), 95: (2.0, 2.0)}
 """Errors of 68 and 95 % of numbers and of curves, in units of the standard deviation of all sources together.
@@ -25,18 +24,16 @@ FACTORS = {68: (1.0, 0.7), 95: (2.0, 2.0)}
 That of curves at 68 % was fitted to distorted simulated spectra; how often all of them hold, also under another theory,
 is in docs/explanations/refinement.md.
 """
-STRUCTURE = 2
-"""Parameters that are the structure's, strain and factor; E0 of each edge follow, then S0^2 of each edge."""
 
 
 @dataclass(frozen=True)
 class Allowed:
-    """What the spectra of n edges allow near a scaled simulation: strain, factor, E0 (eV) and S0^2 of each edge."""
+    """What the spectra of n edges allow near a scaled simulation: its scaling (p,), E0 (eV) and S0^2 of each edge."""
 
     centre: np.ndarray
-    """(2 + 2n,)"""
+    """(p + 2n,): the scaling (of a `Candidate` strain and factor), E0 of each edge, S0^2 of each edge"""
     covariance: np.ndarray
-    """(2 + 2n, 2 + 2n)"""
+    """(p + 2n, p + 2n)"""
 
 
 def allowed(candidate: Candidate, target: Target | JointTarget) -> Allowed:
@@ -45,15 +42,14 @@ def allowed(candidate: Candidate, target: Target | JointTarget) -> Allowed:
     The differences that are expected (noise, the theory's error) are those of `Target`; where the misfit is larger,
     errors grow with it.
     """
-    best, replicas = candidate.best, candidate.replicas
+    best, structure = candidate.best, len(candidate.scaling)
     parts, edges = target.parts, len(target.parts)
     shifts_ev, s02 = zip(*((one.e0_shift_ev, one.s02) for one in best.misfit.parts), strict=True)
-    centre = np.array([best.strain, best.factor, *shifts_ev, *s02])
+    centre = np.array([*candidate.scaling, *shifts_ev, *s02])
 
     def features(parameters: np.ndarray) -> list[np.ndarray]:
-        strain, factor = parameters[:STRUCTURE]
-        chi = target.split(replicas.chi(candidate.prior.cells(factor=factor, strain=strain)))
-        each = zip(parts, chi, *np.split(parameters[STRUCTURE:], 2), strict=True)
+        chi = target.split(candidate.chi_with(parameters[:structure]))
+        each = zip(parts, chi, *np.split(parameters[structure:], 2), strict=True)
         return [s02 * (one.whiten @ (one.matrix(shift_ev) @ own)) for one, own, shift_ev, s02 in each]
 
     here = features(centre)
@@ -63,7 +59,7 @@ def allowed(candidate: Candidate, target: Target | JointTarget) -> Allowed:
         for shift_ev, one in zip(shifts_ev, parts, strict=True)
     ]
     columns = []
-    for place, step in enumerate((STRAIN_STEP, FACTOR_STEP, *e0_steps)):
+    for place, step in enumerate((*candidate.slope_steps, *e0_steps)):
         there = centre.copy()
         there[place] += step
         columns.append(
@@ -71,8 +67,8 @@ def allowed(candidate: Candidate, target: Target | JointTarget) -> Allowed:
         )
     by_s02 = block_diag(*(own[:, None] / value for own, value in zip(here, s02, strict=True)))
     slopes = np.column_stack([*columns, by_s02])
-    known = np.diag([0.0] * STRUCTURE + [E0_PRIOR_EV**-2] * edges + [S02_PRIOR**-2] * edges)
-    free = np.array([True, candidate.prior.has_sites] + [True] * 2 * edges)
+    known = np.diag([*candidate.known, *[E0_PRIOR_EV**-2] * edges, *[S02_PRIOR**-2] * edges])
+    free = np.array([*candidate.free, *[True] * 2 * edges])
     precision = (slopes.T @ slopes + known)[np.ix_(free, free)]
     covariance = np.zeros_like(known)
     covariance[np.ix_(free, free)] = np.linalg.inv(precision) * max(1.0, best.misfit.chi_square)
@@ -80,11 +76,9 @@ def allowed(candidate: Candidate, target: Target | JointTarget) -> Allowed:
 
 
 def drawn(candidate: Candidate, target: Target | JointTarget, *, seed: int = 1) -> np.ndarray:
-    """Parameters (draw, 2 + 2n) that the spectrum allows, as those of `Allowed`; no factor is negative."""
+    """Parameters (draw, p + 2n) that the spectrum allows, as those of `Allowed`."""
     own = allowed(candidate, target)
-    draws = np.random.default_rng(seed).multivariate_normal(own.centre, own.covariance, size=DRAWS)
-    draws[:, 1] = np.maximum(draws[:, 1], 0.0)
-    return draws
+    return np.random.default_rng(seed).multivariate_normal(own.centre, own.covariance, size=DRAWS)
 
 
 def of_spectrum(
@@ -95,23 +89,28 @@ def of_spectrum(
     seed: int = 1,
 ) -> Answer:
     """Standard deviations of every answer over draws of lattice, displacements, E0, S0^2 that the spectrum allows."""
+    structure = len(candidate.scaling)
     answers = [
-        answer_of(
-            candidate.prior.cells(factor=factor, strain=strain),
-            np.reshape(e0_and_s02, (2, -1)).T,
-            materials,
-        )
-        for strain, factor, *e0_and_s02 in drawn(candidate, target, seed=seed)
+        candidate.answer_with(one[:structure], np.reshape(one[structure:], (2, -1)).T, materials)
+        for one in drawn(candidate, target, seed=seed)
     ]
     return Answer.combined(answers, lambda values: values.std(axis=0, ddof=1))
 
 
-def of_sampling(cells: Sequence[Atoms], materials: Sequence[Material]) -> Answer:
-    """Standard errors of every answer from the scatter of the cells; 0 of a single cell, where it is not known."""
-    answers = [answer_of([one], np.zeros((len(materials), 2)), materials) for one in cells]
-    if len(cells) == 1:
-        return Answer.combined(answers, lambda values: np.zeros(values.shape[1:]))
-    return Answer.combined(answers, lambda values: values.std(axis=0, ddof=1) / np.sqrt(len(values)))
+def of_sampling(by_phase: Sequence[Sequence[Answer]]) -> Answer:
+    """Standard errors of every answer from the scatter of the cells, those of independent phases in quadrature.
+
+    `by_phase`: what each cell says in place of all of its phase (`Candidate.answers_by_cell`). 0 of a single cell,
+    where it is not known.
+    """
+    errors = [Answer.combined(answers, _error_of_mean) for answers in by_phase]
+    return Answer.combined(errors, lambda values: np.sqrt((values**2).sum(axis=0)))
+
+
+def _error_of_mean(values: np.ndarray) -> np.ndarray:
+    if len(values) == 1:
+        return np.zeros(values.shape[1:])
+    return np.asarray(values.std(axis=0, ddof=1) / np.sqrt(len(values)))
 
 
 def half_range(answers: Sequence[Answer]) -> Answer:

@@ -1,4 +1,4 @@
-"""Spectra of several absorbing edges of one structure, explained together: the sum of their misfits.
+"""Spectra of several absorbing edges of one structure, explained together, and of several phases that are mixed.
 
 Each edge has its own spectrum, amplitude tables, E0 and S0^2; the atoms are the same. chi of several edges stands in
 one array, one edge after the other.
@@ -61,6 +61,16 @@ class JointTarget:
             parts,
         )
 
+    def at_shifts(self, chi: np.ndarray) -> list[np.ndarray]:
+        """As `Target.at_shifts`, for each edge, of chi (C, K) of all."""
+        return [one.at_shifts(own) for one, own in zip(self.parts, self.split(chi), strict=True)]
+
+    def chi_squares(self, own: Sequence[np.ndarray]) -> np.ndarray:
+        """As `Target.chi_squares`, of features of each edge."""
+        each = zip(self.parts, own, strict=True)
+        squares = [one.independent * one.chi_squares(features) for one, features in each]
+        return np.asarray(np.sum(squares, axis=0) / self.independent)
+
     def informed(self, chi: np.ndarray, misfit: Misfit | JointMisfit) -> "JointTarget":
         """As `Target.informed`, of chi (C, K) of all edges."""
         each = zip(self.parts, self.split(chi), misfit.parts, strict=True)
@@ -84,6 +94,11 @@ class JointReplicas:
 
     def __init__(self, parts: Sequence[Replicas]) -> None:
         self.parts = tuple(parts)
+
+    @property
+    def count(self) -> int:
+        """Number of cells."""
+        return self.parts[0].count
 
     def correct_taper(self, cells: Sequence[Atoms]) -> None:
         """As in `Replicas`."""
@@ -115,3 +130,42 @@ class JointReplicas:
             return Pulls(by_position, sum(one.by_strain for one in pulls))
 
         return np.concatenate([chi for chi, _ in each]), pull
+
+
+class MixedReplicas(JointReplicas):
+    """The mean spectra of cells of several phases, weighted by the phases' shares of the absorbers.
+
+    Cells are given phase by phase.
+    """
+
+    def __init__(self, phases: Sequence[Replicas | JointReplicas], shares: Sequence[float]) -> None:
+        super().__init__([])
+        self.phases, self.shares = tuple(phases), tuple(shares)
+
+    def correct_taper(self, cells: Sequence[Atoms]) -> None:
+        """As in `Replicas`, of each phase by itself."""
+        for one, own in zip(self.phases, self._by_phase(cells), strict=True):
+            one.correct_taper(own)
+
+    def chi(self, cells: Sequence[Atoms]) -> np.ndarray:
+        """Mean chi (K,) of each edge, one after the other."""
+        each = zip(self.shares, self.phases, self._by_phase(cells), strict=True)
+        return np.sum([share * one.chi(own) for share, one, own in each], axis=0)
+
+    def chi_and_pull(self, cells: Sequence[Atoms]) -> tuple[np.ndarray, Callable[[np.ndarray], Pulls]]:
+        """As in `Replicas`, by the cells of all phases and by one strain of all of them."""
+        each = [one.chi_and_pull(own) for one, own in zip(self.phases, self._by_phase(cells), strict=True)]
+
+        def pull(by_chi: np.ndarray) -> Pulls:
+            pulls = [own(share * by_chi) for share, (_, own) in zip(self.shares, each, strict=True)]
+            by_position = [of_cell for one in pulls for of_cell in one.by_position]
+            return Pulls(by_position, sum(one.by_strain for one in pulls))
+
+        chi = [share * own for share, (own, _) in zip(self.shares, each, strict=True)]
+        return np.sum(chi, axis=0), pull
+
+    def _by_phase(self, cells: Sequence[Atoms]) -> list[Sequence[Atoms]]:
+        ends = np.cumsum([one.count for one in self.phases])
+        if len(cells) != ends[-1]:
+            raise ValueError(f"{len(cells)} cells, the phases have {ends[-1]}")
+        return [cells[end - one.count : end] for end, one in zip(ends, self.phases, strict=True)]

@@ -1,6 +1,7 @@
 """What a refinement has computed, kept on disk: a killed one computes none of it again and takes the same path."""
 
 import hashlib
+import time
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
@@ -24,6 +25,9 @@ class Journal:
         self.folder = folder
         position = folder.load()
         self._files: list[str] = [] if position is None else position["files"]
+        self.earlier_seconds: float = 0.0 if position is None else position["seconds"]
+        """that earlier attempts took until they kept their last result"""
+        self._began = time.perf_counter()
         self.kept = len(self._files)
         """results of an earlier attempt"""
         self._writable = True
@@ -42,7 +46,8 @@ class Journal:
             return
         new = {_file(key): _writer(arrays) for key, arrays in found.items() if _file(key) not in self._files}
         files = [*self._files, *new]
-        self._writable = self.folder.keep({"files": files}, new=new, still=self._files)
+        seconds = self.earlier_seconds + time.perf_counter() - self._began
+        self._writable = self.folder.keep({"files": files, "seconds": seconds}, new=new, still=self._files)
         if self._writable:
             self._files = files
 

@@ -9,12 +9,14 @@ from typing import Any
 import ase.io
 import numpy as np
 import pandas as pd
+from ase import Atoms
 
 from nnexafs.files import json_value, write_json
 from nnexafs.refinement.answers import excess_kurtosis
 from nnexafs.refinement.descent import Step
 from nnexafs.refinement.errors import FACTORS
 from nnexafs.refinement.held_out import HeldOut
+from nnexafs.refinement.mixture import Mixture, Trial
 from nnexafs.refinement.refine import STOPS, Refined, Refinement, nearest_step
 from nnexafs.refinement.site_shells import site_shells
 from nnexafs.structures.distributions import angle_grid, r_grid
@@ -28,6 +30,9 @@ def summary(found: Refinement) -> dict[str, Any]:
         errors |= found.error(percent).named([f"_error{percent}{suffix}" for suffix in suffixes])
     return {
         "phase": first.candidate.prior.phase,
+        "shares": found.shares,
+        **{f"share_error{percent}": found.share_error(percent) for percent in FACTORS},
+        "share_error_sources": dict(found.share_errors),
         **found.answer.named(suffixes),
         **errors,
         "error_sources": {source: one.named(suffixes) for source, one in found.errors.items()},
@@ -57,6 +62,7 @@ def summary(found: Refinement) -> dict[str, Any]:
             }
             for one in found.candidates
         ],
+        "mixtures": [_trial(one) for one in found.trials],
         "answers": [
             {
                 "prior": one.candidate.prior.name,
@@ -97,13 +103,44 @@ def write(out: Path, found: Refinement, *, title: str) -> dict[str, Any]:
         for name, table in tables.items():
             table.to_csv(making / name, index=False, float_format="%.6g")
         write_json(making / "refinement.json", {name: json_value(value) for name, value in numbers.items()})
-        ase.io.write(making / "structure.extxyz", first.cells())
+        ase.io.write(making / "structure.extxyz", _labelled(first))
         draw(making / "refinement.png", found, numbers, title=title)
         for path in sorted(making.iterdir()):
             path.replace(out / path.name)
     finally:
         shutil.rmtree(making, ignore_errors=True)
     return numbers
+
+
+def _trial(one: Trial) -> dict[str, Any]:
+    """A mixture that was compared with the phases alone."""
+    prior = one.mixture.prior
+    return {
+        "phases": list(one.phases),
+        "priors": [phase.name for phase in prior.phases],
+        "share": one.mixture.share,
+        "displacement_factors": list(prior.factors),
+        "strains": list(prior.strains),
+        "chi_square": one.chi_square,
+        "chi_square_alone": one.alone,
+        "gain": one.gain,
+    }
+
+
+def _labelled(one: Refined) -> list[Atoms]:
+    """The structure at the stop; of a mixture every cell with its phase, and its weight in the mean."""
+    candidate = one.candidate
+    if not isinstance(candidate, Mixture):
+        return one.cells()
+    labelled = []
+    by_phase = zip(
+        candidate.prior.phases, candidate.replicas.shares, candidate.by_phase(one.path[one.stop]), strict=True
+    )
+    for prior, share, cells in by_phase:
+        for atoms in cells:
+            atoms.info |= {"phase": prior.phase, "weight": share / len(cells)}
+            labelled.append(atoms)
+    return labelled
 
 
 def _expected(found: Refinement) -> dict[str, Any]:

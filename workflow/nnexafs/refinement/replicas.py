@@ -43,11 +43,17 @@ class Replicas:
     ) -> None:
         self.tables, self.correction, self.threads = tables, correction, threads
         self.absorbers = [np.flatnonzero(atoms.symbols == element) for atoms in cells]
+        self.sizes = [len(atoms) for atoms in cells]
 
     @property
     def parts(self) -> tuple["Replicas", ...]:
         """Of each edge: as of `joint.JointReplicas`."""
         return (self,)
+
+    @property
+    def count(self) -> int:
+        """Number of cells."""
+        return len(self.absorbers)
 
     def correct_taper(self, cells: Sequence[Atoms]) -> None:
         """Add what the taper takes from the spectrum of these cells to the correction, once and for all."""
@@ -60,7 +66,7 @@ class Replicas:
     def first(self, count: int) -> "Replicas":
         """The same for the first `count` cells alone."""
         one = copy.copy(self)
-        one.absorbers = self.absorbers[:count]
+        one.absorbers, one.sizes = self.absorbers[:count], self.sizes[:count]
         return one
 
     def chi(self, cells: Sequence[Atoms]) -> np.ndarray:
@@ -70,9 +76,9 @@ class Replicas:
     def each(self, cells: Sequence[Atoms]) -> np.ndarray:
         """chi (C, K) of each cell by itself."""
         found = []
-        for atoms, absorbers in zip(cells, self.absorbers, strict=True):
+        for atoms, absorbers, size in zip(cells, self.absorbers, self.sizes, strict=True):
             one = copy.copy(self)
-            one.absorbers = [absorbers]
+            one.absorbers, one.sizes = [absorbers], [size]
             found.append(Replicas.chi(one, [atoms]))
         return np.array(found)
 
@@ -95,6 +101,7 @@ class Replicas:
         self, cells: Sequence[Atoms]
     ) -> tuple[tuple[PathHistograms, list[NeighbourList]], np.ndarray]:
         """Histograms of all cells together, the cells' neighbours, and the mean chi."""
+        self._check(cells)
 
         def add(place: int) -> tuple[PathHistograms, NeighbourList]:
             one = PathHistograms(self.tables, taper_angstrom=TAPER_ANGSTROM)
@@ -110,3 +117,9 @@ class Replicas:
             whole.absorbers += part.absorbers
             whole.outside += part.outside
         return (whole, [around for _, around in parts]), whole.chi()[0] + self.correction
+
+    def _check(self, cells: Sequence[Atoms]) -> None:
+        """ValueError for other cells than these replicas are made for: absorbers would be looked for elsewhere."""
+        sizes = [len(atoms) for atoms in cells]
+        if sizes != self.sizes:
+            raise ValueError(f"replicas of cells of {self.sizes} atoms, given cells of {sizes}")

@@ -111,10 +111,11 @@ class ShellsOfEdge:
 def site_shells(found: Refinement) -> list[ShellsOfEdge]:
     """The shells of a refined crystal around the absorbers of each edge, as far as the spectrum is compared.
 
-    No shells for a melt. The errors' sources are those of `Refinement.errors`.
+    No shells for a melt, nor for a mixture of phases. The errors' sources are those of `Refinement.errors`.
     """
     first = found.refined[0]
-    if not all(one.candidate.prior.has_sites for one in found.refined):
+    priors = [one.candidate.prior for one in found.refined]
+    if not all(isinstance(prior, Prior) and prior.has_sites for prior in priors):
         return [ShellsOfEdge(np.empty((0, len(NUMBERS))), {}) for _ in found.materials]
     draws = drawn(first.candidate, found.target)
     return [
@@ -132,7 +133,8 @@ def _of_edge(found: Refinement, draws: np.ndarray, element: str, reach_angstrom:
     by_stop = [_at_step(sites, first, first.path[place]).mean(axis=0) for place in places]
     each = [_at_step(own, one, one.path[one.stop]) for own, one in zip(known, found.refined, strict=True)]
     by_draw = [
-        sites.numbers(factor * prior.displacements, strain).mean(axis=0) for strain, factor, *_ in draws
+        sites.numbers(max(factor, 0.0) * prior.displacements, strain).mean(axis=0)
+        for strain, factor, *_ in draws
     ]
     by_cell = np.concatenate([one[:, :count] for one in each])
     means = np.array([one[:, :count].mean(axis=0) for one in each])

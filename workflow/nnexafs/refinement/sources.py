@@ -44,6 +44,8 @@ class Material:
     """range of E0 that is tried, and size of the theory's error"""
     starts: Mapping[str, Sequence[Callable[[int], Start]]]
     """simulations of each phase, the one to begin with first; each gives so many of its frames"""
+    rivals: bool = False
+    """whether a phase's simulations are of rival potentials: those nearest to the data are refined, not the first"""
     evaluator: Callable[..., Replicas] = Replicas
     """what computes spectra and gradients of cells; `journal.KeptReplicas` also keeps them"""
 

@@ -150,13 +150,14 @@ def with_structure(
     )
     _check_species(cells, material, place=name)
     if simulations is None:
-        starts = [_of_frames(frames_of_one_state(cells, place=name), name, material, engine)]
+        trajectory = frames_of_one_state(cells, place=name)
+        starts = [_starts(lambda: trajectory, name, material, engine)]
     else:
         starts = [
             _of_dynamics(cells[0], potential, simulations, f"{name}, {label}", material, engine)
             for label, potential in simulations.potentials.items()
         ]
-    return replace(material, starts={GIVEN: starts})
+    return replace(material, starts={GIVEN: starts}, rivals=True)
 
 
 def lattice_scale(spectrum: xr.Dataset, material: Material, *, threads: int = 1) -> float:
@@ -227,12 +228,6 @@ def frames_of_one_state(frames: Sequence[Atoms], *, place: str) -> xr.Dataset:
     return xr.Dataset(file.variables(in_mean_cell, positions, np.arange(len(frames))))
 
 
-def _of_frames(
-    trajectory: xr.Dataset, name: str, material: Material, engine: Engine
-) -> Callable[[int], Start]:
-    return lambda count: _start(trajectory, name, count, material, engine)
-
-
 def _of_dynamics(
     crystal: Atoms,
     potential: Potential,
@@ -252,17 +247,27 @@ def _of_dynamics(
             name=f"{name}, {simulations.kelvin:g} K",
         )
 
-    return lambda count: _start(trajectory(), name, count, material, engine)
+    return _starts(trajectory, name, material, engine)
 
 
-def _start(trajectory: xr.Dataset, name: str, count: int, material: Material, engine: Engine) -> Start:
-    prior = Prior.of(trajectory, name=name, phase=GIVEN, frames=count)
-    frames = [
-        Frame(name, place, atoms, np.flatnonzero(atoms.symbols == material.element))
-        for place, atoms in enumerate(prior.cells(factor=1.0, strain=0.0))
-    ]
-    found = correction_of(frames, engine, four_body=FOUR_BODY_ABSORBERS, checked=0, seed=0)
-    return Start(prior, found.mean)
+def _starts(
+    trajectory: Callable[[], xr.Dataset], name: str, material: Material, engine: Engine
+) -> Callable[[int], Start]:
+    """Frames of a simulation; what the expansion leaves out is computed once, from up to `FOUR_BODY_ABSORBERS`."""
+
+    def prior(count: int) -> Prior:
+        return Prior.of(trajectory(), name=name, phase=GIVEN, frames=count)
+
+    @cache
+    def correction() -> np.ndarray:
+        spread = prior(min(trajectory().sizes["frame"], FOUR_BODY_ABSORBERS))
+        frames = [
+            Frame(name, place, atoms, np.flatnonzero(atoms.symbols == material.element))
+            for place, atoms in enumerate(spread.cells(factor=1.0, strain=0.0))
+        ]
+        return correction_of(frames, engine, four_body=FOUR_BODY_ABSORBERS, checked=0, seed=0).mean
+
+    return lambda count: Start(prior(count), correction())
 
 
 def _domain(frames: Sequence[Atoms], half_path_max_angstrom: float) -> Domain:

@@ -167,6 +167,18 @@ class Target:
         r_factor = float(difference @ difference) / self.square
         return Misfit(float(residual @ residual) / self.independent, r_factor, shift, s02, residual, by_chi)
 
+    def at_shifts(self, chi: np.ndarray) -> np.ndarray:
+        """Independent features (E0, N, C) of simulated chi (C, K) at every E0 that is tried."""
+        return self._at_shifts @ chi.T
+
+    def chi_squares(self, own: np.ndarray) -> np.ndarray:
+        """Misfit (...) of features (E0, N, ...) of `at_shifts` or their mixtures, at the best E0 of those tried."""
+        across = np.tensordot(self._data, own, axes=(0, 1))
+        squares = np.maximum(np.einsum("sn...,sn...->s...", own, own), 1e-300)
+        s02 = np.clip(across / squares, *self.s02)
+        found = s02**2 * squares - 2 * s02 * across + self._data @ self._data
+        return np.asarray(found.min(axis=0) / self.independent)
+
     def _with_s02(self, own: np.ndarray) -> tuple[float, float]:
         """Smallest square of the difference from the data, and the S0^2 that has it."""
         square = max(float(own @ own), 1e-300)
