@@ -144,8 +144,8 @@ def _sites(potentials: np.ndarray, scattering: Scattering) -> Sites:
     first = np.where(scatters.any(axis=2), scatters.argmax(axis=2), t.shape[2])
     stop = max(int(l_counts.max()), LEAST_PARTIAL_WAVES)
     of_sites, first = of_sites[:, :stop], first[:, :stop]
-    parts = (np.ascontiguousarray(part) for part in (of_sites.real, of_sites.imag))
-    return Sites(*parts, l_counts, np.ascontiguousarray(first))
+    real, imaginary = (np.ascontiguousarray(part) for part in (of_sites.real, of_sites.imag))
+    return Sites(real, imaginary, l_counts, np.ascontiguousarray(first))
 
 
 def _single(distance: np.ndarray, t: np.ndarray, scattering: Scattering) -> np.ndarray:
