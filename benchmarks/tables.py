@@ -56,7 +56,7 @@ def line_of(name: str, half_path_max_angstrom: float, processes: int) -> str:
             made = tables.make(phases, domain, processes=processes)
         except PhysicsError as error:
             return str(error)
-        errors = {of: f"{table.error.max():.1e}" for of, table in made.classes.items()}
+        errors = {of: f"{max(table.error for table in kinds):.1e}" for of, kinds in made.classes.items()}
         return f"R {errors}, four-body {made.waves.error:.1e}"
 
     found, cost = measured(make)

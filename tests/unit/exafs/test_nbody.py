@@ -11,6 +11,7 @@ from ase.build import bulk
 
 from nnexafs.config import Feff
 from nnexafs.errors import PhysicsError, UserError
+from nnexafs.exafs.averages import too_close
 from nnexafs.exafs.feff import absorber as feff_absorber
 from nnexafs.exafs.feff import pad, reference
 from nnexafs.exafs.feff import paths as path_amplitudes
@@ -19,6 +20,7 @@ from nnexafs.exafs.feff.paths import amplitudes
 from nnexafs.exafs.feff.process import FeffError
 from nnexafs.exafs.nbody import histograms as nbody
 from nnexafs.exafs.nbody import tables, tables_file
+from nnexafs.exafs.nbody.classes import CLASSES, Limits
 from nnexafs.exafs.nbody.four_body import FourBodySum, by_distance
 from nnexafs.files import read_dataset, write_dataset
 from nnexafs.k_axis import relative_square
@@ -39,6 +41,24 @@ def phases(tmp_path_factory: pytest.TempPathFactory) -> reference.FrozenPotentia
 @pytest.fixture(scope="module")
 def made(phases: reference.FrozenPotentials) -> tables.Tables:
     return tables.make(phases, tables.Domain(CLOSEST, REACH), processes=2)
+
+
+SHORT = 4.3  # angstrom
+
+
+@pytest.fixture(scope="module")
+def alloy_of_pairs(
+    tmp_path_factory: pytest.TempPathFactory,
+) -> tuple[reference.FrozenPotentials, tables.Tables]:
+    """Ni3Al, Ni absorbing; unique potentials 0 and 2 are nickel, 1 is aluminium."""
+    folder = tmp_path_factory.mktemp("alloy") / "scattering"
+    cell = bulk("Ni", cubic=True, a=3.52)
+    cell.symbols[0] = "Al"
+    settings = SETTINGS.model_copy(update={"path_length_angstrom": SHORT})
+    reference.freeze(cell, element="Ni", edge="K", settings=settings, folder=folder)
+    phases = reference.FrozenPotentials.load(folder)
+    domain = tables.Domain(2.05, SHORT, ((2.1, 2.1, 2.1), (2.1, 2.9, 2.1), (2.1, 2.1, 2.1)))
+    return phases, tables.make(phases, domain, processes=2)
 
 
 def nickel(sigma_angstrom: float = 0.07, seed: int = 1, repeat: int = 3) -> Atoms:
@@ -255,11 +275,16 @@ def test_pairs_closer_than_the_tables_are_counted(made):
     assert sums.chi()[0] == pytest.approx(sum(alone), abs=1e-9)
 
 
-def test_a_species_without_tables_is_refused(made):
+def test_a_species_without_tables_is_refused_near_an_absorber(made):
     atoms = nickel()
     atoms.symbols[4] = "Al"
-    with pytest.raises(UserError, match="the snapshot holds Al"):
+    with pytest.raises(UserError, match="the snapshot holds Al near the absorbers"):
         nbody.neighbours_of(atoms, made)
+    pair = molecule((0, 0, 0), (2.5, 0, 0), (2.5 + REACH, 0, 0))
+    alone = chi_of(pair[:2], made, [0])
+    pair.symbols[2] = "Al"
+    pair.positions[2] += [0.1, 0, 0]  # beyond the reach of both
+    np.testing.assert_array_equal(chi_of(pair, made, [0]), alone)
 
 
 def test_tables_survive_a_file(made, phases, tmp_path):
@@ -301,17 +326,17 @@ def test_a_grid_too_coarse_is_made_finer_and_stays_so_in_the_file(phases, monkey
     single, rattle = (path for path in tables.CLASSES if path.neighbours == 1)
     monkeypatch.setattr(tables, "CLASSES", (single, replace(rattle, r_step_angstrom=0.8)))
     found = tables.make(phases, tables.Domain(CLOSEST, REACH))
-    finer = found.classes["rattle"]
-    assert finer.path.r_step_angstrom == 0.4 and finer.error.max() < tables.LARGEST_R
+    (finer,) = found.classes["rattle"]
+    assert finer.path.r_step_angstrom == 0.4 and finer.error < tables.LARGEST_R
     tables_file.write(found, tmp_path / "tables.nc", fingerprint="")
     read = tables_file.read(tmp_path / "tables.nc", phases=phases)
-    assert read.classes["rattle"].path == finer.path and read.classes["single"].path == single
+    assert read.classes["rattle"][0].path == finer.path and read.classes["single"][0].path == single
 
 
 def test_legs_have_equal_steps_of_the_inverse_of_their_length():
     """Finer where atoms are near; the compiled sum has its own line of code for it, which the sums above check."""
     dogleg = next(path for path in tables.CLASSES if path.name == "dogleg")
-    lengths = tables._axes(dogleg, tables.Domain(1.9, 6.2))[0]
+    lengths = tables._axes(dogleg, tables.Domain(1.9, 6.2).limits(dogleg, (1, 1)))[0]
     steps = np.diff(1 / lengths)
     np.testing.assert_allclose(steps, steps[0])
     assert lengths[0] < lengths[1] == pytest.approx(1.9) and lengths[-2] >= 6.2 - 1.9
@@ -348,7 +373,11 @@ def test_the_edge_is_where_two_atoms_are_close():
     path = next(path for path in tables.CLASSES if path.name == "dogleg")
     # the third side of 2.5, 2.5 at 60 degrees is 2.5, at 40 degrees 1.71
     geometry = (np.array([2.5, 2.5, 2.0]), np.array([2.5, 2.5, 3.0]), np.array([60.0, 40.0, 180.0]))
-    assert tables._shortest(path, geometry) == pytest.approx([2.5, 1.7101, 2.0], abs=1e-4)
+    limits = Limits(near=2.0, between=2.4, far=1.7, half_path_max=6.0)
+    assert limits.apart(path, *geometry).tolist() == [True, True, True]
+    assert limits.apart(path, *geometry, times=tables.EDGE).tolist() == [False, False, False]
+    assert limits.apart(path, *geometry, times=1.005).tolist() == [True, True, False]
+    assert limits.apart(path, *geometry, times=1.04).tolist() == [True, False, False]
 
 
 def test_triangles_of_all_atoms_at_once_are_those_of_each(made):
@@ -377,3 +406,81 @@ def test_with_paths_through_three_neighbours_it_is_feff_with_all_paths(phases, m
         whole = squared_error(expansion + rest, exact, made.k)
         assert whole < 4e-5
         assert whole < squared_error(expansion, exact, made.k) / 2
+
+
+# --- pairs of species --------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("name", [path.name for path in CLASSES if not path.ring])
+@pytest.mark.parametrize(
+    "sides", [(2.0, 2.0, 2.0), (2.1, 2.9, 2.9), (2.9, 2.1, 2.1), (2.0, 4.4, 2.2), (2.0, 2.1, 4.3)]
+)
+def test_the_shortest_path_of_a_class_is_where_its_table_begins(name, sides):
+    """By trying: geometries are found in a table a little longer than that, and none in a shorter one."""
+    path = next(path for path in CLASSES if path.name == name)
+    limits = Limits(*sides, half_path_max=9.0)
+    shortest = limits.shortest(path)
+    legs = np.arange(1.9, 5.01, 0.1)
+    angles = np.array([180.0]) if path.neighbours == 1 else np.linspace(0, 180, 91)
+    if path.neighbours == 1:
+        geometry = [legs]
+    else:
+        geometry = [axis.ravel() for axis in np.meshgrid(legs, legs, angles, indexing="ij")]
+    assert not replace(limits, half_path_max=shortest - 0.01).holds(path, *geometry).any()
+    assert replace(limits, half_path_max=shortest + 0.11).holds(path, *geometry).any()
+
+
+def test_pairs_have_limits_of_their_own():
+    """Sulphide of tungsten: the absorber and species 2 are tungsten, 1 sulphur."""
+    domain = tables.Domain(2.1, 5.0, ((2.8, 2.1, 2.8), (2.1, 2.9, 2.1), (2.8, 2.1, 2.8)))
+    dogleg = next(path for path in CLASSES if path.name == "dogleg")
+    assert domain.limits(dogleg, (2, 2)) == Limits(2.8, 2.8, 2.8, 5.0)
+    assert domain.limits(dogleg, (1, 2)) == Limits(2.1, 2.1, 2.8, 5.0)
+    assert domain.limits(dogleg, (1, 1)) == Limits(2.1, 2.9, 2.1, 5.0)
+    assert domain.limits(CLASSES[0], (2,)).near == 2.8
+    assert (tables.Domain(2.1, 5.0).closest(3) == 2.1).all()
+
+
+def test_an_alloy_has_smaller_tables_for_pairs_that_stay_apart(alloy_of_pairs):
+    """Aluminium in Ni3Al has no aluminium near; with their own distances the sums are FEFF's as before."""
+    phases, made = alloy_of_pairs
+    of_pair = dict(zip([(1, 1), (1, 2), (2, 1), (2, 2)], made.classes["triangle"], strict=True))
+    assert of_pair[1, 1].coefficients.size < of_pair[2, 2].coefficients.size
+    empty = made.classes["dogleg"][0]  # 2.1 and 2.9 angstrom are too long
+    assert empty.error == 0 and not empty.coefficients.any()
+    atoms = nickel(0.0)
+    atoms.symbols[::4] = "Al"
+    atoms.set_cell(atoms.cell * 3.05 / 3.52, scale_atoms=True)  # so near that all classes have paths
+    atoms.positions += np.random.default_rng(1).normal(0, 0.01, atoms.positions.shape)
+    absorber = int(np.flatnonzero(atoms.symbols == "Ni")[5])
+    (cluster,) = clusters(atoms, np.array([absorber]), radius_angstrom=SHORT)
+    exact = feff_absorber.chi_of_cluster(cluster, phases=phases, settings=phases.settings)
+    sums = histograms(atoms, made, [absorber])
+    assert sums.outside == [0]
+    assert squared_error(sums.chi()[0], exact, made.k) < 2e-4
+
+
+def test_pairs_closer_than_their_own_distance_are_counted_and_named(alloy_of_pairs):
+    _, made = alloy_of_pairs
+    atoms = molecule((0, 0, 0), (2.6, 0, 0), (2.6, 2.6, 0))
+    atoms.symbols[1:] = "Al"
+    sums = histograms(atoms, made, [0])
+    assert sums.outside == [1] and too_close(atoms, made) == (
+        "too close for the tables (Al-Al 2.60 angstrom, tables from 2.9)"
+    )
+    atoms.symbols[1:] = "Ni"
+    assert histograms(atoms, made, [0]).outside == [0]
+
+
+def test_tables_of_pairs_survive_a_file(alloy_of_pairs, tmp_path):
+    phases, made = alloy_of_pairs
+    print_of = tables_file.fingerprint
+    assert print_of(phases, made.domain) != print_of(phases, replace(made.domain, pairs_angstrom=None))
+    tables_file.write(made, tmp_path / "tables.nc", fingerprint="")
+    again = tables_file.read(tmp_path / "tables.nc", phases=phases)
+    assert again.domain == made.domain
+    for name, kinds in made.classes.items():
+        for table, read in zip(kinds, again.classes[name], strict=True):
+            assert (read.path, read.starts, read.error) == (table.path, table.starts, table.error)
+            np.testing.assert_array_equal(read.coefficients, table.coefficients)
+            np.testing.assert_array_equal(read.basis, table.basis)

@@ -39,7 +39,8 @@ def scattering(phases) -> Scattering:
 
 def geometries(path, count=PATHS) -> tuple[np.ndarray, ...]:
     """Random geometries of a class."""
-    random = tables._random_geometries(path, tables._axes(path, DOMAIN), DOMAIN)
+    limits = DOMAIN.limits(path, (1,) * path.neighbours)
+    random = tables._random_geometries(path, tables._axes(path, limits), limits)
     return tuple(of[:count] for of in random)
 
 

@@ -278,8 +278,8 @@ def test_a_single_control_absorber_only_checks(with_tables):
 def test_an_engine_that_is_not_feff_stops_the_job(with_tables, monkeypatch):
     """Tables of another material would pass for spectra."""
     stored = tables_file.read(with_tables / TABLES_FILE)
-    single = stored.classes["single"]
-    wrong = replace(stored, classes=stored.classes | {"single": replace(single, basis=1.3 * single.basis)})
+    (single,) = stored.classes["single"]
+    wrong = replace(stored, classes=stored.classes | {"single": (replace(single, basis=1.3 * single.basis),)})
     monkeypatch.setattr("nnexafs.exafs.snapshots.read_tables", lambda *_, **__: wrong)
     with pytest.raises(PhysicsError, match="FEFF with all paths and the n-body expansion differ by R"):
         spectra(trajectory(), with_tables, FAST)

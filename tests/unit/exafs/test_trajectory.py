@@ -14,17 +14,21 @@ from ase.build import bulk
 from click.testing import CliRunner
 
 from nnexafs.cli import main
+from nnexafs.cli.exafs import closest_of
 from nnexafs.config import Feff
 from nnexafs.errors import PhysicsError, UserError
 from nnexafs.exafs import cache as phases_cache
+from nnexafs.exafs import closest
+from nnexafs.exafs.averages import grids, structure_of
 from nnexafs.exafs.correction import mean_and_error, spread_absorbers
 from nnexafs.exafs.engines import Frame
 from nnexafs.exafs.feff import absorber, process, reference
 from nnexafs.exafs.feff.input import clusters
 from nnexafs.exafs.nbody import tables, tables_file
-from nnexafs.exafs.trajectory import exafs_of, frames_of, write_columns
+from nnexafs.exafs.trajectory import exafs_of, frames_of, with_absorbers, write_columns
 from nnexafs.files import read_dataset
 from nnexafs.k_axis import r_factor
+from nnexafs.structures.frames import with_vacuum
 
 SETTINGS = Feff(
     scf=False,
@@ -209,6 +213,84 @@ def test_a_run_that_fails_is_named_or_left_out(corrected, cache, monkeypatch, ca
     assert some.attrs["control_absorbers"] == 3 and (some["chi_correction_error"].values[60:] > 0).all()
 
 
+def test_a_single_absorber_needs_no_neighbour_of_its_own(tmp_path):
+    """One nickel in aluminium: none within 9 angstrom of another; its potential is the absorber's alone."""
+    atoms = bulk("Al", cubic=True, a=4.05).repeat(3)
+    atoms.positions += np.random.default_rng(1).normal(0, 0.03, atoms.positions.shape)
+    atoms.symbols[5] = "Ni"
+    options = {"absorber": "Ni", "settings": SETTINGS, "cache_folder": tmp_path}
+    found = exafs_of([atoms], **options, control=1)
+    exact = exafs_of([atoms], **options, engine="feff", control=0)
+    assert misfit(found["chi_frame"].values, exact["chi_frame"].values) < 1e-4
+    assert found.attrs["control_absorbers"] == 1
+    n_r = found["pair_distribution"]
+    assert not n_r.sel(scatterer="Ni").any() and float(n_r.sel(scatterer="Al").sum()) * 0.02 == pytest.approx(
+        18
+    )
+
+
+def test_a_molecule_gets_vacuum_and_one_line_says_so(tmp_path):
+    (tmp_path / "one.xyz").write_text("4\n\nAl 0 2.5 0\nNi 0 0 0\nAl 2.4 0 0\nAl 2.6 2.4 0\n")
+    options = ["--absorber", "Ni", "--path-length", "4.8", "--no-scf", "--cache", tmp_path / "cache"]
+    done = CliRunner().invoke(
+        main, [str(word) for word in ("exafs", tmp_path / "one.xyz", *options, "--out", tmp_path / "c.nc")]
+    )
+    assert done.exit_code == 0, done.output
+    told = "a cluster: not periodic in 3 of 3 directions, 10 angstrom of vacuum added"
+    assert done.stderr.count("vacuum") == 1 and told in done.stderr
+    boxed = ase.io.read(tmp_path / "one.xyz")
+    boxed.set_cell([30.0] * 3)
+    boxed.pbc = True
+    exact = exafs_of(
+        boxed, absorber="Ni", settings=Feff(scf=False, path_length_angstrom=4.8), cache_folder=tmp_path / "c"
+    )
+    np.testing.assert_allclose(
+        read_dataset(tmp_path / "c.nc", what="spectra")["chi"], exact["chi"], atol=1e-9
+    )
+
+
+@pytest.mark.parametrize(
+    ("periodic", "open_directions"), [((True, True, False), [2]), ((True, False, False), [1, 2])]
+)
+def test_vacuum_is_added_where_there_is_no_periodicity(periodic, open_directions):
+    atoms = Atoms(
+        "Ni3", [(0, 0, 0), (2.5, 0, 1), (0, 2.5, 4)], cell=[(5, 0, 0), (1, 5, 0), (0, 0, 1)], pbc=periodic
+    )
+    (found,) = with_vacuum([atoms], 10.0)
+    np.testing.assert_array_equal(found.positions, atoms.positions)
+    assert found.pbc.all() and with_vacuum([found], 10.0) == [found]
+    kept = [axis for axis in range(3) if axis not in open_directions]
+    np.testing.assert_allclose(found.cell[kept], atoms.cell[kept], atol=1e-12)
+    for axis in open_directions:
+        across = found.cell[axis] / np.linalg.norm(found.cell[axis])
+        assert np.abs(np.delete(found.cell[:], axis, axis=0) @ across).max() < 1e-9
+        assert np.linalg.norm(found.cell[axis]) == pytest.approx(np.ptp(atoms.positions @ across) + 10.0)
+
+
+def test_closest_distances_are_read_from_the_command_line():
+    assert closest_of(()) is None and closest_of(("1.9",)) == 1.9
+    assert closest_of(("W-S=2.1", "W-W=2.8")) == {"W-S": 2.1, "W-W": 2.8}
+    for wrong in (("W-S",), ("W-S=near",), ("1.9", "W-S=2.1")):
+        with pytest.raises(UserError, match="--closest "):
+            closest_of(wrong)
+
+
+def test_distances_of_pairs_are_rounded_down_and_those_given_stay():
+    structure = structure_of(with_absorbers(FRAMES, "Ni"), grids(4.8, None), angles=False)
+    potentials = ("Ni", "Al", "Ni")
+    domain = closest.domain_of(structure, potentials, SETTINGS, None)
+    shortest, found = structure.shortest_between(potentials), domain.closest(3)
+    assert ((shortest - found >= 0.1 - 1e-9) & (shortest - found < 0.2)).all()
+    np.testing.assert_allclose(found * 10, np.round(found * 10))
+    fixed = closest.domain_of(structure, potentials, SETTINGS, {"Al-Ni": 2.0})
+    assert fixed.closest(3)[0].tolist() == [found[0, 0], 2.0, found[0, 2]]
+    assert (fixed.closest(3) == fixed.closest(3).T).all()
+    assert closest.domain_of(structure, potentials, SETTINGS, 2.0) == tables.Domain(2.0, 4.8)
+    assert closest.words(fixed, potentials).startswith("Ni-Ni ") and "Al-Ni 2" in closest.words(
+        fixed, potentials
+    )
+
+
 def frames_with(*absorbers: int) -> list[Frame]:
     """Frames of as many absorbers each."""
     return [Frame(f"frame {i}", i, Atoms(), np.arange(count)) for i, count in enumerate(absorbers)]
@@ -307,7 +389,12 @@ def test_the_command_writes_both_files(corrected, cache, tmp_path):
     [
         (None, [], "no such trajectory file"),
         ("", [], "ASE cannot read"),
-        ('2\nPbc="F F F"\nNi 0 0 0\nNi 2 0 0\n', [], "run.extxyz: expected a cell"),
+        ('2\nLattice="3 0 0 3 0 0 0 0 3"\nNi 0 0 0\nNi 2 0 0\n', [], "run.extxyz: expected a cell"),
+        (
+            '1\nLattice="3 0 0 0 3 0 0 0 3"\nNi 0 0 0\n',
+            ["--closest", "near"],
+            "--closest near: expected a distance",
+        ),
         ('1\nLattice="3 0 0 0 3 0 0 0 3"\nQq 0 0 0\n', [], "ASE cannot read ':' of it: KeyError 'Qq'"),
         ('1\nLattice="3 0 0 0 3 0 0 0 3"\nX 0 0 0\n', [], "run.extxyz: atom 0 is not an element"),
         ('1\nLattice="3 0 0 0 3 0 0 0 3"\nNi nan 0 0\n', [], "not finite"),
@@ -416,7 +503,23 @@ def test_files_that_are_no_trajectory(tmp_path, index, content):
         (FRAMES, {"control": -1, "engine": "feff"}, "control"),
         (FRAMES, {"angle_cutoff_angstrom": -1.0}, "angle cut-off"),
         (FRAMES, {"settings": SETTINGS.model_copy(update={"legs": 6})}, "legs"),
-        (FRAMES, {"settings": SETTINGS.model_copy(update={"path_length_angstrom": 3.5})}, "path length"),
+        (
+            [bulk("Ni")],
+            {"settings": SETTINGS.model_copy(update={"path_length_angstrom": 3.5})},
+            "path length",
+        ),
+        (
+            FRAMES,
+            {"closest_angstrom": {"Ni-Al": 2.6}},
+            "closest: Ni-Al come to 2.* in the frames, tables would begin at 2.6",
+        ),
+        (
+            FRAMES,
+            {"closest_angstrom": {"Ni-O": 2.0}},
+            "no pair Ni-O of species near the absorber; expected one of Ni-Ni, Ni-Al",
+        ),
+        (FRAMES, {"closest_angstrom": 0.1}, "closest: expected a distance of at least 0.5"),
+        (FRAMES, {"site": 2, "absorber": "Al"}, "site 2: an atom of Ni, no absorber"),
         ([Atoms("Ni", cell=[9, 9, 9], pbc=True)], {}, "no two atoms"),
     ],
 )

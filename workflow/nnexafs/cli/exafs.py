@@ -340,6 +340,18 @@ def theory(
     help="Trajectory: absorbers on which FEFF with all paths checks and corrects the engine.",
 )
 @click.option(
+    "--closest",
+    multiple=True,
+    help="Engine nbody: least distance in the amplitude tables, angstrom; of all pairs (1.9) or, given several times, "
+    "of one (W-S=2.1).  [default: from the frames, by pair]",
+)
+@click.option(
+    "--site",
+    type=int,
+    help="Absorber around which potentials are frozen: index of an atom of the first frame, from 0.  [default: one "
+    "surrounded like the bulk]",
+)
+@click.option(
     "--angle-cutoff", type=float, help="Also bond angles between neighbours closer than this, angstrom."
 )
 @click.option("--index", default=":", show_default=True, help="Frames, as ASE's slice: -100::10.")
@@ -366,6 +378,7 @@ def exafs(
     temperature: float | None,
     plot: Path | None,
     compare: Path | None,
+    closest: tuple[str, ...],
     angle_cutoff: float | None,
     index: str,
     path_length: float,
@@ -377,19 +390,20 @@ def exafs(
 ) -> None:
     """Compute chi(k) of a crystal or a trajectory. STRUCTURE is any file of atoms that ASE reads.
 
-    One structure (CIF, POSCAR, XYZ with a cell): FEFF with all paths, atoms at rest or with thermal disorder.
+    One structure (CIF, POSCAR, XYZ): FEFF with all paths, atoms at rest or with thermal disorder.
     A trajectory (extxyz, .traj, XDATCAR, LAMMPS dump): mean over all atoms of the absorbing element in all chosen
-    frames.
+    frames. Molecules, clusters and surfaces get vacuum around them.
     """
     # ASE's readers and builders take 0.3 s to import, which the many short jobs of `snapshots` do without
-    from nnexafs.exafs.trajectory import exafs_of, frames_of, write_columns
+    from nnexafs.exafs.trajectory import exafs_of, frames_of, vacuum_angstrom, write_columns
 
     try:
         settings = Feff(scf=scf, path_length_angstrom=path_length)
     except ValidationError as error:
         raise UserError(f"--path-length {path_length:g}: {error.errors()[0]['msg']}") from None
     check_plot(plot, compare)
-    frames = frames_of(structure, index)
+    distances = closest_of(closest)
+    frames = frames_of(structure, index, vacuum_angstrom=vacuum_angstrom(path_length))
     measured = read_measured(compare, absorber) if compare else None
     with job("trajectory-exafs", out, inputs=[structure]) as record:
         spectra = exafs_of(
@@ -399,6 +413,7 @@ def exafs(
             sigma2_angstrom2=sigma2,
             einstein_temperature_kelvin=einstein_temperature,
             temperature_kelvin=temperature,
+            closest_angstrom=distances,
             angle_cutoff_angstrom=angle_cutoff,
             cache_folder=cache,
             **options,
@@ -412,6 +427,25 @@ def exafs(
     if plot:
         title = f"{structure.name}, {absorber} {options['edge']} edge"
         plot_spectra(spectra, plot, title=title, measured=measured, path_length_angstrom=path_length)
+
+
+def closest_of(words: tuple[str, ...]) -> float | dict[str, float] | None:
+    """What `--closest` says: one distance for all pairs, or distances by pair."""
+    pairs = {}
+    for word in words:
+        name, _, text = word.rpartition("=")
+        try:
+            distance = float(text)
+        except ValueError:
+            raise UserError(
+                f"--closest {word}: expected a distance as 1.9 or, of a pair, as W-S=2.1"
+            ) from None
+        if not name and len(words) == 1:
+            return distance
+        pairs[name] = distance
+    if "" in pairs:
+        raise UserError(f"--closest {words[-1]}: either one distance for all pairs, or each with its pair")
+    return pairs or None
 
 
 def check_plot(plot: Path | None, compare: Path | None) -> None:

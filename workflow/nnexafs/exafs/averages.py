@@ -4,10 +4,12 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
+from ase import Atoms
 
 from nnexafs.config import Distributions
 from nnexafs.exafs.correction import Correction, correction_of
 from nnexafs.exafs.engines import Engine, Frame, expansion_of, feff_of
+from nnexafs.exafs.nbody.tables import Tables
 from nnexafs.progress import Steps
 from nnexafs.structures.distributions import angle_distribution, pair_distribution
 from nnexafs.structures.neighbours import neighbours_within
@@ -28,25 +30,41 @@ class Structure:
 
     `pair_distribution` (frame, scatterer, r): n(r) by the neighbours' species, in the order of `scatterers`;
     `angle_distribution` (frame, angle), of all neighbours within the cut-off, empty where it was not asked for;
-    `shortest_angstrom`: smallest distance between any two atoms, infinite where none are near.
+    `shortest_pairs` (scatterer, scatterer): smallest distance between two atoms of these species, angstrom, infinite
+    where none are near.
     """
 
     scatterers: tuple[str, ...]
     pair_distribution: np.ndarray
     angle_distribution: np.ndarray
-    shortest_angstrom: float
+    shortest_pairs: np.ndarray
+
+    @property
+    def shortest_angstrom(self) -> float:
+        """Smallest distance between any two atoms, infinite where none are near."""
+        return float(self.shortest_pairs.min())
+
+    def shortest_between(self, symbols: Sequence[str]) -> np.ndarray:
+        """`shortest_pairs` of these species, in their order."""
+        places = [self.scatterers.index(symbol) for symbol in symbols]
+        return self.shortest_pairs[np.ix_(places, places)]
 
 
 def structure_of(frames: Sequence[Frame], distributions: Distributions, *, angles: bool = True) -> Structure:
     """n(r) and, with `angles`, bond angles around the absorbers; species are those of the first frame."""
     species = tuple(dict.fromkeys(frames[0].atoms.symbols))
     cutoff = max(distributions.r_max_angstrom, distributions.angle_cutoff_angstrom if angles else 0.0)
-    n_r, by_angle, shortest = [], [], np.inf
+    n_r, by_angle = [], []
+    shortest = np.full((len(species), len(species)), np.inf)
     with Steps("frames measured", len(frames)) as steps:
         for frame in frames:
             pairs = neighbours_within(frame.atoms, cutoff)
-            shortest = min(shortest, np.linalg.norm(pairs.vectors, axis=1).min(initial=np.inf))
-            second = np.array(frame.atoms.symbols)[pairs.second]
+            symbols, distances = np.array(frame.atoms.symbols), np.linalg.norm(pairs.vectors, axis=1)
+            second = symbols[pairs.second]
+            for a, symbol in enumerate(species):
+                for b, other in enumerate(species):
+                    between = distances[(symbols[pairs.first] == symbol) & (second == other)]
+                    shortest[a, b] = min(shortest[a, b], between.min(initial=np.inf))
             n_r.append(
                 [
                     pair_distribution(pairs.some(second == symbol), frame.absorbers, distributions)
@@ -56,7 +74,7 @@ def structure_of(frames: Sequence[Frame], distributions: Distributions, *, angle
             if angles:
                 by_angle.append(angle_distribution(pairs, frame.absorbers, distributions))
             steps.update()
-    return Structure(species, np.array(n_r), np.array(by_angle), float(shortest))
+    return Structure(species, np.array(n_r), np.array(by_angle), shortest)
 
 
 @dataclass(frozen=True)
@@ -95,12 +113,28 @@ def averages(
         failed = np.isnan(single).any(axis=1)
     else:
         chi, outside = expansion_of(frames, engine.tables, processes=engine.processes)
-        shortest = engine.tables.domain.r_min_angstrom
         failures = [
-            f"{frame.label}: {number} paths between atoms closer than {shortest:g} angstrom"
+            f"{frame.label}: {number} paths between atoms {too_close(frame.atoms, engine.tables)}"
             for frame, number in zip(frames, outside, strict=True)
             if number
         ]
         failed = np.repeat(outside > 0, counts)
     correction = correction_of(frames, engine, four_body=four_body, checked=checked, seed=seed)
     return Averages(chi, correction, failed, failures + correction.failures)
+
+
+def too_close(atoms: Atoms, tables: Tables) -> str:
+    """In words, which distances of the tables a frame goes below."""
+    domain = tables.domain
+    if domain.pairs_angstrom is None:
+        return f"closer than {domain.r_min_angstrom:g} angstrom"
+    species, closest = tables.species, domain.closest(len(tables.species))
+    pairs = neighbours_within(atoms, domain.half_path_max_angstrom)
+    symbols, distances = np.array(atoms.symbols), np.linalg.norm(pairs.vectors, axis=1)
+    near = []
+    for a, b in zip(*np.triu_indices(len(species)), strict=True):
+        of_pair = (symbols[pairs.first] == species[a]) & (symbols[pairs.second] == species[b])
+        shortest = distances[of_pair].min(initial=np.inf)
+        if shortest < closest[a, b]:
+            near.append(f"{species[a]}-{species[b]} {shortest:.2f} angstrom, tables from {closest[a, b]:g}")
+    return f"too close for the tables ({'; '.join(dict.fromkeys(near))})"

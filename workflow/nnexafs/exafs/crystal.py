@@ -25,6 +25,7 @@ from nnexafs.exafs.feff.input import ATOMIC_NUMBERS, Cluster, Edge, clusters
 from nnexafs.exafs.feff.path_list import PathList
 from nnexafs.exafs.feff.process import FeffError
 from nnexafs.exafs.feff.reference import FrozenPotentials, k_grid
+from nnexafs.exafs.site import potentials_near, site_of
 from nnexafs.progress import Steps
 from nnexafs.structures.distributions import angle_grid, r_grid
 from nnexafs.structures.frames import absorbers_of, check_frame
@@ -95,6 +96,7 @@ def exafs_of_crystal(
     edge: Edge,
     settings: Feff,
     disorder: Disorder | None,
+    site: int | None = None,
     angle_cutoff_angstrom: float | None = None,
     processes: int = 1,
     cache_folder: Path | None = None,
@@ -115,8 +117,10 @@ def exafs_of_crystal(
         raise UserError(
             f"structure: no two atoms within the path length, {settings.path_length_angstrom:g} angstrom"
         )
-    folder = cache.folder_of(atoms, absorber, edge, settings, cache_folder)
-    phases = cache.phases_in(folder, atoms, absorber, edge, settings)
+    site = site_of(atoms, absorber, site)
+    potentials_near(atoms, site, structure)
+    folder = cache.folder_of(atoms, absorber, edge, settings, cache_folder, site)
+    phases = cache.phases_in(folder, atoms, absorber, edge, settings, site)
     sites = sites_of(atoms, frame.absorbers)
     LOGGER.info(
         "%s, %d distinct by symmetry; %s",

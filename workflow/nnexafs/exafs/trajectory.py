@@ -12,15 +12,17 @@ from ase import Atoms
 from nnexafs import files
 from nnexafs.config import Distributions, Feff
 from nnexafs.errors import UserError
-from nnexafs.exafs import cache, spectra_file
+from nnexafs.exafs import cache, closest, spectra_file
 from nnexafs.exafs.averages import Averages, Structure, averages, grids, structure_of
+from nnexafs.exafs.closest import Closest, domain_of
 from nnexafs.exafs.crystal import OTHER_ABSORBER, check_structure, exafs_of_crystal, sites_of
 from nnexafs.exafs.disorder import Disorder, disorder_of
 from nnexafs.exafs.engines import Engine, Frame
 from nnexafs.exafs.feff.input import Edge, check_edge
-from nnexafs.exafs.feff.reference import k_grid
+from nnexafs.exafs.feff.reference import REFERENCE_RADIUS_ANGSTROM, k_grid
+from nnexafs.exafs.site import potentials_near, site_of
 from nnexafs.structures.distributions import angle_grid, r_grid
-from nnexafs.structures.frames import absorbers_of
+from nnexafs.structures.frames import absorbers_of, with_vacuum
 from nnexafs.structures.reading import frames_of as frames_of
 
 LOGGER = logging.getLogger(__name__)
@@ -41,6 +43,8 @@ def exafs_of(
     temperature_kelvin: float | None = None,
     four_body: int = 256,
     control: int = 4,
+    closest_angstrom: Closest = None,
+    site: int | None = None,
     angle_cutoff_angstrom: float | None = None,
     processes: int = 1,
     cache_folder: Path | None = None,
@@ -54,25 +58,37 @@ def exafs_of(
     frame.
 
     A trajectory: `engine` (default nbody) with what it leaves out from `four_body` and `control` absorbers
-    (`correction_of`). Potentials are frozen around the first absorber of the first frame and kept, with the n-body
-    tables, under `cache_folder`. Variables: `chi_frame` (frame, k), means over the frame's absorbers as the engine
-    gives them; `chi` (k), the mean over all absorbers plus `chi_correction` (k), with its standard error
-    `chi_correction_error`; `control_difference` (control, k); `pair_distribution` (scatterer, r); with a cut-off
-    `angle_distribution` (angle) of all neighbours closer.
+    (`correction_of`). Potentials and n-body tables are kept under `cache_folder`; the tables begin at the shortest
+    distance of each pair of species in the frames, or at `closest_angstrom`: one for all pairs, or {"W-S": 2.1} for
+    some. Variables: `chi_frame` (frame, k), means over the frame's absorbers as the engine gives them; `chi` (k), the
+    mean over all absorbers plus `chi_correction` (k), with its standard error `chi_correction_error`;
+    `control_difference` (control, k); `pair_distribution` (scatterer, r); with a cut-off `angle_distribution` (angle)
+    of all neighbours closer.
+
+    Potentials are frozen around the absorber `site` (its index) of the first frame, by default one that is surrounded
+    like the bulk. Clusters, molecules and surfaces get a cell with vacuum (`vacuum_angstrom`).
     UserError for what does not fit; FeffError naming frame and atom where the engine FEFF fails.
     """
     check_edge(absorber, edge)
     check_options(
         engine, settings, four_body=four_body, control=control, angle_cutoff_angstrom=angle_cutoff_angstrom
     )
+    vacuum = vacuum_angstrom(settings.path_length_angstrom)
+    if isinstance(structure, Atoms):
+        (structure,) = with_vacuum([structure], vacuum)
+    else:
+        structure = with_vacuum(structure, vacuum)
     disorder = disorder_of(sigma2_angstrom2, einstein_temperature_kelvin, temperature_kelvin)
     if isinstance(structure, Atoms) and _is_crystal(structure, absorber, engine, disorder):
+        if closest_angstrom is not None:
+            raise UserError("closest: a distance of the amplitude tables, for the engine nbody; leave it out")
         return exafs_of_crystal(
             structure,
             absorber=absorber,
             edge=edge,
             settings=settings,
             disorder=disorder,
+            site=site,
             angle_cutoff_angstrom=angle_cutoff_angstrom,
             processes=processes,
             cache_folder=cache_folder,
@@ -91,11 +107,18 @@ def exafs_of(
         engine=engine or "nbody",
         four_body=four_body,
         control=control,
+        closest_angstrom=closest_angstrom,
+        site=site,
         angle_cutoff_angstrom=angle_cutoff_angstrom,
         processes=processes,
         cache_folder=cache_folder,
         seed=seed,
     )
+
+
+def vacuum_angstrom(path_length_angstrom: float) -> float:
+    """Vacuum around clusters and surfaces: wider than the paths, and than what the frozen potentials see."""
+    return max(path_length_angstrom, REFERENCE_RADIUS_ANGSTROM) + 1.0
 
 
 def _is_crystal(atoms: Atoms, absorber: str, engine: str | None, disorder: Disorder | None) -> bool:
@@ -116,6 +139,8 @@ def exafs_of_frames(
     engine: Literal["nbody", "feff"],
     four_body: int,
     control: int,
+    closest_angstrom: Closest,
+    site: int | None,
     angle_cutoff_angstrom: float | None,
     processes: int,
     cache_folder: Path | None,
@@ -129,9 +154,13 @@ def exafs_of_frames(
         raise UserError(
             f"trajectory: no two atoms within the path length, {settings.path_length_angstrom:g} angstrom"
         )
-    domain = cache.domain_for(structure.shortest_angstrom, settings) if engine == "nbody" else None
-    folder = cache.folder_of(frames[0], absorber, edge, settings, cache_folder)
-    phases = cache.phases_in(folder, frames[0], absorber, edge, settings)
+    site = site_of(frames[0], absorber, site)
+    potentials = potentials_near(frames[0], site, structure)
+    domain = domain_of(structure, potentials, settings, closest_angstrom) if engine == "nbody" else None
+    if domain and domain.pairs_angstrom:
+        LOGGER.info("amplitude tables for distances (angstrom) from %s", closest.words(domain, potentials))
+    folder = cache.folder_of(frames[0], absorber, edge, settings, cache_folder, site)
+    phases = cache.phases_in(folder, frames[0], absorber, edge, settings, site)
     tables = cache.tables_in(folder, phases, domain, processes=processes) if domain else None
     found = averages(
         chosen,

@@ -77,6 +77,11 @@ def of_reference(
     check_room(domain)  # before a minute of work
     own = scattering_cache.folder_of(frames[0], element, edge, settings, folder)
     phases = scattering_cache.phases_in(own, frames[0], element, edge, settings)
+    if element not in phases.species[1:]:
+        raise UserError(
+            f"structure: no two atoms of {element} are near each other; a refinement needs {element} as a "
+            "neighbour too"
+        )
     tables = scattering_cache.tables_in(own, phases, domain, processes=processes)
     filter_end = round(settings.path_length_angstrom - FILTER_END_ANGSTROM, 2)
     shell_end = first_shell_of(frames, element).r_cut_angstrom

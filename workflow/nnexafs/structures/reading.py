@@ -15,7 +15,7 @@ from ase import Atoms
 from ase.data import chemical_symbols
 
 from nnexafs.errors import UserError
-from nnexafs.structures.frames import check_frame
+from nnexafs.structures.frames import check_frame, with_vacuum
 from nnexafs.text import one_line
 
 # ASE's other formats open databases, follow links to further files, or are read by C libraries.
@@ -36,11 +36,12 @@ SMALLEST_HEIGHT_ANGSTROM = 0.5
 FARTHEST_ANGSTROM = 1e6
 
 
-def frames_of(path: Path, index: str = ":") -> list[Atoms]:
+def frames_of(path: Path, index: str = ":", *, vacuum_angstrom: float | None = None) -> list[Atoms]:
     """The frames of a trajectory file in one of `FORMATS` (extxyz, .traj, XDATCAR, LAMMPS dump, ...).
 
-    `index` is ASE's slice, such as `-100::10`. UserError naming the frame for a frame that is not a
-    periodic arrangement of separate atoms.
+    `index` is ASE's slice, such as `-100::10`. With `vacuum_angstrom`, molecules, clusters and surfaces get a periodic
+    cell with so much vacuum (`with_vacuum`). UserError naming the frame for a frame that is not a periodic arrangement
+    of separate atoms.
     """
     # ASE takes some relative names for addresses of databases, or for the standard input.
     path = Path(path).absolute()
@@ -63,6 +64,8 @@ def frames_of(path: Path, index: str = ":") -> list[Atoms]:
     frames = [frames] if isinstance(frames, Atoms) else frames
     if not frames:
         raise UserError(f"{path}: no frames at index '{one_line(index)}'")
+    if vacuum_angstrom is not None:
+        frames = with_vacuum(frames, vacuum_angstrom)
     remedy = "expected positions and cell in angstrom of separate atoms"
     for number, atoms in enumerate(frames):
         place, remedy_here = (

@@ -8,7 +8,7 @@ from nnexafs.exafs.feff import process
 from nnexafs.exafs.feff.input import Cluster, Edge, check_edge, feff_input
 from nnexafs.exafs.feff.path_list import PathList, read_paths
 from nnexafs.exafs.feff.process import FeffError
-from nnexafs.exafs.feff.reference import K_STEP_PER_ANGSTROM, FrozenPotentials, _reference_cluster, k_grid
+from nnexafs.exafs.feff.reference import K_STEP_PER_ANGSTROM, FrozenPotentials, k_grid, reference_cluster
 from nnexafs.k_axis import r_factor
 
 LARGEST_R_OF_SUM = 1e-8  # of the paths of feff.pad against chi.dat; 1e-11 in fcc Ni, bcc Fe and B2 NiAl
@@ -56,7 +56,7 @@ def single_scattering_paths(phases: FrozenPotentials) -> dict[str, bytes]:
         update={"legs": 2, "curved_wave_criterion": 0.0, "plane_wave_criterion": 0.0}
     )
     reach = settings.path_length_angstrom
-    cluster = _reference_cluster(phases.reference, phases.element, reach)
+    cluster = reference_cluster(phases.reference, phases.site, reach)
     cluster = _with_potentials_of(cluster, phases, settings)
     text = feff_input(cluster, edge=phases.edge, settings=settings, fresh_potentials=False, path_files=True)
     given = {"phase.pad": phases.phase_pad, "xsect.json": phases.xsect_json, "feff.inp": text.encode()}
@@ -110,12 +110,13 @@ def _with_potentials_of(cluster: Cluster, phases: FrozenPotentials, settings: Fe
     rdinp wants an atom of every species of phase.pad: where none is near, one stands beyond all paths.
     """
     order = {symbol: index for index, symbol in enumerate(phases.species[1:], start=1)}
-    if cluster.species[0] != phases.element or not set(cluster.species) <= set(order):
+    present = [cluster.species[potential] for potential in np.unique(cluster.potential)]
+    if cluster.species[0] != phases.element or not set(present) <= set(order):
         raise UserError(
             f"frozen phases: made for {'-'.join(phases.species)}, the cluster holds "
-            f"{'-'.join(cluster.species)}"
+            f"{'-'.join((cluster.species[0], *present))}"
         )
-    numbers = np.array([0, *(order[symbol] for symbol in cluster.species[1:])])
+    numbers = np.array([0, *(order.get(symbol, 0) for symbol in cluster.species[1:])])
     potential = numbers[cluster.potential]
     absent = [index for index in order.values() if len(order) > 1 and index not in potential]
     far = [[settings.path_length_angstrom + 3.0 * (1 + i), 0.0, 0.0] for i in range(len(absent))]

@@ -28,7 +28,11 @@ PHASE_SETTINGS = ("scf", "exchange", "k_max_per_angstrom")
 
 @dataclass(frozen=True)
 class FrozenPotentials:
-    """Potentials and phase shifts of the reference cell (`phases` for short), held in memory for every run of a job."""
+    """Potentials and phase shifts of the reference cell (`phases` for short), held in memory for every run of a job.
+
+    `site`: the atom around which they were computed; `species`: symbols of FEFF's unique potentials, the absorber, then
+    every scatterer near it by atomic number.
+    """
 
     element: str
     edge: Edge
@@ -38,11 +42,8 @@ class FrozenPotentials:
     phase_pad: bytes
     xsect_json: bytes
     reference: Atoms
-
-    @property
-    def species(self) -> tuple[str, ...]:
-        """Symbols of FEFF's unique potentials: the absorber, then every scatterer by atomic number."""
-        return (self.element, *(chemical_symbols[number] for number in sorted(set(self.reference.numbers))))
+    site: int
+    species: tuple[str, ...]
 
     @classmethod
     def load(cls, folder: Path) -> "FrozenPotentials":
@@ -56,15 +57,19 @@ class FrozenPotentials:
         for name, content, key in zip(PHASE_FILES, contents, ("phases_hash", "xsect_hash"), strict=True):
             if hashlib.sha256(content).hexdigest() != manifest[key]:
                 raise UserError(f"{folder}/{name}: changed since it was written; freeze the phases again")
+        cell, element = _reference(manifest["reference"]), manifest["element"]
         return cls(
-            element=manifest["element"],
+            element=element,
             edge=manifest["edge"],
             settings=Feff.model_validate(manifest["settings"]),
             phases_hash=manifest["phases_hash"],
             feff_version=manifest["feff_version"],
             phase_pad=contents[0],
             xsect_json=contents[1],
-            reference=_reference(manifest["reference"]),
+            reference=cell,
+            # manifests that say nothing are of the first absorber, and of all species of the cell
+            site=manifest.get("site", int(np.flatnonzero(cell.symbols == element)[0])),
+            species=tuple(manifest.get("species", _all_species(cell, element))),
         )
 
     def check_settings(self, asked: Feff, *, place: str) -> None:
@@ -77,16 +82,24 @@ class FrozenPotentials:
                 )
 
 
-def freeze(reference: Atoms, *, element: str, edge: Edge, settings: Feff, folder: Path) -> None:
-    """Compute potentials and phase shifts around the first `element` of a periodic cell, write them to `folder`.
+def freeze(
+    reference: Atoms, *, element: str, edge: Edge, settings: Feff, folder: Path, site: int | None = None
+) -> None:
+    """Compute potentials and phase shifts around one absorber of a periodic cell, write them to `folder`.
 
-    Writes phase.pad, xsect.json, feff.inp and manifest.json, whole or not at all. The same cell and
-    settings give the same bytes. UserError for an edge FEFF cannot do, FeffError where FEFF fails.
+    `site`: its index, by default the first. Writes phase.pad, xsect.json, feff.inp and manifest.json, whole or
+    not at all. The same cell and settings give the same bytes. UserError for an edge FEFF cannot do, FeffError where
+    FEFF fails.
     """
     check_edge(element, edge)
     _check_reference(reference, element)
-    cluster = _reference_cluster(reference, element, REFERENCE_RADIUS_ANGSTROM)
-    _check_every_species_is_near(cluster)
+    if site is None:
+        site = int(np.flatnonzero(reference.symbols == element)[0])
+    cluster = reference_cluster(reference, site, REFERENCE_RADIUS_ANGSTROM)
+    if not len(cluster.positions):
+        raise UserError(
+            f"reference cell: no atom within {REFERENCE_RADIUS_ANGSTROM:g} angstrom of {element}, atom {site}"
+        )
     text = feff_input(cluster, edge=edge, settings=settings, fresh_potentials=True)
     try:
         made = process.run(
@@ -102,6 +115,7 @@ def freeze(reference: Atoms, *, element: str, edge: Edge, settings: Feff, folder
             (temporary / name).write_bytes(made[name])
         (temporary / "feff.inp").write_text(text, encoding="utf-8")
         manifest = _manifest(reference, element=element, edge=edge, settings=settings, made=made)
+        manifest |= {"site": site, "species": list(cluster.species)}
         files.write_json(temporary / "manifest.json", manifest)
 
 
@@ -111,20 +125,12 @@ def k_grid(settings: Feff) -> np.ndarray:
     return np.arange(count) * K_STEP_PER_ANGSTROM
 
 
-def _reference_cluster(reference: Atoms, element: str, radius_angstrom: float) -> Cluster:
-    """Atoms around the reference cell's first atom of the element."""
-    first = np.flatnonzero(reference.symbols == element)[:1]
-    (cluster,) = clusters(reference, first, radius_angstrom=radius_angstrom)
-    return cluster
-
-
-def _check_every_species_is_near(cluster: Cluster) -> None:
-    for index, symbol in enumerate(cluster.species[1:], start=1):
-        if index not in cluster.potential:
-            raise UserError(
-                f"reference cell: no {symbol} within {REFERENCE_RADIUS_ANGSTROM:g} angstrom of the first "
-                f"{cluster.species[0]}; expected every species near it"
-            )
+def reference_cluster(reference: Atoms, site: int, radius_angstrom: float) -> Cluster:
+    """Atoms around an absorber; its species are those that are there, by atomic number."""
+    (cluster,) = clusters(reference, np.array([site]), radius_angstrom=radius_angstrom)
+    present = np.unique(cluster.potential)
+    species = (cluster.species[0], *(cluster.species[potential] for potential in present))
+    return Cluster(cluster.positions, np.searchsorted(present, cluster.potential) + 1, species)
 
 
 def _check_reference(reference: Atoms, element: str) -> None:
@@ -132,6 +138,10 @@ def _check_reference(reference: Atoms, element: str) -> None:
         raise UserError(f"reference cell: expected {element} in it, got {reference.symbols or 'no atoms'}")
     if not reference.pbc.all() or abs(reference.cell.volume) < 1e-6:
         raise UserError("reference cell: expected a cell that is periodic in three directions")
+
+
+def _all_species(reference: Atoms, element: str) -> tuple[str, ...]:
+    return (element, *(chemical_symbols[number] for number in sorted(set(reference.numbers))))
 
 
 def _reference(described: dict) -> Atoms:

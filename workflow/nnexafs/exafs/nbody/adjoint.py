@@ -46,7 +46,7 @@ def derivatives(
         np.asarray(absorbers),
         len(tables.species) - 1,
         histograms.together(around, absorbers),
-        (tables.domain.r_min_angstrom, tables.domain.half_path_max_angstrom),
+        tables.domain.bounds(len(tables.species)),
         (histograms.start, BIN_ANGSTROM),
         histograms.flat,
         histograms.grids,

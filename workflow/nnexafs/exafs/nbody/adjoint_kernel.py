@@ -64,7 +64,7 @@ def pull_back(
             near = distance[i]
             if near > domain[1]:
                 break
-            if near < domain[0]:
+            if near < domain[2][0, 1 + at[i]]:
                 continue
             by_near = two_body(near, at[i], species, domain, bins, tables, grids, gradient, work, seen) / near
             for b in range(a + 1, end - start):
@@ -79,7 +79,7 @@ def pull_back(
                 if square > limit * limit and near + far > domain[1]:
                     continue
                 across = np.sqrt(square)
-                if across < domain[0]:
+                if far < domain[2][0, 1 + at[j]] or across < domain[2][1 + at[i], 1 + at[j]]:
                     continue
                 sides[:] = 0.0
                 three_body(
@@ -127,13 +127,13 @@ def share_out(pulls, around, neighbours, absorber, forces, virial):
 def two_body(near, scatterer, species, domain, bins, tables, grids, gradient, work, seen):
     """Derivative of the paths 0-i-0 and 0-i-0-i-0 by the neighbour's distance."""
     value, by_leg, by_half = pull_line(
-        tables[SINGLE][scatterer], grids[SINGLE], gradient[scatterer], near, near, bins, work, seen
+        tables[SINGLE][scatterer], grids[scatterer], gradient[scatterer], near, near, bins, work, seen
     )
     found = (by_leg + by_half - 2.0 * value / near) / near**2
     if 2.0 * near <= domain[1]:
         value, by_leg, by_half = pull_line(
             tables[RATTLE][scatterer],
-            grids[RATTLE],
+            grids[species + scatterer],
             gradient[species + scatterer],
             near,
             2.0 * near,
@@ -173,7 +173,7 @@ def three_body(
     if half <= half_path_max and not together:
         value, by_first, by_second, by_third, by_half = pull_volume(
             tables[TRIANGLE][pair],
-            grids[TRIANGLE],
+            grids[triangle + pair],
             gradient[triangle + pair],
             near,
             across,
@@ -192,7 +192,7 @@ def three_body(
         times = 1 + int(far > across - TIE_ANGSTROM) + int(near > across - TIE_ANGSTROM)
         value, by_first, by_second, by_third, by_half = pull_volume(
             tables[RING][0],
-            grids[RING],
+            grids[through + 1],
             gradient[through + 1],
             near,
             far,
@@ -210,7 +210,7 @@ def three_body(
     if near + across <= half_path_max:
         value, by_first, by_second, by_third, by_half = pull_volume(
             tables[DOGLEG][pair],
-            grids[DOGLEG],
+            grids[dogleg + pair],
             gradient[dogleg + pair],
             near,
             across,
@@ -228,7 +228,7 @@ def three_body(
     if far + across <= half_path_max:
         value, by_first, by_second, by_third, by_half = pull_volume(
             tables[DOGLEG][riap],
-            grids[DOGLEG],
+            grids[dogleg + riap],
             gradient[dogleg + riap],
             far,
             across,
@@ -246,7 +246,7 @@ def three_body(
     if near + far <= half_path_max:
         value, by_first, by_second, by_third, by_half = pull_volume(
             tables[THROUGH][pair],
-            grids[THROUGH],
+            grids[through + pair],
             gradient[through + pair],
             near,
             far,

@@ -125,17 +125,28 @@ def full_geometry(path: PathClass, geometry: tuple[np.ndarray, ...]) -> tuple[np
 
 
 @dataclass(frozen=True)
-class Domain:
-    """Which geometries are summed: no two atoms closer than `r_min`, no path longer than twice `half_path_max`.
+class Limits:
+    """What one table covers: the least distances 0-i, i-j and 0-j, and the longest half path, angstrom."""
 
-    In the config they are `exafs.closest_angstrom` and `exafs.feff.path_length_angstrom`.
-    """
+    near: float
+    between: float
+    far: float
+    half_path_max: float
 
-    r_min_angstrom: float
-    half_path_max_angstrom: float
+    def shortest(self, path: PathClass) -> float:
+        """Half length of the shortest path of a class, angstrom."""
+        if path.neighbours == 1:
+            return self.near * (len(path.sites) + 1) / 2
+        near, between = self.near, self.between
+        far = max(self.far, near) if path.reversible else self.far
+        if path.name == "dogleg":
+            return max(near + between, far)
+        if path.name == "through_absorber":
+            return max(near + far, between)
+        return max(near + between + far, 2 * near, 2 * between, 2 * far) / 2
 
     def holds(self, path: PathClass, *geometry: np.ndarray) -> np.ndarray:
-        """Whether geometries of a class lie in the tables.
+        """Whether geometries of a class lie in the table.
 
         Of the two ways to name the neighbours of a reversible path, i is the nearer one; in a ring both are nearer
         to the pivot than to each other.
@@ -143,10 +154,51 @@ class Domain:
         first, second, angle_degree = full_geometry(path, geometry)
         near, between, far = path.sides(first, second, angle_degree)
         half_length = path.leg_lengths(first, second, angle_degree).sum(axis=0) / 2
-        apart = np.minimum(np.minimum(near, between), far) >= self.r_min_angstrom - 1e-9
+        apart = self.apart(path, *geometry, margin=1e-9)
         ordered = near <= far + 1e-9 if path.reversible else True
         ordered &= far <= between + 1e-9 if path.ring else True
-        return apart & ordered & (half_length <= self.half_path_max_angstrom + 1e-9)
+        return apart & ordered & (half_length <= self.half_path_max + 1e-9)
+
+    def apart(
+        self, path: PathClass, *geometry: np.ndarray, times: float = 1.0, margin: float = 0.0
+    ) -> np.ndarray:
+        """Whether all atoms of geometries are at least so many times their least distance, less a margin, apart."""
+        near, between, far = path.sides(*full_geometry(path, geometry))
+        apart = near >= times * self.near - margin
+        if path.neighbours == 1:
+            return apart
+        return apart & (between >= times * self.between - margin) & (far >= times * self.far - margin)
+
+
+@dataclass(frozen=True)
+class Domain:
+    """Which geometries are summed: no two atoms closer than `r_min`, no path longer than twice `half_path_max`.
+
+    In the config they are `exafs.closest_angstrom` and `exafs.feff.path_length_angstrom`. `pairs_angstrom` (FEFF's
+    unique potential, unique potential), symmetric: the least distances of pairs of species where these have their own,
+    none below `r_min_angstrom`; the first of each is the absorber's.
+    """
+
+    r_min_angstrom: float
+    half_path_max_angstrom: float
+    pairs_angstrom: tuple[tuple[float, ...], ...] | None = None
+
+    def closest(self, potentials: int) -> np.ndarray:
+        """Least distances (unique potential, unique potential) of so many unique potentials, angstrom."""
+        if self.pairs_angstrom is None:
+            return np.full((potentials, potentials), self.r_min_angstrom)
+        return np.array(self.pairs_angstrom)
+
+    def bounds(self, potentials: int) -> tuple[float, float, np.ndarray]:
+        """What the compiled sums want: the least distance of all, the longest half path, `closest`."""
+        return self.r_min_angstrom, self.half_path_max_angstrom, self.closest(potentials)
+
+    def limits(self, path: PathClass, scatterers: tuple[int, ...]) -> Limits:
+        """Those of the table of a class for neighbours of these species (unique potentials 1, 2, ...)."""
+        first, last = scatterers[0], scatterers[-1]
+        closest = self.closest(max(scatterers) + 1)
+        near, between, far = closest[0, first], closest[first, last], closest[0, last]
+        return Limits(float(near), float(between), float(far), self.half_path_max_angstrom)
 
 
 @dataclass(frozen=True)

@@ -7,7 +7,7 @@ by one, and their mean is added to its spectra (`correction`).
 
 from collections.abc import Iterator
 from dataclasses import dataclass, replace
-from itertools import product
+from itertools import combinations, product
 
 import numpy as np
 
@@ -24,6 +24,7 @@ from nnexafs.k_axis import r_factor
 BIN_ANGSTROM = 0.02  # of every histogram of half path length
 NEGLIGIBLE_T = 1e-4  # partial waves with |t_l| below this at every k are left out
 CHECKED_K_PER_ANGSTROM = (3.0, 16.0)  # as of the tables
+ROOM_ANGSTROM = 0.2  # beyond two shortest distances, the length of the shortest path of multiple scattering
 CLUSTERS = 6  # absorber and three neighbours, for each choice of the neighbours' species
 
 
@@ -171,7 +172,7 @@ def waves_of(phases: FrozenPotentials, domain: Domain, momentum: Momentum) -> Wa
 
     The factor is a least-squares fit on small clusters; `error` is R of the sum on other clusters, of all species.
     """
-    shifts = phase_shifts(phases)
+    shifts, domain = phase_shifts(phases), _with_room(domain)
     chosen = nodes_of(momentum.k)
     final_l = np.array(FINAL_STATES[phases.edge])
     ones = np.ones((len(final_l), len(chosen)))
@@ -204,12 +205,22 @@ def _interpolation(nodes: np.ndarray, k: np.ndarray) -> np.ndarray:
     return CubicSpline(nodes, np.eye(len(nodes)), bc_type="natural")(np.clip(k, nodes[0], nodes[-1]))
 
 
+def _with_room(domain: Domain) -> Domain:
+    """A domain in which three neighbours of any species have paths; the absorber's factor does not depend on it."""
+    farthest = domain.r_min_angstrom if domain.pairs_angstrom is None else np.max(domain.pairs_angstrom)
+    room = max(domain.half_path_max_angstrom, 2 * float(farthest) + ROOM_ANGSTROM)
+    return replace(domain, half_path_max_angstrom=room)
+
+
 def _clusters(domain: Domain, species: list[tuple[int, ...]], *, seed: int) -> Iterator[NeighbourList]:
     """Three neighbours of the absorber, of the given species, at the corners of a distorted tetrahedron."""
     generator = np.random.default_rng(seed)
-    shortest, longest = domain.r_min_angstrom, domain.half_path_max_angstrom / 2
+    closest = domain.closest(max(map(max, species)) + 1)
     corners = np.array([(1, 1, 1), (1, -1, -1), (-1, 1, -1), (-1, -1, 1)]) / np.sqrt(8)
     for scatterers in species:
+        around = (0, *scatterers)
+        shortest = max(closest[around[a], around[b]] for a, b in combinations(range(4), 2))
+        longest = domain.half_path_max_angstrom / 2
         while True:
             distorted = corners * (shortest + longest) / 2
             distorted = distorted + generator.normal(0, (longest - shortest) / 4, (4, 3))

@@ -15,17 +15,27 @@ from nnexafs.exafs.nbody.splines import COMPONENTS
 from nnexafs.exafs.nbody.tables import Table, Tables
 from nnexafs.structures.neighbours import neighbours_within
 
+UNKNOWN = -1  # index of a species without tables
+
 
 def neighbours_of(atoms: Atoms, tables: Tables) -> NeighbourList:
-    """Neighbours as far as the tables' paths go, periodic images included; UserError for a species without tables."""
+    """Neighbours as far as the tables' paths go, periodic images included.
+
+    A species without tables may be near other atoms, not near an absorber (UserError): it is left out.
+    """
     scatterers = {atomic_numbers[symbol]: index for index, symbol in enumerate(tables.species[1:])}
-    unknown = sorted({atoms.symbols[i] for i, z in enumerate(atoms.numbers) if z not in scatterers})
-    if unknown:
-        raise UserError(
-            f"amplitude tables: made for {'-'.join(tables.species)}, the snapshot holds {unknown[0]}"
-        )
-    first, second, vectors = neighbours_within(atoms, tables.domain.half_path_max_angstrom)
-    species = np.array([scatterers[number] for number in atoms.numbers])
+    species = np.array([scatterers.get(number, UNKNOWN) for number in atoms.numbers])
+    pairs = neighbours_within(atoms, tables.domain.half_path_max_angstrom)
+    strange = species[pairs.second] == UNKNOWN
+    if strange.any():
+        absorbing = atoms.numbers[pairs.first] == atomic_numbers[tables.species[0]]
+        if (near := pairs.second[strange & absorbing]).size:
+            raise UserError(
+                f"amplitude tables: made for {'-'.join(tables.species)}, the snapshot holds "
+                f"{atoms.symbols[near[0]]} near the absorbers"
+            )
+        pairs = pairs.some(~strange)
+    first, second, vectors = pairs
     starts = np.searchsorted(first, np.arange(len(atoms) + 1))
     return NeighbourList(vectors, species[second], starts, second)
 
@@ -47,14 +57,12 @@ class PathHistograms:
         half_path_max, r_min = tables.domain.half_path_max_angstrom, tables.domain.r_min_angstrom
         self.start = r_min - 2 * BIN_ANGSTROM
         bins = int(np.ceil((half_path_max - self.start) / BIN_ANGSTROM)) + splines.WIDTH
-        count = sum(len(table.coefficients) for table in tables.classes.values())
+        count = sum(len(kinds) for kinds in tables.classes.values())
         self.values = np.zeros((groups, count, bins, COMPONENTS))
         self.absorbers = np.zeros(groups, dtype=int)
         self.outside = np.zeros(groups, dtype=int)
-        self.grids = np.array([_grid(table) for table in tables.classes.values()])
-        self.flat = tuple(
-            table.coefficients.reshape(len(table.coefficients), -1) for table in tables.classes.values()
-        )
+        self.grids = np.array([_grid(table) for kinds in tables.classes.values() for table in kinds])
+        self.flat = tuple(_flat(kinds) for kinds in tables.classes.values())
         if "ring" not in tables.classes:  # the compiled sum wants a table there, and does not look at it
             self.flat += self.flat[-1:]
 
@@ -75,7 +83,7 @@ class PathHistograms:
             groups,
             len(self.tables.species) - 1,
             together,
-            (self.tables.domain.r_min_angstrom, self.tables.domain.half_path_max_angstrom),
+            self.tables.domain.bounds(len(self.tables.species)),
             (self.start, BIN_ANGSTROM),
             self.flat,
             self.grids,
@@ -103,7 +111,7 @@ class PathHistograms:
     @cached_property
     def basis(self) -> np.ndarray:
         """The tables' curves of k (table, component, k), complex."""
-        return np.concatenate([table.basis for table in self.tables.classes.values()])
+        return np.array([table.basis for kinds in self.tables.classes.values() for table in kinds])
 
     @cached_property
     def phase_factors(self) -> np.ndarray:
@@ -122,9 +130,17 @@ class PathHistograms:
         return np.cos(0.5 * np.pi * np.clip((s_angstrom - begin) / (end - begin), 0, 1)) ** 2
 
 
+def _flat(kinds: tuple[Table, ...]) -> np.ndarray:
+    """Coefficients of a class (species, all), filled up with zeros where a grid is smaller than another."""
+    flat = np.zeros((len(kinds), max(table.coefficients.size for table in kinds)), dtype=np.float32)
+    for filled, table in zip(flat, kinds, strict=True):
+        filled[: table.coefficients.size] = table.coefficients.ravel()
+    return flat
+
+
 def _grid(table: Table) -> list[float]:
     """Start and step of the table's axes and their lengths, as the compiled sum wants them."""
-    path, shape = table.path, table.coefficients.shape[1:-1]
+    path, shape = table.path, table.coefficients.shape[:-1]
     angle_step = 180.0 / (shape[-1] - 3) if len(shape) == 3 else 1.0
     steps = (path.r_step_angstrom, path.r_step_angstrom, angle_step)
     starts = (*table.starts, 0.0, 0.0)[:3]

@@ -38,8 +38,9 @@ def accumulate(
 
     `vectors` (pair, xyz) and `scatterers` (pair) of neighbours, those of atom a from `starts[a]` to
     `starts[a + 1]`; `groups` (absorber): where each absorber's paths are added; `together`: all atoms absorb, in
-    one group; `domain`: shortest distance and longest half path; `bins`: start and step of the histogram;
-    `tables`: coefficients of the classes; `grids` (class, 9): start and step of each axis, then their lengths;
+    one group; `domain`: shortest distance, longest half path, and the shortest distance of each pair of unique
+    potentials; `bins`: start and step of the histogram; `tables`: coefficients of the classes (species, all); `grids`
+    (table, 9): start and step of each axis, then their lengths;
     `histogram` (group, table, bin, component); `outside` (group): paths between atoms too close for the tables.
     """
     work = (
@@ -58,7 +59,7 @@ def accumulate(
             near = distance[order[a]]
             if near > domain[1]:
                 break
-            if near < domain[0]:
+            if near < domain[2][0, 1 + scatterers_around[order[a]]]:
                 outside[groups[index]] += 1
                 continue
             add_two_body(
@@ -86,12 +87,12 @@ def accumulate(
 def add_two_body(near, scatterer, species, domain, bins, tables, grids, target, work):
     """The paths 0-i-0 and 0-i-0-i-0 of a neighbour."""
     add_line(
-        tables[SINGLE][scatterer], grids[SINGLE], near, near, 1.0 / near**2, target[scatterer], bins, work
+        tables[SINGLE][scatterer], grids[scatterer], near, near, 1.0 / near**2, target[scatterer], bins, work
     )
     if 2.0 * near <= domain[1]:
         add_line(
             tables[RATTLE][scatterer],
-            grids[RATTLE],
+            grids[species + scatterer],
             near,
             2.0 * near,
             1.0 / near**4,
@@ -122,7 +123,7 @@ def add_three_body(
     With `together` a triangle counts for all its atoms, at the one opposite its longest side: `seen` is from how
     many atoms it looks so.
     """
-    r_min, half_path_max = domain
+    r_min, half_path_max, closest = domain
     i = order[a]
     near, too_close = distance[i], 0
     triangle = 2 * species
@@ -139,33 +140,37 @@ def add_three_body(
         if square > limit * limit and near + far > half_path_max:
             continue
         across = np.sqrt(square)
-        if across < r_min:
+        at_i, at_j = scatterers_around[i], scatterers_around[j]
+        if far < closest[0, 1 + at_j]:
+            continue  # counted when it is the nearer one
+        if across < closest[1 + at_i, 1 + at_j]:
             too_close += 1
             continue
-        at_i, at_j = scatterers_around[i], scatterers_around[j]
         pair, riap = at_i * species + at_j, at_j * species + at_i
         half, at_near = 0.5 * (near + across + far), angle_between(near, across, far)
         if half <= half_path_max and not together:
             scale = 2.0 / (near * across * far)
             table, out = tables[TRIANGLE][pair], target[triangle + pair]
-            add_volume(table, grids[TRIANGLE], near, across, at_near, half, scale, out, bins, work)
+            add_volume(table, grids[triangle + pair], near, across, at_near, half, scale, out, bins, work)
         if half <= half_path_max and together and across > far - TIE_ANGSTROM:
             seen = 1 + int(far > across - TIE_ANGSTROM) + int(near > across - TIE_ANGSTROM)
             scale, angle = 2.0 / (near * across * far * seen), angle_between(near, far, across)
             table, out = tables[RING][0], target[through + 1]
-            add_volume(table, grids[RING], near, far, angle, half, scale, out, bins, work)
+            add_volume(table, grids[through + 1], near, far, angle, half, scale, out, bins, work)
         if near + across <= half_path_max:
             scale = 1.0 / (near * across) ** 2
             table, out = tables[DOGLEG][pair], target[dogleg + pair]
-            add_volume(table, grids[DOGLEG], near, across, at_near, near + across, scale, out, bins, work)
+            add_volume(
+                table, grids[dogleg + pair], near, across, at_near, near + across, scale, out, bins, work
+            )
         if far + across <= half_path_max:
             scale, angle = 1.0 / (far * across) ** 2, angle_between(far, across, near)
             table, out = tables[DOGLEG][riap], target[dogleg + riap]
-            add_volume(table, grids[DOGLEG], far, across, angle, far + across, scale, out, bins, work)
+            add_volume(table, grids[dogleg + riap], far, across, angle, far + across, scale, out, bins, work)
         if near + far <= half_path_max:
             scale, angle = 2.0 / (near * far) ** 2, angle_between(near, far, across)
             table, out = tables[THROUGH][pair], target[through + pair]
-            add_volume(table, grids[THROUGH], near, far, angle, near + far, scale, out, bins, work)
+            add_volume(table, grids[through + pair], near, far, angle, near + far, scale, out, bins, work)
     return too_close
 
 

@@ -53,7 +53,6 @@ class MovableCell:
     def _add_paths(self, atom: int, histogram: np.ndarray) -> int:
         """Add the paths through an atom and those that are there; returns the pairs that are too close."""
         own = self._histograms
-        domain = own.tables.domain
         return add_paths_through(
             atom,
             self.positions,
@@ -63,7 +62,7 @@ class MovableCell:
             self._absorbing,
             len(own.tables.species) - 1,
             self._together,
-            (domain.r_min_angstrom, domain.half_path_max_angstrom),
+            own.tables.domain.bounds(len(own.tables.species)),
             (own.start, BIN_ANGSTROM),
             own.flat,
             own.grids,

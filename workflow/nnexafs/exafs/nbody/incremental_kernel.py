@@ -53,14 +53,15 @@ def add_paths_through(
         np.empty(COMPONENTS, dtype=np.float32),
     )
     vectors, others, distance = neighbours_around(atom, positions, box, present, domain[1])
-    r_min, half_path_max = domain
+    r_min, half_path_max, closest = domain
+    own = 1 + scatterers[atom]
     triangle = 2 * species
     dogleg, through = triangle + species * species, triangle + 2 * species * species
     sides, corners, too_close = np.empty(3), np.empty(3, dtype=np.int64), 0
     corners[0] = atom
     for a in range(len(others)):
         i = others[a]
-        if distance[a] < r_min:
+        if distance[a] < closest[own, 1 + scatterers[i]]:
             too_close += 1
             continue
         if absorbing[atom]:
@@ -70,7 +71,9 @@ def add_paths_through(
         for b in range(a):
             j = others[b]
             longest = 2.0 * half_path_max - distance[a] - distance[b]
-            if distance[b] < r_min or max(r_min, abs(distance[a] - distance[b])) > longest:
+            if distance[b] < closest[own, 1 + scatterers[j]]:
+                continue
+            if max(r_min, abs(distance[a] - distance[b])) > longest:
                 continue
             square = 0.0
             for x in range(3):
@@ -78,7 +81,7 @@ def add_paths_through(
             if square > longest * longest:
                 continue
             sides[0], sides[1], sides[2] = distance[a], distance[b], np.sqrt(square)
-            if sides[2] < r_min:
+            if sides[2] < closest[1 + scatterers[i], 1 + scatterers[j]]:
                 continue
             corners[1], corners[2] = i, j
             times = 1.0 / (1 + int(i == atom) + int(j == atom))  # each image of the atom meets this triangle
@@ -87,7 +90,9 @@ def add_paths_through(
                 near, far, across = sorted_sides(sides)
                 scale, angle = 2.0 * times / (near * far * across), angle_between(near, far, across)
                 half, out = 0.5 * (near + far + across), histogram[through + 1]
-                add_volume(tables[RING][0], grids[RING], near, far, angle, half, scale, out, bins, work)
+                add_volume(
+                    tables[RING][0], grids[through + 1], near, far, angle, half, scale, out, bins, work
+                )
             for absorber in range(3):
                 if not absorbing[corners[absorber]]:
                     continue
@@ -105,19 +110,21 @@ def add_paths_through(
                         histogram[triangle + pair],
                         0.5 * (near + across + far),
                     )
-                    add_volume(table, grids[TRIANGLE], near, across, angle, half, scale, out, bins, work)
+                    add_volume(
+                        table, grids[triangle + pair], near, across, angle, half, scale, out, bins, work
+                    )
                 if near + across <= half_path_max:
                     scale, angle = times / (near * across) ** 2, angle_between(near, across, far)
                     table, out, half = tables[DOGLEG][pair], histogram[dogleg + pair], near + across
-                    add_volume(table, grids[DOGLEG], near, across, angle, half, scale, out, bins, work)
+                    add_volume(table, grids[dogleg + pair], near, across, angle, half, scale, out, bins, work)
                 if far + across <= half_path_max:
                     scale, angle = times / (far * across) ** 2, angle_between(far, across, near)
                     table, out, half = tables[DOGLEG][riap], histogram[dogleg + riap], far + across
-                    add_volume(table, grids[DOGLEG], far, across, angle, half, scale, out, bins, work)
+                    add_volume(table, grids[dogleg + riap], far, across, angle, half, scale, out, bins, work)
                 if near + far <= half_path_max:
                     scale, angle = 2.0 * times / (near * far) ** 2, angle_between(near, far, across)
                     table, out, half = tables[THROUGH][pair], histogram[through + pair], near + far
-                    add_volume(table, grids[THROUGH], near, far, angle, half, scale, out, bins, work)
+                    add_volume(table, grids[through + pair], near, far, angle, half, scale, out, bins, work)
     return too_close
 
 

@@ -18,8 +18,8 @@ from nnexafs.errors import PhysicsError, UserError
 from nnexafs.exafs.feff.paths import Momentum, PathAmplitudes, amplitudes
 from nnexafs.exafs.feff.reference import FrozenPotentials, k_grid
 from nnexafs.exafs.nbody import rehr_albers, splines
-from nnexafs.exafs.nbody.classes import CLASSES, Domain, PathClass, full_geometry
-from nnexafs.exafs.nbody.four_body import Waves, waves_of
+from nnexafs.exafs.nbody.classes import CLASSES, Domain, Limits, PathClass, full_geometry
+from nnexafs.exafs.nbody.four_body import ROOM_ANGSTROM, Waves, waves_of
 from nnexafs.exafs.nbody.rehr_albers import Scattering, scattering_of
 from nnexafs.k_axis import r_factor
 from nnexafs.structures.neighbours import neighbours_within
@@ -46,16 +46,15 @@ CHECKED_K_PER_ANGSTROM = (3.0, 16.0)
 # ASSUME: no two atoms of a usable snapshot come closer than this fraction of the crystal's shortest distance
 # (in the default campaign the liquid reaches 0.78, crystals 0.80); nearer pairs are counted and fail their snapshot.
 R_MIN_FRACTION = 0.7
-ROOM_ANGSTROM = 0.2  # beyond two shortest distances, the length of the shortest path of multiple scattering
 IMPOSSIBLE = 0.6  # atoms nearer than this fraction of the shortest distance are not given to FEFF
 
 
 @dataclass(frozen=True)
 class Table:
-    """One class of paths for every choice of its neighbours' species.
+    """One class of paths for one choice of its neighbours' species.
 
-    `coefficients` (scatterers, *grid, component) of the splines, `basis` (scatterers, component, k) complex;
-    `starts` of the grid's axes (legs: of their coordinate); `error` (scatterers): R of the interpolation on random
+    `path` with the step of this table's grid; `coefficients` (*grid, component) of the splines, `basis` (component, k)
+    complex; `starts` of the grid's axes (legs: of their coordinate); `error`: R of the interpolation on random
     geometries.
     """
 
@@ -63,19 +62,19 @@ class Table:
     starts: tuple[float, ...]
     coefficients: np.ndarray
     basis: np.ndarray
-    error: np.ndarray
+    error: float
 
 
 @dataclass(frozen=True)
 class Tables:
-    """All classes, and what they were made for."""
+    """All classes, and what they were made for; `classes`: a table for each choice of species (`species_choices`)."""
 
     domain: Domain
     species: tuple[str, ...]
     k: np.ndarray
     momentum: np.ndarray
     phases_hash: str
-    classes: dict[str, Table] = field(repr=False)
+    classes: dict[str, tuple[Table, ...]] = field(repr=False)
     waves: Waves = field(repr=False)
 
 
@@ -91,7 +90,12 @@ def domain_for(
 
 
 def check_room(domain: Domain) -> None:
-    """Raise UserError where the path length leaves no room for paths of multiple scattering."""
+    """Raise UserError where the path length leaves no room for paths of multiple scattering.
+
+    Where pairs of species have distances of their own, a table without room is empty.
+    """
+    if domain.pairs_angstrom is not None:
+        return
     least = 2 * domain.r_min_angstrom + ROOM_ANGSTROM
     if domain.half_path_max_angstrom < least - 1e-9:
         raise UserError(
@@ -109,12 +113,13 @@ def make(phases: FrozenPotentials, domain: Domain, *, processes: int = 1) -> Tab
     k, scattering = k_grid(phases.settings), scattering_of(phases, domain.r_min_angstrom)
     species = len(phases.species) - 1
     total = sum(len(path.species_choices(species)) for path in classes_of(species))
-    made: dict[str, Table] = {}
+    made: dict[str, tuple[Table, ...]] = {}
     done = 0
     for path in sorted(classes_of(species), key=lambda path: path.name not in HARDEST_FIRST):
         made[path.name] = _class_table(path, phases, scattering, domain, k, processes)
         done += len(path.species_choices(species))
-        LOGGER.info("%d/%d tables, %s: R %.1e", done, total, path.name, made[path.name].error.max())
+        worst = max(table.error for table in made[path.name])
+        LOGGER.info("%d/%d tables, %s: R %.1e", done, total, path.name, worst)
     made = {path.name: made[path.name] for path in classes_of(species)}  # in the order of the sum
     momentum = scattering.momentum
     waves = waves_of(phases, domain, momentum)
@@ -138,32 +143,44 @@ def _class_table(
     domain: Domain,
     k: np.ndarray,
     processes: int,
-) -> Table:
-    """The table of a class for all species; the legs' steps are halved until every one is accurate."""
+) -> tuple[Table, ...]:
+    """The tables of a class for all species."""
     choices = path.species_choices(len(phases.species) - 1)
+    made = {
+        scatterers: _accurate_table(path, scatterers, phases, scattering, domain, k, processes)
+        for scatterers in heaviest_first(choices, phases)
+    }
+    return tuple(made[scatterers] for scatterers in choices)
+
+
+def _accurate_table(
+    path: PathClass,
+    scatterers: tuple[int, ...],
+    phases: FrozenPotentials,
+    scattering: Scattering,
+    domain: Domain,
+    k: np.ndarray,
+    processes: int,
+) -> Table:
+    """The table of a class for one choice of species; the legs' steps are halved until it is accurate."""
+    limits = domain.limits(path, scatterers)
+    if limits.shortest(path) >= limits.half_path_max:
+        return _empty_table(path, k)
+    # Without room a table would have hardly a geometry; one for longer paths than are summed does no harm.
+    roomy = max(limits.half_path_max, limits.shortest(path) + ROOM_ANGSTROM / 2)
+    limits = replace(limits, half_path_max=roomy)
     for refinement in range(REFINEMENTS + 1):
         finer = replace(path, r_step_angstrom=path.r_step_angstrom / 2**refinement)
-        found = {}
-        for scatterers in heaviest_first(choices, phases):
-            part = _table_of(finer, scatterers, phases, scattering, domain, k, processes)
-            found[scatterers] = part
-            if not _serves(part, refinement):
-                break
-        else:
+        part = _table_of(finer, scatterers, phases, scattering, limits, k, processes)
+        if _serves(part, refinement):
             break
-    if not _serves(part, refinement):
+    else:
         raise PhysicsError(
             f"amplitude table {path.name} {name_of(scatterers, phases)}: R {part.error:.1e} against FEFF, "
             f"expected below {LARGEST_R:.0e}; the engine feff needs no tables"
         )
-    parts = [found[scatterers] for scatterers in choices]
-    return Table(
-        finer,
-        _starts(finer, domain),
-        np.array([part.coefficients for part in parts], dtype=np.float32),
-        np.array([part.basis for part in parts]),
-        np.array([part.error for part in parts]),
-    )
+    coefficients = np.asarray(part.coefficients, dtype=np.float32)
+    return Table(finer, _starts(finer, limits), coefficients, part.basis, part.error)
 
 
 def name_of(scatterers: tuple[int, ...], phases: FrozenPotentials) -> str:
@@ -178,8 +195,20 @@ def heaviest_first(choices: list[tuple[int, ...]], phases: FrozenPotentials) -> 
     )
 
 
-def _starts(path: PathClass, domain: Domain) -> tuple[float, ...]:
-    legs, angles = _axes(path, domain)[:2], _axes(path, domain)[2:]
+def _empty_table(path: PathClass, k: np.ndarray) -> Table:
+    """A table of species between which no path is short enough."""
+    axes = 1 if path.neighbours == 1 else 3
+    return Table(
+        path,
+        (0.0,) * axes,
+        np.zeros((splines.WIDTH,) * axes + (splines.COMPONENTS,), dtype=np.float32),
+        np.zeros((splines.COMPONENTS, len(k)), dtype=complex),
+        0.0,
+    )
+
+
+def _starts(path: PathClass, limits: Limits) -> tuple[float, ...]:
+    legs, angles = _axes(path, limits)[:2], _axes(path, limits)[2:]
     return (*(float(path.coordinate(axis[0])) for axis in legs), *(float(axis[0]) for axis in angles))
 
 
@@ -204,14 +233,14 @@ def _table_of(
     scatterers: tuple[int, ...],
     phases: FrozenPotentials,
     scattering: Scattering,
-    domain: Domain,
+    limits: Limits,
     k: np.ndarray,
     processes: int,
 ) -> _Part:
-    axes = _axes(path, domain)
-    needed = _needed(path, axes, domain)
+    axes = _axes(path, limits)
+    needed = _needed(path, axes, limits)
     grid = np.meshgrid(*axes, indexing="ij")
-    random = _random_geometries(path, axes, domain)
+    random = _random_geometries(path, axes, limits)
     asked = tuple(np.concatenate([of[needed], more]) for of, more in zip(grid, random, strict=True))
     slow = _slow_amplitudes(path, scatterers, asked, phases, scattering, k, processes)
     momentum = scattering.momentum
@@ -223,7 +252,7 @@ def _table_of(
     found = _interpolated(spline, _in_steps(path, axes, random)) @ (basis / weight.columns)
     found = found[:, : len(k)] + 1j * found[:, len(k) :]
     exact = slow[count:]
-    inner = _shortest(path, random) >= EDGE * domain.r_min_angstrom
+    inner = limits.apart(path, *random, times=EDGE)
     errors = [
         _error(path, tuple(of[chosen] for of in random), found[chosen], exact[chosen], momentum, k)
         for chosen in (np.ones_like(inner), inner if inner.any() else ~inner)
@@ -232,22 +261,23 @@ def _table_of(
     return _Part(spline, curves[:, : len(k)] + 1j * curves[:, len(k) :], *errors)
 
 
-def _axes(path: PathClass, domain: Domain) -> tuple[np.ndarray, ...]:
+def _axes(path: PathClass, limits: Limits) -> tuple[np.ndarray, ...]:
     """The table's grid: one axis (two-body) or three; legs from one step below the shortest distance.
 
     Legs are lengths, with equal steps of `PathClass.coordinate`.
     """
-    r_min, half_path_max = domain.r_min_angstrom, domain.half_path_max_angstrom
+    half_path_max, near, between = limits.half_path_max, limits.near, limits.between
     if path.neighbours == 1:
-        return (_legs(path, r_min, 2 * half_path_max / (len(path.sites) + 1)),)
+        return (_legs(path, near, 2 * half_path_max / (len(path.sites) + 1)),)
     longest = {
-        "triangle": (half_path_max - r_min / 2, half_path_max),
-        "through_absorber": (half_path_max / 2, half_path_max - r_min),
-        "ring": (2 * half_path_max / 3, half_path_max - r_min / 2),
+        "triangle": (half_path_max - between / 2, half_path_max),
+        "through_absorber": (half_path_max / 2, half_path_max - near),
+        "ring": (2 * half_path_max / 3, half_path_max - near / 2),
     }
-    first, second = longest.get(path.name, (half_path_max - r_min, half_path_max - r_min))
+    first, second = longest.get(path.name, (half_path_max - between, half_path_max - near))
     angles = np.linspace(0.0, 180.0, round(180 / path.angle_step_degree) + 1)
-    return _legs(path, r_min, first), _legs(path, r_min, second), angles
+    other = limits.far if path.pivot == 0 else between
+    return _legs(path, near, first), _legs(path, other, second), angles
 
 
 def _legs(path: PathClass, r_min: float, longest: float) -> np.ndarray:
@@ -277,11 +307,11 @@ def _at_steps(path: PathClass, axes: tuple[np.ndarray, ...], steps: Sequence[np.
     return found
 
 
-def _needed(path: PathClass, axes: tuple[np.ndarray, ...], domain: Domain) -> np.ndarray:
+def _needed(path: PathClass, axes: tuple[np.ndarray, ...], limits: Limits) -> np.ndarray:
     """The nodes under the splines of any geometry in the domain, but for impossible ones."""
     quarters = np.meshgrid(*(np.arange(0, len(axis) - 0.999, 0.25) for axis in axes), indexing="ij")
     points = _at_steps(path, axes, quarters)
-    used = domain.holds(path, *points)
+    used = limits.holds(path, *points)
     cells = [np.minimum(at[used].astype(int), len(axis) - 2) for at, axis in zip(quarters, axes, strict=True)]
     needed = np.zeros([len(axis) for axis in axes], dtype=bool)
     for shift in np.ndindex(*[splines.WIDTH] * len(axes)):
@@ -289,8 +319,7 @@ def _needed(path: PathClass, axes: tuple[np.ndarray, ...], domain: Domain) -> np
             _mirrored(cell + by - 1, len(axis)) for cell, by, axis in zip(cells, shift, axes, strict=True)
         ]
         needed[tuple(nodes)] = True
-    grid = full_geometry(path, tuple(np.meshgrid(*axes, indexing="ij")))
-    return needed & (np.min(path.sides(*grid), axis=0) > IMPOSSIBLE * domain.r_min_angstrom)
+    return needed & limits.apart(path, *np.meshgrid(*axes, indexing="ij"), times=IMPOSSIBLE)
 
 
 def _mirrored(index: np.ndarray, length: int) -> np.ndarray:
@@ -299,20 +328,15 @@ def _mirrored(index: np.ndarray, length: int) -> np.ndarray:
 
 
 def _random_geometries(
-    path: PathClass, axes: tuple[np.ndarray, ...], domain: Domain
+    path: PathClass, axes: tuple[np.ndarray, ...], limits: Limits
 ) -> tuple[np.ndarray, ...]:
     """Geometries of the domain for the check, always the same."""
     generator = np.random.default_rng(0)
     found: list[np.ndarray] = []
     while sum(part.shape[1] for part in found) < CHECKED_PATHS:
         drawn = np.array([generator.uniform(axis[0], axis[-1], 2000) for axis in axes])
-        found.append(drawn[:, domain.holds(path, *drawn)])
+        found.append(drawn[:, limits.holds(path, *drawn)])
     return tuple(np.concatenate(found, axis=1)[:, :CHECKED_PATHS])
-
-
-def _shortest(path: PathClass, geometry: tuple[np.ndarray, ...]) -> np.ndarray:
-    """Shortest distance between two atoms of each geometry (geometry), angstrom."""
-    return np.min(path.sides(*full_geometry(path, geometry)), axis=0)
 
 
 def _slow_amplitudes(

@@ -34,6 +34,8 @@ def fingerprint(phases: FrozenPotentials, domain: Domain) -> str:
         LEG_ANGSTROM,
         grids,
     ]
+    if domain.pairs_angstrom is not None:
+        described.append(domain.pairs_angstrom)
     return hashlib.sha256(json.dumps(described).encode()).hexdigest()
 
 
@@ -47,31 +49,15 @@ def write(tables: Tables, path: Path, *, fingerprint: str) -> None:
             {"units": "1/angstrom", "long_name": "complex momentum p(k): real part, imaginary part"},
         ),
     }
-    for name, table in tables.classes.items():
-        axes = [f"{name}_axis{i}" for i in range(table.coefficients.ndim - 2)]
-        about: dict = {"units": "angstrom^legs", "long_name": f"spline coefficients of {name} paths"}
-        about |= {
-            "starts": list(table.starts),
-            "r_step_angstrom": table.path.r_step_angstrom,
-            "angle_step_degree": table.path.angle_step_degree,
-            "leg_angstrom": LEG_ANGSTROM,
-        }
-        variables[f"{name}_coefficients"] = (
-            (f"{name}_kinds", *axes, "component"),
-            table.coefficients,
-            about,
-        )
-        variables[f"{name}_basis"] = (
-            ("part", f"{name}_kinds", "component", "k"),
-            np.array([table.basis.real, table.basis.imag]),
-            {"units": "1", "long_name": f"curves of k of {name} paths: real part, imaginary part"},
-        )
-        variables[f"{name}_error"] = (
-            f"{name}_kinds",
-            table.error,
-            {"units": "1", "long_name": "R of the interpolation on random geometries"},
-        )
+    for name, kinds in tables.classes.items():
+        variables |= _class_variables(name, kinds)
     variables |= _waves_variables(tables.waves)
+    if tables.domain.pairs_angstrom is not None:
+        variables["closest_pairs"] = (
+            ("potential", "other_potential"),
+            np.array(tables.domain.pairs_angstrom),
+            {"units": "angstrom", "long_name": "smallest distance of each pair of species"},
+        )
     attributes = {
         "species": json.dumps(tables.species),
         "closest_angstrom": tables.domain.r_min_angstrom,
@@ -87,9 +73,9 @@ def read(path: Path, *, phases: FrozenPotentials | None = None) -> Tables:
     stored = files.read_dataset(path, what="amplitude tables")
     try:
         species = tuple(json.loads(stored.attrs["species"]))
-        classes = {of.name: _stored_table(of, stored) for of in classes_of(len(species) - 1)}
+        classes = {of.name: _stored_tables(of, stored) for of in classes_of(len(species) - 1)}
         tables = Tables(
-            Domain(float(stored.attrs["closest_angstrom"]), float(stored.attrs["reach_angstrom"])),
+            _stored_domain(stored),
             species,
             stored["k"].values,
             stored["momentum"].values[0] + 1j * stored["momentum"].values[1],
@@ -97,6 +83,10 @@ def read(path: Path, *, phases: FrozenPotentials | None = None) -> Tables:
             classes,
             _stored_waves(stored),
         )
+    except ValueError:
+        raise UserError(
+            f"{path}: tables of an earlier version; make the amplitude tables again (nnexafs tables)"
+        ) from None
     except KeyError as error:
         raise UserError(f"{path}: no {error}; make the amplitude tables again (nnexafs tables)") from None
     if phases is not None and phases.phases_hash != tables.phases_hash:
@@ -106,19 +96,69 @@ def read(path: Path, *, phases: FrozenPotentials | None = None) -> Tables:
     return tables
 
 
-def _stored_table(of: PathClass, stored: xr.Dataset) -> Table:
+def _class_variables(name: str, kinds: tuple[Table, ...]) -> dict:
+    """A class's tables as variables of the file; smaller grids are filled up with zeros."""
+    shapes = np.array([table.coefficients.shape for table in kinds])
+    coefficients = np.zeros((len(kinds), *shapes.max(axis=0)), dtype=np.float32)
+    for filled, table in zip(coefficients, kinds, strict=True):
+        filled[tuple(map(slice, table.coefficients.shape))] = table.coefficients
+    basis = np.array([table.basis for table in kinds])
+    about: dict = {"units": "angstrom^legs", "long_name": f"spline coefficients of {name} paths"}
+    about |= {
+        "starts": [start for table in kinds for start in table.starts],
+        "r_step_angstrom": [table.path.r_step_angstrom for table in kinds],
+        "angle_step_degree": kinds[0].path.angle_step_degree,
+        "leg_angstrom": LEG_ANGSTROM,
+    }
+    if len(kinds) == 1:
+        about["r_step_angstrom"] = kinds[0].path.r_step_angstrom
+    else:
+        about["shapes"] = shapes.ravel().tolist()
+    axes = [f"{name}_axis{i}" for i in range(coefficients.ndim - 2)]
+    return {
+        f"{name}_coefficients": ((f"{name}_kinds", *axes, "component"), coefficients, about),
+        f"{name}_basis": (
+            ("part", f"{name}_kinds", "component", "k"),
+            np.array([basis.real, basis.imag]),
+            {"units": "1", "long_name": f"curves of k of {name} paths: real part, imaginary part"},
+        ),
+        f"{name}_error": (
+            f"{name}_kinds",
+            np.array([table.error for table in kinds]),
+            {"units": "1", "long_name": "R of the interpolation on random geometries"},
+        ),
+    }
+
+
+def _stored_domain(stored: xr.Dataset) -> Domain:
+    pairs = None
+    if "closest_pairs" in stored:
+        pairs = tuple(tuple(row) for row in stored["closest_pairs"].values.tolist())
+    return Domain(float(stored.attrs["closest_angstrom"]), float(stored.attrs["reach_angstrom"]), pairs)
+
+
+def _stored_tables(of: PathClass, stored: xr.Dataset) -> tuple[Table, ...]:
     coefficients, basis = stored[f"{of.name}_coefficients"], stored[f"{of.name}_basis"].values
-    if (
-        coefficients.attrs["leg_angstrom"] != LEG_ANGSTROM
-    ):  # files from before the legs had a coordinate lack it
+    about, kinds = coefficients.attrs, len(coefficients)
+    if about["leg_angstrom"] != LEG_ANGSTROM:  # files from before the legs had a coordinate lack it
         raise KeyError("leg_angstrom")
-    steps = {name: float(coefficients.attrs[name]) for name in ("r_step_angstrom", "angle_step_degree")}
-    return Table(
-        replace(of, **steps),  # type: ignore[arg-type]
-        tuple(np.atleast_1d(coefficients.attrs["starts"]).astype(float)),
-        coefficients.values.astype(np.float32),
-        basis[0] + 1j * basis[1],
-        stored[f"{of.name}_error"].values,
+    starts = np.reshape(about["starts"], (kinds, -1)).astype(float)
+    shapes = np.reshape(about.get("shapes", coefficients.shape[1:]), (kinds, -1))
+    steps = np.broadcast_to(np.asarray(about["r_step_angstrom"], dtype=float), kinds)
+    errors = stored[f"{of.name}_error"].values
+    return tuple(
+        Table(
+            replace(
+                of,
+                r_step_angstrom=float(steps[kind]),
+                angle_step_degree=float(about["angle_step_degree"]),
+            ),
+            tuple(starts[kind].tolist()),
+            np.asarray(coefficients.values[kind][tuple(map(slice, shapes[kind]))], dtype=np.float32),
+            basis[0, kind] + 1j * basis[1, kind],
+            float(errors[kind]),
+        )
+        for kind in range(kinds)
     )
 
 
