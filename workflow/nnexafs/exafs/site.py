@@ -1,5 +1,7 @@
 """Around which absorber the potentials of a structure are frozen, and which species are near it."""
 
+import logging
+
 import numpy as np
 from ase import Atoms
 from matscipy.neighbours import neighbour_list
@@ -9,6 +11,7 @@ from nnexafs.exafs.averages import Structure
 from nnexafs.exafs.feff.reference import REFERENCE_RADIUS_ANGSTROM, reference_cluster
 from nnexafs.text import counted
 
+LOGGER = logging.getLogger(__name__)
 # Within REFERENCE_RADIUS_ANGSTROM the atoms of a melt have equally many atoms to some percent; below a surface of fcc
 # nickel the outermost layer has 0.6 of the bulk's, the third 0.9.
 BULK_LIKE = 0.9
@@ -36,6 +39,10 @@ def potentials_near(first: Atoms, site: int, structure: Structure) -> tuple[str,
                 f"{REFERENCE_RADIUS_ANGSTROM:g} of atom {site} of the first frame, around which potentials are frozen; "
                 "choose another site, or begin with another frame"
             )
+    if "H" in potentials:
+        LOGGER.info(
+            "hydrogen scatters as in FEFF's spherical potential, which suits it least of all elements"
+        )
     return potentials
 
 
