@@ -16,6 +16,7 @@ from nnexafs.exafs.feff.reference import FrozenPotentials
 
 # (|mu|, nu) of a channel; the sign of mu enters through rotations alone
 CHANNEL_CLASSES = ((0, 0), (1, 0), (2, 0), (0, 1))
+LEAST_SINE = 1e-7  # phmin of FEFF's rdxsph
 FINAL_STATES = {"K": (1,), "L3": (0, 2)}
 
 
@@ -30,7 +31,8 @@ class PhaseShifts:
 def phase_shifts(phases: FrozenPotentials) -> PhaseShifts:
     """t_l = (exp(2 i delta_l) - 1) / 2i of every unique potential, from phase.pad.
 
-    The spin-orbit splitting (1e-6 for nickel) is left out: delta of j = l - 1/2 serves for both.
+    As in genfmt (fmtrxi, rdxsph) t_l is the mean of j = l + 1/2 and l - 1/2, weighted by their numbers of states, and
+    partial waves from the highest downwards are left out where |sin delta| is at most LEAST_SINE.
     """
     lines = phases.phase_pad.splitlines()
     spins, energies, real, _, potentials = (int(word) for word in lines[0].split()[:5])
@@ -49,10 +51,20 @@ def phase_shifts(phases: FrozenPotentials) -> PhaseShifts:
         l_max = int(lines[at].split()[0])
         at += 1
         shifts = take(energies * spins * (2 * l_max + 1))[: energies * (2 * l_max + 1)]
-        found.append(np.exp(2j * shifts.reshape(energies, -1)[:real, l_max:]).T)
-    l_count = min(len(elements) for elements in found)
-    momentum = np.sqrt(2 * (energy - reference))[:real] / BOHR_ANGSTROM
-    return PhaseShifts(momentum, np.array([(elements[:l_count] - 1) / 2j for elements in found]))
+        found.append(_t_of(shifts.reshape(energies, -1)[:real].T, l_max))
+    t = np.zeros((len(found), max(len(elements) for elements in found), real), dtype=complex)
+    for elements, to in zip(found, t, strict=True):
+        to[: len(elements)] = elements
+    return PhaseShifts(np.sqrt(2 * (energy - reference))[:real] / BOHR_ANGSTROM, t)
+
+
+def _t_of(shifts: np.ndarray, l_max: int) -> np.ndarray:
+    """t (l, k) from phase shifts (l from -l_max, j = l + 1/2, to l_max, j = l - 1/2; k)."""
+    upper, lower = (np.expm1(2j * of) / 2j for of in (shifts[l_max::-1], shifts[l_max:]))
+    l = np.arange(l_max + 1)[:, None]  # noqa: E741
+    scatters = np.abs(np.sin(shifts[l_max:])) > LEAST_SINE
+    counted = np.logical_or.accumulate(scatters[::-1], axis=0)[::-1] | (l == 0)
+    return np.where(counted, ((l + 1) * upper + l * lower) / (2 * l + 1), 0.0)
 
 
 def polynomials(rho: np.ndarray, l_count: int, derivatives: int) -> np.ndarray:

@@ -1,35 +1,42 @@
-"""Amplitude tables of the n-body expansion, made of paths that FEFF's genfmt computes.
+"""Amplitude tables of the n-body expansion, made of paths as FEFF's genfmt computes them.
 
 A path's chi without its phase exp(2 i p s) (p the complex momentum, s half the path's length) and without
-the product of its legs' lengths varies slowly with the geometry. FEFF computes it on a coarse grid; a
-singular value decomposition leaves a few curves of k for each class of paths, and cubic splines give their
-weights at any geometry.
+the product of its legs' lengths varies slowly with the geometry. It is computed on a coarse grid from FEFF's phase
+shifts (`rehr_albers`), some of it by genfmt as well; a singular value decomposition leaves a few curves of k for each
+class of paths, and cubic splines give their weights at any geometry.
 """
 
 import logging
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field, replace
 
 import numpy as np
 from ase import Atoms
+from ase.data import atomic_numbers
 
 from nnexafs.errors import PhysicsError, UserError
-from nnexafs.exafs.feff.paths import Momentum, amplitudes
+from nnexafs.exafs.feff.paths import Momentum, PathAmplitudes, amplitudes
 from nnexafs.exafs.feff.reference import FrozenPotentials, k_grid
-from nnexafs.exafs.nbody import splines
+from nnexafs.exafs.nbody import rehr_albers, splines
 from nnexafs.exafs.nbody.classes import CLASSES, Domain, Limits, PathClass, full_geometry
 from nnexafs.exafs.nbody.four_body import ROOM_ANGSTROM, Waves, waves_of
+from nnexafs.exafs.nbody.rehr_albers import Scattering, scattering_of
 from nnexafs.k_axis import r_factor
 from nnexafs.structures.neighbours import neighbours_within
 
 LOGGER = logging.getLogger(__name__)
 CHECKED_PATHS = 200  # random geometries a table
+CHECKED_BY_GENFMT = 24  # paths of a table, at random among its nodes and the geometries of the check
+# Of amplitudes from the phase shifts against genfmt's: at most 1e-11 for K and L3 edges of nickel, NiAl, PdAu and
+# tungsten, which is genfmt's rounding. A hundred times that leaves room for others, and is a millionth of LARGEST_R.
+LARGEST_R_OF_AMPLITUDES = 1e-9
 LARGEST_R = 1e-3  # of a class; a table that misses it is made again with a finer grid
 # Four-body paths carry some thousandths of a spectrum (hot tungsten: a hundredth). Where heavy atoms are near each
 # other the sum differs from genfmt at k > 15, on the nodes too, so that more nodes would not help (tungsten at 1.97
 # angstrom, potentials of fcc: R 4e-3).
 LARGEST_FOUR_BODY_R = 6e-3
 REFINEMENTS = 2
+HARDEST_FIRST = ("rattle", "dogleg")  # classes that miss LARGEST_R where any does
 # Where heavy atoms are as close as the domain allows, a finer grid does not help below some R (tungsten at 1.97
 # angstrom: 1e-3 to 2e-3, at 1.75: 3e-3 with half and with a quarter of the step). Hardly any pair is that close, so a
 # refined table also serves if it is accurate from 5 % above the shortest distance on, and fair below.
@@ -103,16 +110,18 @@ def check_room(domain: Domain) -> None:
 def make(phases: FrozenPotentials, domain: Domain, *, processes: int = 1) -> Tables:
     """Tables of every class for the species of the frozen phases; PhysicsError if one is not accurate."""
     check_room(domain)
-    k = k_grid(phases.settings)
+    k, scattering = k_grid(phases.settings), scattering_of(phases, domain.r_min_angstrom)
     species = len(phases.species) - 1
     total = sum(len(path.species_choices(species)) for path in classes_of(species))
     made: dict[str, tuple[Table, ...]] = {}
     done = 0
-    for path in classes_of(species):
-        made[path.name], momentum = _class_table(path, phases, domain, k, processes)
+    for path in sorted(classes_of(species), key=lambda path: path.name not in HARDEST_FIRST):
+        made[path.name] = _class_table(path, phases, scattering, domain, k, processes)
         done += len(path.species_choices(species))
         worst = max(table.error for table in made[path.name])
         LOGGER.info("%d/%d tables, %s: R %.1e", done, total, path.name, worst)
+    made = {path.name: made[path.name] for path in classes_of(species)}  # in the order of the sum
+    momentum = scattering.momentum
     waves = waves_of(phases, domain, momentum)
     LOGGER.info("four-body paths: R %.1e", waves.error)
     if waves.error > LARGEST_FOUR_BODY_R:
@@ -128,42 +137,62 @@ def classes_of(species: int) -> tuple[PathClass, ...]:
 
 
 def _class_table(
-    path: PathClass, phases: FrozenPotentials, domain: Domain, k: np.ndarray, processes: int
-) -> tuple[tuple[Table, ...], Momentum]:
-    """The tables of a class for all species, and FEFF's momentum."""
+    path: PathClass,
+    phases: FrozenPotentials,
+    scattering: Scattering,
+    domain: Domain,
+    k: np.ndarray,
+    processes: int,
+) -> tuple[Table, ...]:
+    """The tables of a class for all species."""
     choices = path.species_choices(len(phases.species) - 1)
-    made = [_accurate_table(path, scatterers, phases, domain, k, processes) for scatterers in choices]
-    return tuple(table for table, _ in made), made[0][1]
+    made = {
+        scatterers: _accurate_table(path, scatterers, phases, scattering, domain, k, processes)
+        for scatterers in heaviest_first(choices, phases)
+    }
+    return tuple(made[scatterers] for scatterers in choices)
 
 
 def _accurate_table(
     path: PathClass,
     scatterers: tuple[int, ...],
     phases: FrozenPotentials,
+    scattering: Scattering,
     domain: Domain,
     k: np.ndarray,
     processes: int,
-) -> tuple[Table, Momentum]:
+) -> Table:
     """The table of a class for one choice of species; the legs' steps are halved until it is accurate."""
     limits = domain.limits(path, scatterers)
     if limits.shortest(path) >= limits.half_path_max:
-        return _empty_table(path, k), _momentum(phases)
+        return _empty_table(path, k)
     # Without room a table would have hardly a geometry; one for longer paths than are summed does no harm.
     roomy = max(limits.half_path_max, limits.shortest(path) + ROOM_ANGSTROM / 2)
     limits = replace(limits, half_path_max=roomy)
     for refinement in range(REFINEMENTS + 1):
         finer = replace(path, r_step_angstrom=path.r_step_angstrom / 2**refinement)
-        part, momentum = _table_of(finer, scatterers, phases, limits, k, processes)
+        part = _table_of(finer, scatterers, phases, scattering, limits, k, processes)
         if _serves(part, refinement):
             break
     else:
-        name = "-".join([phases.element, *(phases.species[scatterer] for scatterer in scatterers)])
         raise PhysicsError(
-            f"amplitude table {path.name} {name}: R {part.error:.1e} against FEFF, expected below "
-            f"{LARGEST_R:.0e}; the engine feff needs no tables"
+            f"amplitude table {path.name} {name_of(scatterers, phases)}: R {part.error:.1e} against FEFF, "
+            f"expected below {LARGEST_R:.0e}; the engine feff needs no tables"
         )
     coefficients = np.asarray(part.coefficients, dtype=np.float32)
-    return Table(finer, _starts(finer, limits), coefficients, part.basis, part.error), momentum
+    return Table(finer, _starts(finer, limits), coefficients, part.basis, part.error)
+
+
+def name_of(scatterers: tuple[int, ...], phases: FrozenPotentials) -> str:
+    """The absorber and the neighbours' species, such as Pd-Au-Au."""
+    return "-".join([phases.element, *(phases.species[scatterer] for scatterer in scatterers)])
+
+
+def heaviest_first(choices: list[tuple[int, ...]], phases: FrozenPotentials) -> list[tuple[int, ...]]:
+    """Choices of species, those of heavy atoms first: a table that is refused is refused before the others are made."""
+    return sorted(
+        choices, key=lambda chosen: -sum(atomic_numbers[phases.species[scatterer]] for scatterer in chosen)
+    )
 
 
 def _empty_table(path: PathClass, k: np.ndarray) -> Table:
@@ -176,11 +205,6 @@ def _empty_table(path: PathClass, k: np.ndarray) -> Table:
         np.zeros((splines.COMPONENTS, len(k)), dtype=complex),
         0.0,
     )
-
-
-def _momentum(phases: FrozenPotentials) -> Momentum:
-    """FEFF's momentum, which any path has."""
-    return amplitudes(np.array([[[2.5, 0.0, 0.0]]]), np.array([[1]]), phases=phases).momentum
 
 
 def _starts(path: PathClass, limits: Limits) -> tuple[float, ...]:
@@ -208,16 +232,18 @@ def _table_of(
     path: PathClass,
     scatterers: tuple[int, ...],
     phases: FrozenPotentials,
+    scattering: Scattering,
     limits: Limits,
     k: np.ndarray,
     processes: int,
-) -> tuple[_Part, Momentum]:
+) -> _Part:
     axes = _axes(path, limits)
     needed = _needed(path, axes, limits)
     grid = np.meshgrid(*axes, indexing="ij")
     random = _random_geometries(path, axes, limits)
     asked = tuple(np.concatenate([of[needed], more]) for of, more in zip(grid, random, strict=True))
-    slow, momentum = _slow_amplitudes(path, scatterers, asked, phases, k, processes)
+    slow = _slow_amplitudes(path, scatterers, asked, phases, scattering, k, processes)
+    momentum = scattering.momentum
     count = int(needed.sum())
     weight = _weights(path, asked, momentum, k)
     values = np.hstack([slow.real, slow.imag]) * weight.columns
@@ -232,7 +258,7 @@ def _table_of(
         for chosen in (np.ones_like(inner), inner if inner.any() else ~inner)
     ]
     curves = basis / weight.columns
-    return _Part(spline, curves[:, : len(k)] + 1j * curves[:, len(k) :], *errors), momentum
+    return _Part(spline, curves[:, : len(k)] + 1j * curves[:, len(k) :], *errors)
 
 
 def _axes(path: PathClass, limits: Limits) -> tuple[np.ndarray, ...]:
@@ -318,19 +344,51 @@ def _slow_amplitudes(
     scatterers: tuple[int, ...],
     geometry: tuple[np.ndarray, ...],
     phases: FrozenPotentials,
+    scattering: Scattering,
     k: np.ndarray,
     processes: int,
-) -> tuple[np.ndarray, Momentum]:
-    """FEFF's chi without exp(2 i p s), times the legs' lengths (geometry, k)."""
+) -> np.ndarray:
+    """FEFF's chi without exp(2 i p s), times the legs' lengths (geometry, k).
+
+    From the phase shifts where they give genfmt's amplitudes of some of the paths, otherwise by genfmt.
+    """
+    potentials, momentum = path.potentials(scatterers), scattering.momentum
+
+    def from_phase_shifts(positions: np.ndarray) -> PathAmplitudes:
+        return rehr_albers.amplitudes(positions, potentials, scattering=scattering, processes=processes)
+
+    def by_genfmt(positions: np.ndarray) -> PathAmplitudes:
+        of_paths = np.tile(potentials, (len(positions), 1))
+        return amplitudes(positions, of_paths, phases=phases, processes=processes)
+
+    some = np.random.default_rng(0).integers(0, len(geometry[0]), CHECKED_BY_GENFMT)
+    chosen = tuple(of[some] for of in geometry)
+    found, exact = (_slow(path, chosen, compute, momentum, k) for compute in (from_phase_shifts, by_genfmt))
+    difference = _error(path, chosen, found, exact, momentum, k)
+    if difference <= LARGEST_R_OF_AMPLITUDES:
+        return _slow(path, geometry, from_phase_shifts, momentum, k)
+    LOGGER.warning(
+        "%s %s: amplitudes from phase shifts differ from genfmt's by R %.1e; all of them by genfmt, which takes longer",
+        path.name,
+        name_of(scatterers, phases),
+        difference,
+    )
+    return _slow(path, geometry, by_genfmt, momentum, k)
+
+
+def _slow(
+    path: PathClass,
+    geometry: tuple[np.ndarray, ...],
+    compute: Callable[[np.ndarray], PathAmplitudes],
+    momentum: Momentum,
+    k: np.ndarray,
+) -> np.ndarray:
+    """The slow part (geometry, k) of amplitudes that `compute` gives for positions (path, scatterer, xyz)."""
     full = full_geometry(path, geometry)
-    potentials = np.tile(path.potentials(scatterers), (len(full[0]), 1))
-    found = [
-        amplitudes(positions, potentials, phases=phases, processes=processes)
-        for positions in path.around_each_absorber(*full)
-    ]
-    legs, momentum = path.leg_lengths(*full), found[0].momentum
+    legs = path.leg_lengths(*full)
     fast = np.exp(2j * np.outer(legs.sum(axis=0) / 2, momentum.on(k)))
-    return sum(paths.chi(k) for paths in found) / fast * legs.prod(axis=0)[:, None], momentum
+    chi = sum(compute(positions).chi(k) for positions in path.around_each_absorber(*full))
+    return chi / fast * legs.prod(axis=0)[:, None]
 
 
 @dataclass(frozen=True)

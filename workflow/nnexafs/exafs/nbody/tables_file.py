@@ -16,6 +16,8 @@ from nnexafs.exafs.nbody.classes import CLASSES, LEG_ANGSTROM, Domain, PathClass
 from nnexafs.exafs.nbody.four_body import Waves
 from nnexafs.exafs.nbody.tables import Table, Tables, classes_of
 
+AMPLITUDES = "phase shifts, mean of j"  # how they are computed: another text where their numbers change
+
 # --- keeping them ------------------------------------------------------------------------------
 
 
@@ -24,6 +26,7 @@ def fingerprint(phases: FrozenPotentials, domain: Domain) -> str:
     grids = [(path.name, path.r_step_angstrom, path.angle_step_degree) for path in CLASSES]
     described = [
         phases.phases_hash,
+        AMPLITUDES,
         phases.settings.k_max_per_angstrom,
         domain.r_min_angstrom,
         domain.half_path_max_angstrom,
