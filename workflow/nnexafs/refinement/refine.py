@@ -219,8 +219,9 @@ def _trials(
     trials = []
     with Steps("mixtures of two phases compared", min(len(scans), FITTED_PAIRS)) as steps:
         for _, scaling, pair in scans[:FITTED_PAIRS]:
-            priors, cells = zip(*pair, strict=True)
-            mixture = fitted(priors, cells, target, start=scaling)
+            mixture = fitted(
+                [prior for prior, _ in pair], [cells for _, cells in pair], target, start=scaling
+            )
             trials.append(trial(mixture, near, target))
             steps.update()
     trials.sort(key=lambda one: one.gain, reverse=True)

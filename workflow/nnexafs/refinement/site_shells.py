@@ -114,26 +114,29 @@ def site_shells(found: Refinement) -> list[ShellsOfEdge]:
     No shells for a melt, nor for a mixture of phases. The errors' sources are those of `Refinement.errors`.
     """
     first = found.refined[0]
-    priors = [one.candidate.prior for one in found.refined]
-    if not all(isinstance(prior, Prior) and prior.has_sites for prior in priors):
+    priors = [
+        prior for one in found.refined if isinstance(prior := one.candidate.prior, Prior) and prior.has_sites
+    ]
+    if len(priors) < len(found.refined):
         return [ShellsOfEdge(np.empty((0, len(NUMBERS))), {}) for _ in found.materials]
     draws = drawn(first.candidate, found.target)
     return [
-        _of_edge(found, draws, material.element, material.representation.r_range_angstrom[1])
+        _of_edge(found, priors, draws, material.element, material.representation.r_range_angstrom[1])
         for material in found.materials
     ]
 
 
-def _of_edge(found: Refinement, draws: np.ndarray, element: str, reach_angstrom: float) -> ShellsOfEdge:
-    known = [SiteShells.of(one.candidate.prior, element, reach_angstrom) for one in found.refined]
+def _of_edge(
+    found: Refinement, priors: Sequence[Prior], draws: np.ndarray, element: str, reach_angstrom: float
+) -> ShellsOfEdge:
+    known = [SiteShells.of(prior, element, reach_angstrom) for prior in priors]
     count = _common([one.size for one in known])
     first, sites = found.refined[0], known[0]
-    prior = first.candidate.prior
     places = sorted({nearest_step(first.path, times * found.stop) for times in STOPS})
     by_stop = [_at_step(sites, first, first.path[place]).mean(axis=0) for place in places]
     each = [_at_step(own, one, one.path[one.stop]) for own, one in zip(known, found.refined, strict=True)]
     by_draw = [
-        sites.numbers(max(factor, 0.0) * prior.displacements, strain).mean(axis=0)
+        sites.numbers(max(factor, 0.0) * priors[0].displacements, strain).mean(axis=0)
         for strain, factor, *_ in draws
     ]
     by_cell = np.concatenate([one[:, :count] for one in each])
