@@ -462,7 +462,7 @@ def test_an_alloy_has_smaller_tables_for_pairs_that_stay_apart(alloy_of_pairs):
 
 def test_pairs_closer_than_their_own_distance_are_counted_and_named(alloy_of_pairs):
     _, made = alloy_of_pairs
-    atoms = molecule((0, 0, 0), (2.6, 0, 0), (2.6, 2.6, 0))
+    atoms = molecule((0, 0, 0), (1.9, 1.3, 0), (1.9, -1.3, 0))
     atoms.symbols[1:] = "Al"
     sums = histograms(atoms, made, [0])
     assert sums.outside == [1] and too_close(atoms, made) == (

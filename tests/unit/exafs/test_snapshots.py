@@ -163,7 +163,7 @@ def broken(kind: str) -> xr.Dataset:
         ("overlap", "frame 3: atoms 5 and 6 are closer"),
         ("image", "frame 3: atoms 5 and 6 are closer"),
         ("element", "frame 0: no atom of Ni"),
-        ("alloy", "frame 0: atoms other than Ni"),
+        ("alloy", "frame 0: holds Cu, but phases were frozen for Ni"),
     ],
 )
 def test_a_broken_trajectory_is_refused_by_frame(phases_folder, kind, message):

@@ -127,7 +127,7 @@ def test_every_long_part_says_how_far_it_is(corrected, lines):
     for end in ("frames measured: 2/2 ", "frames expanded: 2/2 ", "absorbers checked by FEFF: 4/4 "):
         assert sum(line.startswith(end) for line in lines) == 1
     made = [line for line in lines if " tables, " in line]
-    assert [line.split()[0] for line in made] == ["2/16", "4/16", "8/16", "12/16", "16/16"]
+    assert [line.split()[0] for line in made] == ["2/16", "6/16", "8/16", "12/16", "16/16"]
     assert "through_absorber: R " in made[-1]
 
 
@@ -347,7 +347,7 @@ def test_inaccurate_tables_are_refused_with_what_to_do(corrected, cache, tmp_pat
     monkeypatch.setattr(tables, "LARGEST_R", 1e-12)
     monkeypatch.setattr(tables, "LARGEST_R_AT_EDGE", 1e-12)
     domain = phases_cache.domain_for(2.5, SETTINGS.model_copy(update={"path_length_angstrom": 5.0}))
-    with pytest.raises(PhysicsError, match=r"single Ni-Al: R .*; the engine feff needs no tables"):
+    with pytest.raises(PhysicsError, match=r"rattle Ni-Ni: R .*; the engine feff needs no tables"):
         phases_cache.tables_in(tmp_path, phases, domain)
     assert not list(tmp_path.iterdir())
 
