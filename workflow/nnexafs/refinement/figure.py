@@ -52,7 +52,7 @@ def _spectrum(axes: Axes, found: Refinement) -> None:
             label=f"refined{name}, R {r_factor:.4f}",
         )
         axes.plot(k, level + difference, color=SECOND, linewidth=0.9, label=f"difference{name}")
-    _label(axes, "k (1/Å)", "k²χ(k) (1/Å²)", "Spectrum")
+    _label(axes, "k (1/Å)", "k²χ(k) (1/Å²)", "Spectrum", legend="upper right")
 
 
 def _structure(axes: Axes, found: Refinement) -> None:
@@ -62,7 +62,7 @@ def _structure(axes: Axes, found: Refinement) -> None:
         axes.plot(r, start, style, color=QUIET, label=f"scaled simulation{name}")
         axes.fill_between(r, answer - half, answer + half, color=BLUE, alpha=0.3, linewidth=0)
         axes.plot(r, answer, style, color=BLUE, label=f"refined{name}, 68 %")
-    _label(axes, "r (Å)", "n(r) (neighbours / Å)", "Structure")
+    _label(axes, "r (Å)", "n(r) (neighbours / Å)", "Structure", legend="upper left")
 
 
 def _held_out(axes: Axes, found: Refinement) -> None:
@@ -83,7 +83,8 @@ def _held_out(axes: Axes, found: Refinement) -> None:
         )
     axes.set_yscale("log")
     _misfits(axes)
-    _label(axes, "misfit / expected misfit of the fitted range", "R-factor", "Cross-check")
+    x = "misfit / expected misfit of the fitted range"
+    _label(axes, x, "R-factor", "Cross-check", legend="lower left")
 
 
 def _along(axes: Axes, found: Refinement, name: str) -> None:
@@ -105,6 +106,7 @@ def _along(axes: Axes, found: Refinement, name: str) -> None:
         "misfit / expected misfit (the refinement goes to the right)",
         ALONG[name],
         f"{ALONG[name]} on the way",
+        legend="lower right",
     )
 
 
@@ -122,6 +124,6 @@ def _misfits(axes: Axes) -> None:
     axes.invert_xaxis()
 
 
-def _label(axes: Axes, x: str, y: str, title: str) -> None:
+def _label(axes: Axes, x: str, y: str, title: str, *, legend: str) -> None:
     axes.set(xlabel=x, ylabel=y, title=title)
-    axes.legend(fontsize=8)
+    axes.legend(fontsize=8, loc=legend)  # looking for the best place may take seconds

@@ -93,7 +93,7 @@ def errors_by_temperature(campaign: Campaign) -> Figure:
     from_zero(axes[0, 0])
     axes[0, 0].set_title("large: trajectories, small: their snapshots")
     handles, labels = axes[0, 0].get_legend_handles_labels()
-    axes[0, 0].legend(handles, labels, loc="lower right", ncols=4)
+    axes[0, 0].legend(handles, labels, loc="upper right", ncols=4)
     _against_baselines(axes[0, 1], campaign.metrics.trajectories.by_phase)
     return figure
 
@@ -168,7 +168,7 @@ def dynamics_checks(campaign: Campaign) -> Figure:
             )
         one.axhline(0, color="0.8", linewidth=0.8, zorder=0)
         one.set(xlabel="temperature (K)", ylabel=label)
-    axes[0, 1].legend(loc="best", ncols=2)
+    axes[0, 1].legend(loc="upper left", ncols=2)
     return figure
 
 

@@ -267,7 +267,7 @@ def learning_curve(history: pd.DataFrame, best_epoch: int) -> "Figure":
     axes.axvline(best_epoch, color="gray", linewidth=0.8, linestyle="--")
     axes.set_xlabel("epoch")
     axes.set_ylabel("loss (1: always the mean)")
-    axes.legend(frameon=False)
+    axes.legend(frameon=False, loc="upper right")
     return figure
 
 
