@@ -131,7 +131,7 @@ def start_of(campaign: Path, point: StatePoint) -> Callable[[int], Start]:
         trajectory = read_dataset(campaign / "md" / point.id / "trajectory.nc", what="trajectory")
         spectra = read_dataset(campaign / "exafs" / point.id / "spectra.nc", what="spectra")
         return Start(
-            Prior.of(trajectory, name=point.id, phase=point.phase, frames=count),
+            Prior.of(trajectory, name=point.id, phase=point.structure, frames=count),
             spectra["chi_correction"].values,
         )
 
