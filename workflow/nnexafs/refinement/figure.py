@@ -2,7 +2,7 @@
 
 from itertools import cycle
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 import matplotlib as mpl
 import numpy as np
@@ -15,6 +15,7 @@ from nnexafs.refinement.answers import NUMBERS
 from nnexafs.refinement.refine import Refinement
 from nnexafs.structures.distributions import r_grid
 
+Place = Literal["upper left", "upper right", "lower left", "lower right"]
 STYLES = ("-", "--", "-.", ":")
 """Of the lines of the first, second, ... edge."""
 ALONG = {"R1_angstrom": "R₁ (Å)", "sigma2_1_angstrom2": "σ²₁ (Å²)", "s02": "S₀²"}
@@ -124,6 +125,6 @@ def _misfits(axes: Axes) -> None:
     axes.invert_xaxis()
 
 
-def _label(axes: Axes, x: str, y: str, title: str, *, legend: str) -> None:
+def _label(axes: Axes, x: str, y: str, title: str, *, legend: Place) -> None:
     axes.set(xlabel=x, ylabel=y, title=title)
     axes.legend(fontsize=8, loc=legend)  # looking for the best place may take seconds
