@@ -218,3 +218,9 @@ def test_more_quasi_random_state_points_keep_the_first():
 def with_quasi_random(count: int) -> CampaignConfig:
     others = dict.fromkeys(("hcp", "bcc", "liquid"))
     return validate({"phases": {"fcc": {"quasi_random": count}, **others}, "measurements": {}})
+
+
+def test_a_series_has_no_species_of_its_own():
+    series = {"hot": {"phases": {"fcc": {"compositions": [{"Ti": 0.5, "Ni": 0.5}]}}}}
+    with pytest.raises(UserError, match="series: compositions with Ni"):
+        validate(ALLOY | {"series": series})

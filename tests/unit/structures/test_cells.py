@@ -110,3 +110,18 @@ def test_a_cell_too_small_for_a_species_is_refused():
     grid = Crystal(compositions=[{"Ag": 0.99, "Au": 0.01}], cells=(2, 2, 2))
     with pytest.raises(UserError, match=r"0\.01 of 32 atoms is none of Au; use a larger cell"):
         build("fcc", grid, element="Ag", lattice_scale=1.0, composition=grid.compositions[0])
+
+
+def test_the_reference_cell_does_not_depend_on_the_grid_of_temperatures():
+    table = {10.0: 2.86, 1500.0: 2.95}
+    bcc = Crystal(lattice_angstrom=2.90, lattice_by_kelvin=table, temperatures_kelvin=[10.0, 300.0])
+    phases = Phases(fcc=None, hcp=None, bcc=bcc, liquid=None)
+    assert reference_cell(phases, element="Fe").cell.lengths()[0] == pytest.approx(2.90)
+
+
+def test_the_reference_cell_of_phases_with_different_species():
+    fcc = Crystal(compositions=[{"Ag": 0.5, "Au": 0.5}], lattice_by_species={"Ag": 4.09, "Au": 4.07})
+    hcp = Crystal(lattice_angstrom=2.9, compositions=[{"Ag": 0.5, "Pd": 0.5}])
+    atoms = reference_cell(Phases(fcc=fcc, hcp=hcp, bcc=None, liquid=None), element="Ag")
+    assert set(atoms.symbols) == {"Ag", "Au", "Pd"}
+    assert atoms.cell.lengths()[0] / 2 == pytest.approx((2 * 4.09 + 4.07) / 3)

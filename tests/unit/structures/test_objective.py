@@ -254,3 +254,13 @@ def test_a_campaign_of_an_alloy_draws_structures_of_both_species():
     assert all("Ni" in one.frames[0].symbols for one in drawn)
     assert any("Al" in one.frames[0].symbols for one in drawn)
     assert all(list(one.frames[0].symbols) == list(one.frames[-1].symbols) for one in drawn)
+
+
+def test_structures_without_dynamics_have_the_distances_of_the_alloy():
+    fcc = {
+        "compositions": [{"Ag": 1.0}, {"Ag": 0.5, "Au": 0.5}],
+        "lattice_by_species": {"Ag": 4.09, "Au": 4.07},
+    }
+    phases = {"fcc": fcc, "hcp": None, "bcc": None, "liquid": None}
+    config = validate({"element": "Ag", "phases": phases, "measurements": {}})
+    assert shortest_angstrom(config.phases) == pytest.approx(4.08 / np.sqrt(2))

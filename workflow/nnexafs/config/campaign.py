@@ -210,8 +210,11 @@ def _check_compositions(config: CampaignConfig) -> None:
                 raise ValueError(
                     f"{where.place}.compositions: {composition} has no {config.element}, the absorbing element"
                 )
-    if len(config.species) > 1 and not config.phases.compositions:
-        raise ValueError("series: compositions of species that the campaign's own phases do not have")
+    own = {config.element} | {symbol for one in config.phases.compositions for symbol in one}
+    if foreign := sorted(set(config.species) - own):
+        raise ValueError(
+            f"series: compositions with {foreign[0]}, which no composition of the campaign's phases has"
+        )
 
 
 def _check_size(config: CampaignConfig) -> None:

@@ -112,6 +112,7 @@ def nearest_range(objective: Objective, phases: Phases) -> Range:
 def _nearest(name: PhaseName, grid: Crystal | Liquid) -> float:
     if isinstance(grid, Liquid):
         return (4 / grid.density_per_cubic_angstrom) ** (1 / 3) / math.sqrt(2)
-    a, c = grid.lattice_angstrom, grid.lattice_angstrom * grid.c_over_a
+    a = min(grid.reference_lattice_angstrom(one) for one in grid.compositions or [{}])
+    c = a * grid.c_over_a
     of_cubic = {"fcc": math.sqrt(1 / 2), "bcc": math.sqrt(3) / 2, "diamond": math.sqrt(3) / 4}
     return min(a, math.sqrt(a**2 / 3 + c**2 / 4)) if name == "hcp" else a * of_cubic[name]

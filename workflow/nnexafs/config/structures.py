@@ -136,6 +136,14 @@ class Crystal(Grid):
                 raise ValueError(f"lattice_by_species: no {symbol}, which compositions have")
         return self
 
+    def reference_lattice_angstrom(self, composition: Composition | None = None) -> float:
+        """Lattice constant at scale 1 whatever the temperature; of an alloy the mean over the species that have one."""
+        known = self.lattice_by_species or {}
+        shares = {symbol: share for symbol, share in (composition or {}).items() if symbol in known}
+        if not shares:
+            return self.lattice_angstrom
+        return sum(share * known[symbol] for symbol, share in shares.items()) / sum(shares.values())
+
     def lattice_at(self, temperature_kelvin: float, composition: Composition | None = None) -> float:
         """Lattice constant a at scale 1, angstrom; ValueError outside `lattice_by_kelvin`."""
         if self.lattice_by_species is not None and composition:

@@ -90,7 +90,7 @@ def _reference_of_one_element(phases: Phases, element: str, composition: Composi
         phase = "fcc" if "fcc" in crystals else next(iter(crystals))
         grid = crystals[phase]
         return _conventional_cell(
-            phase, grid, element=element, lattice=grid.lattice_at(grid.temperatures_kelvin[0], composition)
+            phase, grid, element=element, lattice=grid.reference_lattice_angstrom(composition)
         )
     if phases.liquid is None:
         raise UserError("phases: every phase is null; give at least one")

@@ -43,9 +43,8 @@ def least_nearest(closest_angstrom: float) -> float:
 class Bounds:
     """What the structures are made for.
 
-    `element` absorbs, and is one of the `species`;
-    `nearest_angstrom`: range of the nearest distance; `closest_angstrom`: the shortest distance in the amplitude
-    tables, and no two atoms are closer; `vacuum_angstrom`: around clusters and surfaces; `distributions`: the grid of
+    `element`, which is one of the `species`, absorbs; `nearest_angstrom`: range of the nearest distance;
+    `closest_angstrom`: the shortest distance in the amplitude tables, and no two atoms are closer; `vacuum_angstrom`: around clusters and surfaces; `distributions`: the grid of
     n(r).
     """
 
