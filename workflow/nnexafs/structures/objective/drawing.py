@@ -44,8 +44,8 @@ class Bounds:
     """What the structures are made for.
 
     `element`, which is one of the `species`, absorbs; `nearest_angstrom`: range of the nearest distance;
-    `closest_angstrom`: the shortest distance in the amplitude tables, and no two atoms are closer; `vacuum_angstrom`: around clusters and surfaces; `distributions`: the grid of
-    n(r).
+    `closest_angstrom`: the shortest distance in the amplitude tables, and no two atoms are closer;
+    `vacuum_angstrom`: around clusters and surfaces; `distributions`: the grid of n(r).
     """
 
     element: str
